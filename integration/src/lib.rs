@@ -1,0 +1,12 @@
+//! The local cloud and the proof: everything here runs on one machine, with no AWS account.
+//!
+//! A real PostgreSQL with TLS, a stand-in for the AWS APIs that is stricter than AWS, and the real
+//! handler binaries driven through a Lambda Runtime API.
+
+pub mod aws;
+pub mod certificates;
+pub mod consumer;
+pub mod lambda;
+pub mod postgres;
+pub mod rotation;
+pub mod wire;
