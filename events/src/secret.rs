@@ -15,7 +15,7 @@ pub struct VersionId(String);
 
 /// A name that is empty, where one is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must not be empty")]
+#[error("the name of a secret or of a version must not be empty")]
 pub struct EmptyName;
 
 macro_rules! name {

@@ -1,0 +1,77 @@
+//! What a refusal tells of a password.
+//!
+//! PostgreSQL names in every error the routine that raised it, and by that it is known whether the password had been
+//! checked before. Source: `src/backend/utils/init/{miscinit,postinit}.c` and `src/backend/libpq/auth.c`, where these
+//! routines have borne these names in every release since 9.1. Poolers name no routine; of them nothing is believed.
+
+use crate::ports::{Login, Refusal, Silence};
+use std::{error::Error, io};
+use tokio_postgres::{Error as PostgresError, error::DbError};
+
+/// What an error of a login tells.
+pub(super) fn read(error: &PostgresError) -> Login {
+    if let Some(error) = error.as_db_error() {
+        return read_refusal(error.code().code(), error.routine());
+    }
+    let causes = || std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| (*cause).source());
+    let io = causes().find_map(|cause| cause.downcast_ref::<io::Error>());
+    let inner = io.and_then(io::Error::get_ref).and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    Login::Unknown(if inner.is_some() || causes().any(|cause| cause.is::<rustls::Error>()) {
+        Silence::Distrusted
+    } else if io.is_some() || error.is_closed() || causes().any(|cause| cause.is::<DbError>()) {
+        Silence::Unreachable
+    } else if causes().any(|cause| cause.to_string() == NO_TLS) {
+        Silence::NoTls
+    } else {
+        Silence::NotLetIn
+    })
+}
+
+/// tokio-postgres gives this no type of its own.
+const NO_TLS: &str = "server does not support TLS";
+
+fn read_refusal(code: &str, routine: Option<&str>) -> Login {
+    match (code, routine) {
+        (_, None) => Login::Unknown(Silence::Pooler),
+        ("28P01", Some("auth_failed")) => Login::Rejected,
+        ("28000", Some("InitializeSessionUserId")) => Login::Refused(Refusal::NoLogin),
+        ("53300", Some("InitializeSessionUserId")) => Login::Refused(Refusal::ConnectionLimit),
+        ("53300", Some("InitPostgres")) => Login::Refused(Refusal::ConnectionLimit),
+        ("53300", Some("CheckMyDatabase")) => Login::Refused(Refusal::ConnectionLimit),
+        ("3D000", Some("InitPostgres")) => Login::Refused(Refusal::NoDatabase),
+        ("42501", Some("CheckMyDatabase")) => Login::Refused(Refusal::NoConnect),
+        ("53300" | "57P03" | "57P01" | "57P02" | "57P04", Some(_)) => Login::Unknown(Silence::Busy),
+        (_, Some(_)) => Login::Unknown(Silence::NotLetIn),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_each_refusal_tells() {
+        let cases = [
+            ("28P01", Some("auth_failed")),
+            ("28P01", None),
+            ("28000", Some("InitializeSessionUserId")),
+            ("28000", Some("ClientAuthentication")),
+            ("53300", Some("InitializeSessionUserId")),
+            ("53300", Some("InitPostgres")),
+            ("53300", Some("CheckMyDatabase")),
+            ("53300", Some("InitProcess")),
+            ("53300", Some("ProcArrayAdd")),
+            ("3D000", Some("InitPostgres")),
+            ("42501", Some("CheckMyDatabase")),
+            ("57P03", Some("ProcessStartupPacket")),
+            ("57P01", Some("ProcessInterrupts")),
+            ("08P01", None),
+            ("42704", Some("set_config_option")),
+        ];
+        let table: Vec<String> = cases
+            .iter()
+            .map(|(code, routine)| format!("{code} {routine:?} => {:?}", read_refusal(code, *routine)))
+            .collect();
+        insta::assert_snapshot!(table.join("\n"));
+    }
+}

@@ -1,0 +1,226 @@
+//! RDS, through the AWS SDK: is the server fit to be worked on, and where is its writer?
+//!
+//! A host of RDS's own tells what it is: `NAME.cluster-…` is an Aurora cluster's writer, `NAME.cluster-ro-…` its readers,
+//! `NAME.proxy-…` an RDS Proxy, anything else an instance. A proxy checks passwords against its own copy of the secret,
+//! so a login through it proves nothing of the database; changes and proofs go to the writer behind it.
+
+use super::aws::call_error;
+use crate::{
+    config::RdsLookup,
+    ports::{CallError, CallErrorKind, Door, Server, ServerState, Servers},
+    secret::DatabaseCredentials,
+};
+use aws_config::SdkConfig;
+use aws_sdk_rds::{
+    Client,
+    types::{DbCluster, DbInstance},
+};
+use tracing::warn;
+
+/// RDS.
+#[derive(Debug, Clone)]
+pub struct Rds {
+    client: Client,
+    lookup: RdsLookup,
+}
+
+/// What a secret's host and identifiers name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Name {
+    Cluster(String),
+    Readers,
+    Proxy(String),
+    Instance(String),
+    /// Not RDS.
+    Foreign,
+}
+
+impl Rds {
+    /// A client by the SDK's settings.
+    pub fn new(sdk: &SdkConfig, lookup: RdsLookup) -> Self {
+        Self { client: Client::new(sdk), lookup }
+    }
+
+    async fn cluster(&self, name: &str, credentials: &DatabaseCredentials) -> Result<Server, CallError> {
+        let answer = self.client.describe_db_clusters().db_cluster_identifier(name).send().await;
+        let answer = answer.map_err(|error| call_error("rds:DescribeDBClusters", &error))?;
+        Ok(answer.db_clusters().first().map_or_else(missing, |cluster| read_cluster(cluster, &credentials.host)))
+    }
+
+    async fn instance(&self, name: &str, credentials: &DatabaseCredentials) -> Result<Server, CallError> {
+        let answer = self.client.describe_db_instances().db_instance_identifier(name).send().await;
+        let answer = answer.map_err(|error| call_error("rds:DescribeDBInstances", &error))?;
+        let Some(instance) = answer.db_instances().first() else { return Ok(missing()) };
+        match instance.db_cluster_identifier() {
+            // The cluster knows which of its instances writes.
+            Some(cluster) => {
+                let server = self.cluster(cluster, credentials).await?;
+                Ok(Server { door: Door::default(), ..server })
+            }
+            None => Ok(read_instance(instance)),
+        }
+    }
+
+    async fn proxy(&self, name: &str, credentials: &DatabaseCredentials) -> Result<Server, CallError> {
+        let answer = self.client.describe_db_proxy_targets().db_proxy_name(name).send().await;
+        let answer = answer.map_err(|error| call_error("rds:DescribeDBProxyTargets", &error))?;
+        let targets = answer.targets();
+        let cluster = targets.iter().find_map(|target| target.tracked_cluster_id());
+        let instance = || targets.iter().find_map(|target| target.rds_resource_id());
+        match (cluster, instance()) {
+            (Some(cluster), _) => {
+                let answer = self.client.describe_db_clusters().db_cluster_identifier(cluster).send().await;
+                let answer = answer.map_err(|error| call_error("rds:DescribeDBClusters", &error))?;
+                Ok(answer.db_clusters().first().map_or_else(missing, |cluster| Server {
+                    door: door(cluster.endpoint(), cluster.port(), credentials),
+                    ..read_cluster(cluster, cluster.endpoint().unwrap_or_default())
+                }))
+            }
+            (None, Some(instance)) => {
+                let answer = self.client.describe_db_instances().db_instance_identifier(instance).send().await;
+                let answer = answer.map_err(|error| call_error("rds:DescribeDBInstances", &error))?;
+                Ok(answer.db_instances().first().map_or_else(missing, |instance| {
+                    let endpoint = instance.endpoint();
+                    let address = endpoint.and_then(|endpoint| endpoint.address());
+                    let port = endpoint.and_then(|endpoint| endpoint.port());
+                    Server { door: door(address, port, credentials), ..read_instance(instance) }
+                }))
+            }
+            (None, None) => Ok(missing()),
+        }
+    }
+}
+
+impl Servers for Rds {
+    async fn find(&self, credentials: &DatabaseCredentials) -> Result<Server, CallError> {
+        let unlisted = Server { state: ServerState::Unlisted, door: Door::default(), resource_id: None };
+        let found = match (self.lookup, name(credentials)) {
+            (RdsLookup::Off, _) | (RdsLookup::Auto, Name::Foreign) => return Ok(unlisted),
+            (RdsLookup::Auto, Name::Readers) => return Ok(Server { state: ServerState::Reader, ..unlisted }),
+            (RdsLookup::Auto, Name::Cluster(name)) => self.cluster(&name, credentials).await,
+            (RdsLookup::Auto, Name::Instance(name)) => self.instance(&name, credentials).await,
+            (RdsLookup::Auto, Name::Proxy(name)) => self.proxy(&name, credentials).await,
+        };
+        match found {
+            // A role made for AWS's functions has no permission for RDS. The database's own answers still guard the
+            // rotation, except behind a proxy, whose answers are not the database's.
+            Err(error) if error.kind == CallErrorKind::Denied && !matches!(name(credentials), Name::Proxy(_)) => {
+                warn!(
+                    aws.operation = error.operation,
+                    error = error.message,
+                    "RDS could not be asked about the server; going on without"
+                );
+                Ok(unlisted)
+            }
+            Err(error) if error.kind == CallErrorKind::NotFound => Ok(missing()),
+            found => found,
+        }
+    }
+}
+
+fn name(credentials: &DatabaseCredentials) -> Name {
+    let labels: Vec<&str> = credentials.host.split('.').collect();
+    let of_rds = credentials.host.ends_with(".rds.amazonaws.com")
+        || credentials.host.contains(".rds.cn-") && credentials.host.ends_with(".amazonaws.com.cn");
+    match labels.as_slice() {
+        [proxy, kind, ..] if of_rds && kind.starts_with("proxy-") => Name::Proxy((*proxy).to_owned()),
+        [_, kind, ..] if of_rds && kind.starts_with("cluster-ro-") => Name::Readers,
+        [cluster, kind, ..] if of_rds && kind.starts_with("cluster-") && !kind.starts_with("cluster-custom-") => {
+            Name::Cluster((*cluster).to_owned())
+        }
+        [instance, _, ..] if of_rds => Name::Instance((*instance).to_owned()),
+        _ => match (&credentials.cluster, &credentials.instance) {
+            (Some(cluster), _) => Name::Cluster(cluster.clone()),
+            (None, Some(instance)) => Name::Instance(instance.clone()),
+            (None, None) => Name::Foreign,
+        },
+    }
+}
+
+fn read_cluster(cluster: &DbCluster, host: &str) -> Server {
+    let member = host.split('.').next().unwrap_or_default();
+    let reads = cluster.reader_endpoint() == Some(host)
+        || cluster.db_cluster_members().iter().any(|instance| {
+            instance.db_instance_identifier() == Some(member) && instance.is_cluster_writer() == Some(false)
+        });
+    Server {
+        state: if reads { ServerState::Reader } else { state(cluster.status()) },
+        door: Door::default(),
+        resource_id: cluster.db_cluster_resource_id().map(str::to_owned),
+    }
+}
+
+fn read_instance(instance: &DbInstance) -> Server {
+    let replica = instance.read_replica_source_db_instance_identifier().is_some();
+    Server {
+        state: if replica { ServerState::Reader } else { state(instance.db_instance_status()) },
+        door: Door::default(),
+        resource_id: instance.dbi_resource_id().map(str::to_owned),
+    }
+}
+
+/// Statuses in which a database answers as usual. Source: the RDS user guide, "Viewing DB instance status".
+fn state(status: Option<&str>) -> ServerState {
+    match status.unwrap_or_default() {
+        "available" | "backing-up" | "storage-optimization" | "storage-initialization" => ServerState::Available,
+        status if status.starts_with("configuring-") => ServerState::Available,
+        "stopped" | "stopping" => ServerState::Stopped,
+        _ => ServerState::NotAvailable,
+    }
+}
+
+fn door(host: Option<&str>, port: Option<i32>, credentials: &DatabaseCredentials) -> Door {
+    let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0).unwrap_or(credentials.port);
+    Door { endpoint: host.map(|host| (host.to_owned(), port)) }
+}
+
+fn missing() -> Server {
+    Server { state: ServerState::Missing, door: Door::default(), resource_id: None }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_host_tells_what_it_is() {
+        let table: Vec<String> = [
+            ("app.cluster-c1a2b3.eu-central-1.rds.amazonaws.com", ""),
+            ("app.cluster-ro-c1a2b3.eu-central-1.rds.amazonaws.com", ""),
+            ("any.cluster-custom-c1a2b3.eu-central-1.rds.amazonaws.com", ""),
+            ("app.proxy-c1a2b3.eu-central-1.rds.amazonaws.com", ""),
+            ("app-1.c1a2b3.eu-central-1.rds.amazonaws.com", ""),
+            ("app-1.c1a2b3.rds.cn-north-1.amazonaws.com.cn", ""),
+            ("app-1.c1a2b3.eu-central-1.rds.amazonaws.com.example.com", ""),
+            ("db.example.com", ""),
+            ("db.example.com", r#","dbClusterIdentifier":"app-prod-cluster""#),
+            ("db.example.com", r#","dbInstanceIdentifier":"app-1""#),
+        ]
+        .iter()
+        .map(|(host, more)| {
+            let text = format!(r#"{{"engine":"postgres","username":"u","password":"p","host":"{host}"{more}}}"#);
+            let credentials = DatabaseCredentials::parse(text.into()).unwrap();
+            format!("{host} {more} => {:?}", name(&credentials))
+        })
+        .collect();
+        insta::assert_snapshot!(table.join("\n"));
+    }
+
+    #[test]
+    fn only_known_good_statuses_are_available() {
+        for (status, expected) in [
+            ("available", ServerState::Available),
+            ("backing-up", ServerState::Available),
+            ("configuring-log-exports", ServerState::Available),
+            ("failing-over", ServerState::NotAvailable),
+            ("rebooting", ServerState::NotAvailable),
+            ("modifying", ServerState::NotAvailable),
+            ("stopped", ServerState::Stopped),
+            ("something-new", ServerState::NotAvailable),
+        ] {
+            assert_eq!(state(Some(status)), expected, "{status}");
+        }
+    }
+}

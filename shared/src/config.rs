@@ -1,0 +1,191 @@
+//! The environment, as typed settings. Every problem is reported at once, and none of them at three in the morning: a
+//! function with wrong settings does not start.
+
+use crate::{
+    rotation::{
+        Settings,
+        plan::Promote,
+        strategy::{Strategy, StrategyChoice},
+    },
+    secret::PasswordPolicy,
+    telemetry::Metrics,
+};
+use std::{path::PathBuf, time::Duration};
+
+/// Everything that is set from outside. What each setting means is in the README's table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// How rotations are to be done.
+    pub rotation: Settings,
+    /// Where metrics go.
+    pub metrics: Metrics,
+    /// How PostgreSQL is reached.
+    pub database: DatabaseSettings,
+    /// Whether RDS is asked about the server (`RELATCH_RDS`).
+    pub rds: RdsLookup,
+    /// `SECRETS_MANAGER_ENDPOINT`, which comes before the SDK's own `AWS_ENDPOINT_URL`.
+    pub secrets_endpoint: Option<String>,
+}
+
+/// How PostgreSQL is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseSettings {
+    /// The longest that one login or one statement may take (`RELATCH_TIMEOUT_MS`).
+    pub patience: Duration,
+    /// A file of certificate authorities in PEM, trusted beside those that are built in (`RELATCH_CA_FILE`).
+    pub authorities: Option<PathBuf>,
+    /// Whether a secret's `"ssl": false` is honoured (`RELATCH_ALLOW_PLAINTEXT`).
+    pub allow_plaintext: bool,
+    /// A query that shows that a credential can do its job (`RELATCH_TEST_QUERY`).
+    pub test_query: Option<String>,
+    /// Whether a SCRAM verifier is made also where the server makes md5 ones (`RELATCH_PASSWORD_ENCRYPTION`).
+    pub always_scram: bool,
+}
+
+/// Which environment this is. Only `dev` is "development".
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Environment {
+    Dev,
+    Staging,
+    #[default]
+    Prod,
+}
+
+/// Whether RDS is asked about the server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RdsLookup {
+    /// Where the host is one of RDS's, or the secret names a cluster or an instance.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
+}
+
+/// Everything that is wrong with the environment.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the environment is not usable:\n  {}", .0.join("\n  "))]
+pub struct ConfigError(pub Vec<String>);
+
+impl Config {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// Names every setting that is wrong, and what it may be.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_settings(|name| std::env::var(name).ok())
+    }
+
+    /// Reads settings by name.
+    ///
+    /// # Errors
+    /// As [`Config::from_env`].
+    pub fn from_settings(setting: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let setting = |name: &str| setting(name).filter(|text| !text.is_empty());
+        let mut problems = Vec::new();
+        let passwords = PasswordPolicy::from_settings(setting);
+        let mut choice = Choice { setting: &setting, problems: &mut problems };
+        let environment = choice.of(
+            "RELATCH_ENVIRONMENT",
+            &[("dev", Environment::Dev), ("staging", Environment::Staging), ("prod", Environment::Prod)],
+        );
+        let promote =
+            choice.of("RELATCH_PROMOTE", &[("at-finish", Promote::AtFinish), ("after-verify", Promote::AfterVerify)]);
+        let strategy = choice.of(
+            "RELATCH_STRATEGY",
+            &[
+                ("auto", StrategyChoice::Auto),
+                ("single-user", StrategyChoice::Always(Strategy::SingleUser)),
+                ("alternating-users", StrategyChoice::Always(Strategy::AlternatingUsers)),
+            ],
+        );
+        let rds = choice.of("RELATCH_RDS", &[("auto", RdsLookup::Auto), ("off", RdsLookup::Off)]);
+        let allow_plaintext = choice.of("RELATCH_ALLOW_PLAINTEXT", &[("false", false), ("true", true)]);
+        let always_scram = choice.of("RELATCH_PASSWORD_ENCRYPTION", &[("server", false), ("scram-sha-256", true)]);
+        let patience = match setting("RELATCH_TIMEOUT_MS").map(|text| (text.parse::<u64>(), text)) {
+            None => Duration::from_secs(3),
+            Some((Ok(milliseconds @ 100..=60_000), _)) => Duration::from_millis(milliseconds),
+            Some((_, text)) => {
+                problems.push(format!("RELATCH_TIMEOUT_MS must be a number from 100 to 60000, not `{text}`"));
+                Duration::ZERO
+            }
+        };
+        let passwords = passwords.map_err(|wrong| problems.extend(wrong.iter().map(ToString::to_string)));
+        match passwords {
+            Ok(passwords) if problems.is_empty() => Ok(Self {
+                rotation: Settings {
+                    promote: promote.unwrap_or_default(),
+                    strategy: strategy.unwrap_or_default(),
+                    passwords,
+                    patience,
+                },
+                metrics: Metrics {
+                    namespace: setting("RELATCH_METRICS_NAMESPACE").unwrap_or_else(|| "Relatch".to_owned()),
+                    environment: environment.unwrap_or_default(),
+                },
+                database: DatabaseSettings {
+                    patience,
+                    authorities: setting("RELATCH_CA_FILE").map(PathBuf::from),
+                    allow_plaintext: allow_plaintext.unwrap_or_default(),
+                    test_query: setting("RELATCH_TEST_QUERY"),
+                    always_scram: always_scram.unwrap_or_default(),
+                },
+                rds: rds.unwrap_or_default(),
+                secrets_endpoint: setting("SECRETS_MANAGER_ENDPOINT"),
+            }),
+            _ => Err(ConfigError(problems)),
+        }
+    }
+}
+
+impl Environment {
+    /// The environment's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Environment::Dev => "dev",
+            Environment::Staging => "staging",
+            Environment::Prod => "prod",
+        }
+    }
+}
+
+/// Settings that are one of a few words.
+struct Choice<'a, F> {
+    setting: &'a F,
+    problems: &'a mut Vec<String>,
+}
+
+impl<F: Fn(&str) -> Option<String>> Choice<'_, F> {
+    fn of<T: Copy>(&mut self, name: &str, words: &[(&str, T)]) -> Option<T> {
+        let text = (self.setting)(name)?;
+        let found = words.iter().find_map(|(word, value)| (*word == text).then_some(*value));
+        if found.is_none() {
+            let words: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+            self.problems.push(format!("{name} must be {}, not `{text}`", words.join(" or ")));
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn an_empty_environment_has_the_documented_defaults() {
+        insta::assert_debug_snapshot!(Config::from_settings(|_| None).unwrap());
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once() {
+        let error = Config::from_settings(|name| (name != "RELATCH_CA_FILE").then(|| "perhaps".into())).unwrap_err();
+        insta::assert_snapshot!(error);
+    }
+
+    #[test]
+    fn an_empty_setting_is_as_good_as_none() {
+        assert_eq!(Config::from_settings(|_| Some(String::new())), Config::from_settings(|_| None));
+    }
+}

@@ -1,0 +1,373 @@
+//! The outside, in our words. Vendors' words end where an [adapter](crate::adapters) fulfils one of these ports.
+//!
+//! Every method is one thing that can fail on its own, before its effect or after it; the fault matrix of the tests
+//! makes each of them do both.
+
+#![allow(async_fn_in_trait, reason = "a handler runs one invocation at a time, on one thread")]
+
+use crate::secret::DatabaseCredentials;
+use relatch_events::secret::{SecretId, VersionId};
+use secrecy::SecretString;
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+/// What a rotation needs of the outside.
+#[derive(Debug, Clone)]
+pub struct Ports<S, D, R> {
+    /// Secrets Manager.
+    pub secrets: S,
+    /// PostgreSQL.
+    pub database: D,
+    /// RDS.
+    pub servers: R,
+}
+
+/// Secrets Manager. It is eventually consistent: what it says of labels may be a little old.
+pub trait Secrets {
+    /// What is known of a secret, without any value.
+    async fn describe(&self, secret: &SecretId) -> Result<Description, CallError>;
+
+    /// Reads one version; `None` if there is no such version, or it does not hold the label asked for, or has no value.
+    async fn read(&self, secret: &SecretId, which: Which<'_>) -> Result<Option<Version>, CallError>;
+
+    /// Stores a value under AWSPENDING, as the version that the token names.
+    async fn stage(&self, secret: &SecretId, pending: Pending<'_>) -> Result<Staged, CallError>;
+
+    /// Moves AWSCURRENT, if it still is on `from`. Secrets Manager moves AWSPREVIOUS along.
+    async fn promote(&self, secret: &SecretId, to: &VersionId, from: &VersionId) -> Result<(), CallError>;
+}
+
+/// A version to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which<'a> {
+    /// The version that holds a label.
+    Labelled(Label),
+    /// A version by its id, if it holds the label as well.
+    Exactly(&'a VersionId, Label),
+    /// AWSCURRENT of another secret than the one being rotated: the admin secret's.
+    Admin(&'a str),
+}
+
+/// A staging label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Label {
+    /// What consumers use.
+    Current,
+    /// What is being rotated in.
+    Pending,
+    /// What consumers used before.
+    Previous,
+}
+
+/// A version, with its value.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// The version's id.
+    pub id: VersionId,
+    /// The full ARN of its secret.
+    pub arn: String,
+    /// The text that it holds; `None` if it holds bytes.
+    pub text: Option<SecretString>,
+}
+
+/// A value to be staged.
+#[derive(Debug, Clone, Copy)]
+pub struct Pending<'a> {
+    /// Names the version.
+    pub token: &'a VersionId,
+    /// Proves that an assumed role acts for this rotation.
+    pub rotation_token: Option<&'a SecretString>,
+    /// The value.
+    pub text: &'a SecretString,
+}
+
+/// What became of a value that was to be staged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Staged {
+    /// It is stored.
+    Now,
+    /// The token's version already has another value, from an earlier attempt; that one stays.
+    Before,
+}
+
+/// What Secrets Manager says of a secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Description {
+    /// Whether rotation is switched on.
+    pub rotation_enabled: bool,
+    /// The service that manages the secret instead of its owner (RDS for its master users).
+    pub owning_service: Option<String>,
+    /// Whether the secret is scheduled for deletion.
+    pub deleted: bool,
+    /// The labels that each version holds.
+    pub labels: BTreeMap<VersionId, Vec<Label>>,
+    /// The secret's tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Description {
+    /// The version that holds a label.
+    pub fn holder(&self, label: Label) -> Option<&VersionId> {
+        self.labels.iter().find_map(|(id, labels)| labels.contains(&label).then_some(id))
+    }
+}
+
+/// PostgreSQL.
+pub trait Database {
+    /// A session that is open.
+    type Session: Session;
+
+    /// Logs in, and runs a first query on the session. `probe` adds the proof that the credential can do its job
+    /// (`RELATCH_TEST_QUERY`).
+    async fn log_in(&self, credentials: &DatabaseCredentials, door: &Door, probe: bool) -> Attempt<Self::Session>;
+}
+
+/// Where a login goes to: the host of the credentials, or the writer behind it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Door {
+    /// Host and port, where they are not those of the credentials.
+    pub endpoint: Option<(String, u16)>,
+}
+
+/// What a login told us, and the session if there is one.
+#[derive(Debug)]
+pub struct Attempt<S> {
+    /// What it told.
+    pub login: Login,
+    /// The open session; only with [`Login::Accepted`].
+    pub session: Option<S>,
+}
+
+/// What a login told us. Silence is not "no".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Login {
+    /// The password opens the database, and a query was answered.
+    Accepted,
+    /// The password is right, and the server then refused the session.
+    Refused(Refusal),
+    /// The password opens the database, and the test query failed.
+    Unfit(SqlState),
+    /// The password is not right. Also said of a role that is not there, or whose VALID UNTIL is over.
+    Rejected,
+    /// Nothing was learned of the password.
+    Unknown(Silence),
+}
+
+/// Why a session was refused after its password had been accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum Refusal {
+    /// The role has NOLOGIN.
+    #[error("the role may not log in (NOLOGIN)")]
+    NoLogin,
+    /// The role has as many sessions as it may have.
+    #[error("the role's connection limit is reached")]
+    ConnectionLimit,
+    /// There is no such database.
+    #[error("the database does not exist")]
+    NoDatabase,
+    /// The role has no CONNECT on the database.
+    #[error("the role may not connect to the database")]
+    NoConnect,
+}
+
+/// Why nothing was learned of a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum Silence {
+    /// No answer in time.
+    #[error("the database did not answer in time")]
+    TimedOut,
+    /// No connection, or it was lost.
+    #[error("the database cannot be reached")]
+    Unreachable,
+    /// Too many connections, starting up, shutting down.
+    #[error("the database is there but takes no connections")]
+    Busy,
+    /// A rule of `pg_hba.conf`, or a demand for an authentication that is not spoken here.
+    #[error("the server does not let this host or method in")]
+    NotLetIn,
+    /// The answer does not come from PostgreSQL itself.
+    #[error("a pooler answered in the database's place")]
+    Pooler,
+    /// The server speaks no TLS, and plaintext is not allowed.
+    #[error("the server offers no TLS, and Relatch does not go back to plaintext")]
+    NoTls,
+    /// The certificate, or its name, or the TLS version is not trusted.
+    #[error("the server's TLS is not to be trusted: certificate, its name, its dates, or a version below 1.2")]
+    Distrusted,
+    /// The secret asks for plaintext and the environment does not allow it.
+    #[error("the secret says `\"ssl\": false`, and RELATCH_ALLOW_PLAINTEXT is not set")]
+    PlaintextForbidden,
+    /// The certificate authority that the secret or the settings name cannot be read.
+    #[error("the certificate authority in `sslrootcert` is not a PEM certificate")]
+    BadAuthority,
+}
+
+impl Silence {
+    /// Whether waiting can help; otherwise a person has to mend something.
+    pub const fn passes(self) -> bool {
+        match self {
+            Silence::TimedOut | Silence::Unreachable | Silence::Busy => true,
+            Silence::NotLetIn
+            | Silence::Pooler
+            | Silence::NoTls
+            | Silence::Distrusted
+            | Silence::PlaintextForbidden
+            | Silence::BadAuthority => false,
+        }
+    }
+}
+
+/// One open session.
+pub trait Session {
+    /// Takes the lock of a secret, waiting at most `patience` for it. The lock ends with the session.
+    async fn lock(&mut self, arn: &str, patience: Duration) -> Lock;
+
+    /// What the server says of itself, of a user, and of the user that serves as its model.
+    async fn look(&mut self, user: &str, model: &str) -> Result<Surroundings, SessionError>;
+
+    /// Sets a role's password.
+    async fn set_password(&mut self, user: &str, password: &SecretString) -> Result<(), SessionError>;
+
+    /// Ends the session, and with it the lock. Explicit, because a function is frozen right after its answer, and a
+    /// session that is merely dropped would hold the lock until it is thawed.
+    async fn close(self);
+
+    /// Creates a role if it is not there, makes it the equal of its model, and sets its password: all or nothing.
+    async fn provision(&mut self, user: &str, model: &str, password: &SecretString) -> Result<(), SessionError>;
+}
+
+/// Whether the lock was had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lock {
+    /// It is ours until the session ends.
+    Held,
+    /// Somebody else has it.
+    Busy,
+    /// The session broke off while it was asked for.
+    Lost,
+}
+
+/// Why something was not done in a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum SessionError {
+    /// The database said no; nothing was changed.
+    #[error("the database refused it with SQLSTATE {0}")]
+    Reported(SqlState),
+    /// No answer: it may have happened, or may still happen.
+    #[error("the connection was lost before the answer")]
+    Lost,
+}
+
+/// A SQLSTATE: five characters that name a kind of error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SqlState(pub [u8; 5]);
+
+impl From<&str> for SqlState {
+    fn from(code: &str) -> Self {
+        let mut bytes = *b"?????";
+        bytes.iter_mut().zip(code.bytes()).for_each(|(to, from)| *to = from);
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for SqlState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
+
+/// What the server says of itself and of two roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Whether it is a standby, or a reader: nothing can be changed here.
+    pub in_recovery: bool,
+    /// Whether only members of `rds_password` may change passwords (`rds.restrict_password_commands`), and the
+    /// session's user is none.
+    pub restricted: bool,
+    /// Whether the server makes md5 verifiers.
+    pub md5: bool,
+    /// The user; `None` if there is no such role.
+    pub user: Option<Role>,
+    /// Its model; `None` if there is no such role.
+    pub model: Option<Role>,
+}
+
+/// A role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Role {
+    /// LOGIN.
+    pub can_log_in: bool,
+    /// VALID UNTIL is over.
+    pub expired: bool,
+    /// How many more sessions it may open; `None` without a limit.
+    pub sessions_left: Option<i64>,
+    /// A member of `rds_iam`: such a role logs in by IAM, and its password is refused.
+    pub iam: bool,
+    /// Whether the session's user may change its password.
+    pub alterable: bool,
+}
+
+/// RDS.
+pub trait Servers {
+    /// What RDS says of the server that a secret leads to.
+    async fn find(&self, credentials: &DatabaseCredentials) -> Result<Server, CallError>;
+}
+
+/// The server that a secret leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Whether it can be worked on.
+    pub state: ServerState,
+    /// Where the changes go, if not to the secret's own host.
+    pub door: Door,
+    /// RDS's immutable name of the cluster or instance.
+    pub resource_id: Option<String>,
+}
+
+/// Whether a server can be worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ServerState {
+    /// Not RDS, or RDS was not asked: its own answers must do.
+    Unlisted,
+    /// RDS says it is available.
+    Available,
+    /// RDS says that it is failing over, starting, or otherwise not available.
+    NotAvailable,
+    /// RDS says that it was stopped.
+    Stopped,
+    /// The host is a reader endpoint or a replica.
+    Reader,
+    /// The identifier in the secret names nothing in this account and region.
+    Missing,
+}
+
+/// Why a call to AWS did not succeed. Holds no value of any secret.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation}: {kind}: {message}")]
+pub struct CallError {
+    /// The call, as in an IAM policy: `secretsmanager:GetSecretValue`.
+    pub operation: &'static str,
+    /// What the reader can do about it.
+    pub kind: CallErrorKind,
+    /// What AWS said.
+    pub message: String,
+}
+
+/// What the reader of a [`CallError`] can do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum CallErrorKind {
+    /// Give the function's role the permission.
+    #[error("not permitted")]
+    Denied,
+    /// Check the name.
+    #[error("not found")]
+    NotFound,
+    /// Try again later.
+    #[error("throttled")]
+    Throttled,
+    /// Nothing came back: it may have happened.
+    #[error("no usable answer")]
+    NoAnswer,
+    /// The request was understood and refused.
+    #[error("refused")]
+    Refused,
+}

@@ -1,0 +1,199 @@
+//! What one step of one rotation has learned so far: small words, no values.
+//!
+//! A field is `None` until it has been looked at. The plan is a function of these facts and of nothing else, so every
+//! situation a rotation can be in is a value that a test can write down.
+
+use crate::{
+    ports::{Lock, Login, ServerState, SqlState, Staged},
+    rollback,
+    secret::{Field, Problem},
+};
+
+/// What has been learned so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// What Secrets Manager says of the secret as a whole.
+    pub secret: Option<SecretState>,
+    /// Where the token's version stands.
+    pub standing: Option<Standing>,
+    /// What became of the value that was to be staged.
+    pub staged: Option<Staged>,
+    /// The token's version.
+    pub pending: Option<Held>,
+    /// AWSCURRENT.
+    pub current: Option<Held>,
+    /// AWSPREVIOUS.
+    pub previous: Option<Held>,
+    /// The admin secret.
+    pub admin: Option<Held>,
+    /// Whose turn is next, by AWSCURRENT.
+    pub turn: Option<Turn>,
+    /// How pending and current relate.
+    pub pair: Option<Pair>,
+    /// The server, as RDS sees it.
+    pub server: Option<ServerState>,
+    /// Who could log in.
+    pub logins: Logins,
+    /// The lock.
+    pub lock: Option<Lock>,
+    /// Whether the database allows the change.
+    pub role: Option<RoleVerdict>,
+    /// Whether enough of the invocation's time is left to change, verify and roll back.
+    pub time: Option<Time>,
+    /// The change of the password.
+    pub change: Option<Effect>,
+    /// The login with the new password, on a connection of its own.
+    pub proof: Option<Login>,
+    /// The way back.
+    pub rollback: rollback::Facts,
+    /// The move of AWSCURRENT.
+    pub promotion: Option<Effect>,
+    /// Where the token's version stands after a move whose answer was lost.
+    pub standing_after: Option<Standing>,
+}
+
+/// What Secrets Manager says of the secret as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SecretState {
+    /// Rotation is on, and it is ours to do.
+    Ours,
+    /// Rotation has been switched off.
+    RotationOff,
+    /// Another service manages it.
+    Managed,
+    /// It is scheduled for deletion.
+    Deleted,
+    /// Its tag `relatch:kind` names a kind that is not rotated here.
+    OtherKind,
+    /// Its tag `relatch:resource-id` names another cluster or instance than the one RDS found.
+    OtherServer,
+}
+
+/// Where the version that the token names stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Standing {
+    /// It holds AWSPENDING, and AWSCURRENT is where it was when it was read.
+    Pending,
+    /// It holds AWSCURRENT: the rotation is over.
+    Current,
+    /// AWSPENDING has moved to another version.
+    Superseded,
+    /// The labels do not fit together, as they may for a moment after a change.
+    Unsettled,
+}
+
+/// What a label holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Held {
+    /// Usable credentials.
+    Credentials,
+    /// Nothing.
+    Nothing,
+    /// The version that the token names (of AWSCURRENT only).
+    ThisToken,
+    /// A value that cannot be used.
+    Unusable(Problem),
+    /// Credentials that lead to another server; never used.
+    Elsewhere(Field),
+}
+
+/// Whose turn is next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Turn {
+    /// A user that can be rotated.
+    Known,
+    /// Alternating users, and no admin secret to create the other one.
+    NoAdminSecret,
+    /// The alternate's name would be too long.
+    NameTooLong,
+}
+
+/// How pending and current relate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pair {
+    /// One user whose password changes.
+    SingleUser,
+    /// The same user and the same password: a test that Secrets Manager starts, nothing to change.
+    Same,
+    /// Two users that take turns.
+    Alternating,
+    /// Pending differs from current in a field in which it must not.
+    Mismatch(Field),
+}
+
+/// Who could log in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Logins {
+    /// With AWSCURRENT.
+    pub current: Option<Login>,
+    /// With AWSPENDING.
+    pub pending: Option<Login>,
+    /// With AWSPREVIOUS.
+    pub previous: Option<Login>,
+    /// With the admin secret.
+    pub admin: Option<Login>,
+}
+
+/// Whether the database allows the change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RoleVerdict {
+    /// It does.
+    Fit,
+    /// It does, through the admin secret.
+    NeedsAdmin,
+    /// It does not.
+    Unfit(RoleProblem),
+    /// The database did not say: the session broke off.
+    Unknown,
+}
+
+/// Why the database would not allow the change, or the change would help nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum RoleProblem {
+    /// No such role.
+    #[error("the role does not exist")]
+    Missing,
+    /// NOLOGIN.
+    #[error("the role may not log in (NOLOGIN)")]
+    NoLogin,
+    /// VALID UNTIL.
+    #[error("the role's VALID UNTIL is over")]
+    Expired,
+    /// CONNECTION LIMIT.
+    #[error("the role's connection limit leaves no room for the login that would prove the new password")]
+    ConnectionLimit,
+    /// `rds_iam`.
+    #[error("the role is a member of rds_iam and logs in by IAM, not by password")]
+    Iam,
+    /// A standby.
+    #[error("the endpoint is read-only (a standby or a reader): use the writer's")]
+    ReadOnly,
+    /// Not allowed to change the role.
+    #[error("the admin user may not change the role: it needs CREATEROLE, and ADMIN on the role from PostgreSQL 16 on")]
+    NotAlterable,
+    /// `rds.restrict_password_commands`, and no admin secret.
+    #[error(
+        "rds.restrict_password_commands keeps the role from changing its password, and no admin secret (`masterarn`) is named"
+    )]
+    Restricted,
+}
+
+/// Whether enough of the invocation's time is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Time {
+    /// Enough to change, verify and roll back.
+    Enough,
+    /// Too little.
+    Short,
+}
+
+/// What became of something that was to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    /// Done.
+    Done,
+    /// Refused; nothing happened.
+    Refused(SqlState),
+    /// No answer: it may have happened.
+    Unsure,
+}

@@ -1,0 +1,323 @@
+//! How a fact is learned: one port call for each look, and the small word that its answer comes down to.
+
+use super::{
+    RotationError, Settings,
+    facts::{Facts, Held, Pair, RoleVerdict, SecretState, Standing, Time, Turn},
+    plan::{Look, Who},
+    role,
+    strategy::{self, Strategy},
+};
+use crate::{
+    ports::{
+        Attempt, Database, Description, Door, Label, Lock, Login, Ports, Secrets, Server, Servers, Session, Version,
+        Which,
+    },
+    secret::{DatabaseCredentials, Field, Problem},
+};
+use relatch_events::{rotation::RotationEvent, secret::VersionId};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+/// How often a proof is asked for again when nothing was learned. What follows a failed proof is a rollback, so a
+/// single lost packet should not be the reason.
+const PROOFS: u32 = 3;
+const BETWEEN_PROOFS: Duration = Duration::from_millis(200);
+
+/// One attempt at one step: what it knows, and what it holds open.
+pub(super) struct Visit<'a, S, D: Database, R> {
+    pub(super) ports: &'a Ports<S, D, R>,
+    pub(super) settings: &'a Settings,
+    pub(super) event: &'a RotationEvent,
+    pub(super) deadline: Instant,
+    /// What the plan is made of.
+    pub(super) facts: Facts,
+    /// What the facts were made of: the values, which no plan needs to see.
+    pub(super) known: Known,
+    pub(super) sessions: Vec<(Who, D::Session)>,
+}
+
+/// The values behind the facts.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) arn: Option<String>,
+    pub(super) current_id: Option<VersionId>,
+    pub(super) current: Option<DatabaseCredentials>,
+    pub(super) pending: Option<DatabaseCredentials>,
+    pub(super) previous: Option<DatabaseCredentials>,
+    pub(super) admin: Option<DatabaseCredentials>,
+    description: Option<Description>,
+    server: Option<Server>,
+}
+
+impl<'a, S: Secrets, D: Database, R: Servers> Visit<'a, S, D, R> {
+    pub(super) fn new(
+        ports: &'a Ports<S, D, R>,
+        settings: &'a Settings,
+        event: &'a RotationEvent,
+        deadline: Instant,
+    ) -> Self {
+        let (facts, known, sessions) = (Facts::default(), Known::default(), Vec::new());
+        Self { ports, settings, event, deadline, facts, known, sessions }
+    }
+
+    /// Finds out one thing.
+    pub(super) async fn look(&mut self, look: Look) -> Result<(), RotationError> {
+        let (secrets, secret, token) = (&self.ports.secrets, &self.event.secret_id, &self.event.client_request_token);
+        match look {
+            Look::Labels => {
+                let description = secrets.describe(secret).await?;
+                self.learn_labels(description);
+            }
+            Look::LabelsAfter => {
+                let description = secrets.describe(secret).await?;
+                self.facts.standing_after = Some(self.standing(&description));
+            }
+            Look::Pending => {
+                let version = secrets.read(secret, Which::Exactly(token, Label::Pending)).await?;
+                self.learn_pending(version);
+            }
+            Look::Current => {
+                let version = secrets.read(secret, Which::Labelled(Label::Current)).await?;
+                self.learn_current(version);
+            }
+            Look::Previous => {
+                let version = secrets.read(secret, Which::Labelled(Label::Previous)).await?;
+                self.learn_previous(version);
+            }
+            Look::Admin => {
+                let version = match self.known.current.as_ref().and_then(|current| current.masterarn.clone()) {
+                    Some(arn) => secrets.read(secret, Which::Admin(&arn)).await?,
+                    None => None,
+                };
+                self.learn_admin(version);
+            }
+            Look::Server => {
+                let server = self.ports.servers.find(self.credentials(Who::Current)?).await?;
+                self.facts.server = Some(server.state);
+                self.known.server = Some(server);
+            }
+            Look::Login(who) => {
+                let credentials = self.credentials(who)?;
+                let attempt = self.ports.database.log_in(credentials, &self.door(), who == Who::Pending).await;
+                self.learn_login(who, attempt);
+            }
+            Look::Lock(who) => {
+                let (arn, patience) = (self.known.arn.clone().unwrap_or_default(), self.settings.patience);
+                self.facts.lock = Some(match self.session(who) {
+                    Some(session) => session.lock(&arn, patience).await,
+                    None => Lock::Lost,
+                });
+            }
+            Look::Role(who) => {
+                let user = self.user()?;
+                let model = strategy::model(&user).to_owned();
+                let surroundings = match self.session(who) {
+                    Some(session) => session.look(&user, &model).await.ok(),
+                    None => None,
+                };
+                let has_admin = self.known.current.as_ref().is_some_and(|current| current.masterarn.is_some());
+                self.facts.role = Some(match (surroundings, self.facts.pair) {
+                    (None, _) => RoleVerdict::Unknown,
+                    (Some(seen), Some(Pair::Alternating)) => role::judge_alternate(&seen),
+                    (Some(seen), _) => role::judge_single(&seen, has_admin),
+                });
+            }
+            Look::Time => {
+                // The change, its proof (which may be asked for again), the way back, and the proof of that.
+                let needed = self.settings.patience * (4 + PROOFS);
+                let left = self.deadline.saturating_duration_since(Instant::now());
+                self.facts.time = Some(if left >= needed { Time::Enough } else { Time::Short });
+            }
+            Look::Proof => self.facts.proof = Some(self.prove(Who::Pending).await?),
+            Look::Restored => {
+                let who = self.restored();
+                self.facts.rollback.restored = Some(self.prove(who).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends every session that was opened, and the lock with them.
+    pub(super) async fn close(self) {
+        for (_, session) in self.sessions {
+            session.close().await;
+        }
+    }
+
+    /// Whose password goes back: of an alternate user, the one that AWSPREVIOUS holds.
+    pub(super) fn restored(&self) -> Who {
+        match self.facts.pair {
+            Some(Pair::Alternating) => Who::Previous,
+            _ => Who::Current,
+        }
+    }
+
+    pub(super) fn credentials(&self, who: Who) -> Result<&DatabaseCredentials, RotationError> {
+        match who {
+            Who::Current => self.known.current.as_ref(),
+            Who::Pending => self.known.pending.as_ref(),
+            Who::Previous => self.known.previous.as_ref(),
+            Who::Admin => self.known.admin.as_ref(),
+        }
+        .ok_or(RotationError::Fault("a login without credentials"))
+    }
+
+    /// The session that somebody's login has opened; the latest, if there are several.
+    pub(super) fn session(&mut self, who: Who) -> Option<&mut D::Session> {
+        self.sessions.iter_mut().rev().find_map(|(whose, session)| (*whose == who).then_some(session))
+    }
+
+    /// The user whose password is being set.
+    pub(super) fn user(&self) -> Result<String, RotationError> {
+        Ok(self.credentials(Who::Pending)?.username.clone())
+    }
+
+    pub(super) fn door(&self) -> Door {
+        self.known.server.as_ref().map(|server| server.door.clone()).unwrap_or_default()
+    }
+
+    /// Logs in on a connection of its own, which is closed at once. Asks again while nothing is learned.
+    async fn prove(&self, who: Who) -> Result<Login, RotationError> {
+        let credentials = self.credentials(who)?;
+        let mut asked = 0;
+        loop {
+            let Attempt { login, session } =
+                self.ports.database.log_in(credentials, &self.door(), who == Who::Pending).await;
+            if let Some(session) = session {
+                session.close().await;
+            }
+            asked += 1;
+            match login {
+                Login::Unknown(silence) if silence.passes() && asked < PROOFS => sleep(BETWEEN_PROOFS).await,
+                Login::Accepted => return Ok(login),
+                Login::Unfit(_) | Login::Refused(_) | Login::Rejected | Login::Unknown(_) => {
+                    warn!(rotation.login = ?login, rotation.who = ?who, "A password that was set does not prove itself");
+                    return Ok(login);
+                }
+            }
+        }
+    }
+
+    fn learn_labels(&mut self, description: Description) {
+        self.facts.standing = Some(self.standing(&description));
+        self.known.description = Some(description);
+        self.facts.secret = self.secret_state();
+    }
+
+    fn learn_pending(&mut self, version: Option<Version>) {
+        self.known.arn = version.as_ref().map(|version| version.arn.clone());
+        let (held, credentials) = held(version);
+        (self.facts.pending, self.known.pending) = (Some(held), credentials);
+        self.pair_up();
+    }
+
+    fn learn_current(&mut self, version: Option<Version>) {
+        self.known.current_id = version.as_ref().map(|version| version.id.clone());
+        let this_token = self.known.current_id.as_ref() == Some(&self.event.client_request_token);
+        let (held, credentials) = held(version);
+        self.facts.current = Some(if this_token { Held::ThisToken } else { held });
+        self.known.current = credentials;
+        self.facts.turn = self.known.current.as_ref().map(|current| {
+            let strategy = self.settings.strategy.of(current);
+            match (strategy, strategy::next_user(strategy, &current.username), &current.masterarn) {
+                (_, None, _) => Turn::NameTooLong,
+                (Strategy::AlternatingUsers, Some(_), None) => Turn::NoAdminSecret,
+                (Strategy::SingleUser | Strategy::AlternatingUsers, Some(_), _) => Turn::Known,
+            }
+        });
+        self.pair_up();
+        // The labels may have been read before: then they have to tell the same.
+        if let Some(description) = self.known.description.take() {
+            self.learn_labels(description);
+        }
+    }
+
+    /// A previous version is of use only if it is the same user's, on the same server.
+    fn learn_previous(&mut self, version: Option<Version>) {
+        let (held, previous) = held(version);
+        let elsewhere = match (&previous, &self.known.pending) {
+            (Some(previous), Some(pending)) if previous.username != pending.username => Some(Field::Username),
+            (Some(previous), Some(pending)) => previous.leads_elsewhere(pending),
+            _ => None,
+        };
+        self.facts.previous = Some(elsewhere.map_or(held, Held::Elsewhere));
+        self.known.previous = previous.filter(|_| elsewhere.is_none());
+    }
+
+    /// The admin logs in to the secret's own database, since locks are kept for each database.
+    fn learn_admin(&mut self, version: Option<Version>) {
+        let (held, admin) = held(version);
+        let elsewhere = match (&admin, &self.known.current) {
+            (Some(admin), Some(current)) => [
+                (Field::Engine, admin.engine == current.engine),
+                (Field::Host, admin.host == current.host),
+                (Field::Port, admin.port == current.port),
+            ]
+            .into_iter()
+            .find_map(|(field, same)| (!same).then_some(field)),
+            _ => None,
+        };
+        self.facts.admin = Some(elsewhere.map_or(held, Held::Elsewhere));
+        self.known.admin = admin.filter(|_| elsewhere.is_none()).map(|admin| match &self.known.current {
+            Some(current) => admin.in_database(&current.dbname),
+            None => admin,
+        });
+    }
+
+    fn learn_login(&mut self, who: Who, attempt: Attempt<D::Session>) {
+        let fact = match who {
+            Who::Current => &mut self.facts.logins.current,
+            Who::Pending => &mut self.facts.logins.pending,
+            Who::Previous => &mut self.facts.logins.previous,
+            Who::Admin => &mut self.facts.logins.admin,
+        };
+        *fact = Some(attempt.login);
+        self.sessions.extend(attempt.session.map(|session| (who, session)));
+    }
+
+    fn pair_up(&mut self) {
+        if let (Some(current), Some(pending)) = (&self.known.current, &self.known.pending) {
+            self.facts.pair = Some(strategy::pair(self.settings.strategy.of(current), current, pending));
+        }
+    }
+
+    fn standing(&self, description: &Description) -> Standing {
+        let token = &self.event.client_request_token;
+        let (current, pending) = (description.holder(Label::Current), description.holder(Label::Pending));
+        let moved = self.known.current_id.as_ref().is_some_and(|read| current != Some(read));
+        match (current, pending) {
+            (Some(current), _) if current == token => Standing::Current,
+            (_, Some(pending)) if pending == token && !moved => Standing::Pending,
+            (Some(current), Some(pending)) if pending != token && pending != current => Standing::Superseded,
+            _ => Standing::Unsettled,
+        }
+    }
+
+    fn secret_state(&self) -> Option<SecretState> {
+        let description = self.known.description.as_ref()?;
+        let tag = |name: &str| description.tags.get(name).map(String::as_str);
+        let server = self.known.server.as_ref().and_then(|server| server.resource_id.as_deref());
+        Some(if description.deleted {
+            SecretState::Deleted
+        } else if description.owning_service.is_some() {
+            SecretState::Managed
+        } else if tag("relatch:kind").is_some_and(|kind| kind != "postgres") {
+            SecretState::OtherKind
+        } else if tag("relatch:resource-id").zip(server).is_some_and(|(pinned, found)| pinned != found) {
+            SecretState::OtherServer
+        } else if !description.rotation_enabled {
+            SecretState::RotationOff
+        } else {
+            SecretState::Ours
+        })
+    }
+}
+
+fn held(version: Option<Version>) -> (Held, Option<DatabaseCredentials>) {
+    let Some(version) = version else { return (Held::Nothing, None) };
+    match version.text.ok_or(Problem::Binary).and_then(DatabaseCredentials::parse) {
+        Ok(credentials) => (Held::Credentials, Some(credentials)),
+        Err(problem) => (Held::Unusable(problem), None),
+    }
+}

@@ -1,0 +1,432 @@
+//! What a step should do next, and why. Pure: no clock, no randomness, nothing is called.
+//!
+//! A plan asks for one thing at a time. What it asks for first is part of the decision: the guards come before any
+//! connection, and the current password is tried first, so that a normal rotation provokes no failed login.
+
+use super::{
+    facts::{Effect, Facts, Held, Pair, RoleVerdict, SecretState, Standing, Time, Turn},
+    reason::Reason,
+};
+use crate::{
+    ports::{Lock, Login, ServerState, Staged},
+    rollback::{self, Rung},
+};
+use relatch_events::rotation::Step;
+
+/// What a step should do next, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// Not enough is known to decide: find this out.
+    Look(Look),
+    /// Do this one thing.
+    Act(Action),
+    /// The step is over; succeed.
+    Done(Reason),
+    /// Not enough can be known now to act safely; fail, so that the step is tried again.
+    Wait(Reason),
+    /// Acting would make things worse; fail, and tell a person.
+    Refuse(Reason),
+}
+
+/// Something to find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Labels, tags and state of the secret.
+    Labels,
+    /// The labels again, after a move whose answer was lost.
+    LabelsAfter,
+    /// The token's version, if it holds AWSPENDING.
+    Pending,
+    /// AWSCURRENT.
+    Current,
+    /// AWSPREVIOUS.
+    Previous,
+    /// The admin secret.
+    Admin,
+    /// The server, as RDS sees it.
+    Server,
+    /// Whether somebody's password opens the database. The session stays open.
+    Login(Who),
+    /// The lock, in somebody's session.
+    Lock(Who),
+    /// Whether the database allows the change, as somebody's session sees it.
+    Role(Who),
+    /// How much of the invocation's time is left.
+    Time,
+    /// Whether the pending password opens the database, on a connection of its own.
+    Proof,
+    /// Whether the password that was put back opens the database.
+    Restored,
+}
+
+/// Something to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Store a new value under AWSPENDING.
+    Stage,
+    /// Set the user's password to the pending one, in somebody's session.
+    SetPassword(Who),
+    /// Make the alternate user the equal of its model, with the pending password, in the admin's session.
+    Provision,
+    /// Put the former password back, by a rung of the ladder; the first uses somebody's session.
+    PutBack(Rung, Who),
+    /// Move AWSCURRENT to the token's version.
+    Promote,
+}
+
+/// Whose credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub enum Who {
+    Current,
+    Pending,
+    Previous,
+    Admin,
+}
+
+/// When AWSCURRENT moves (`RELATCH_PROMOTE`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Promote {
+    /// In finishSecret, as Secrets Manager has it.
+    #[default]
+    AtFinish,
+    /// In setSecret, right after the proof: the window in which AWSCURRENT does not log in shrinks to milliseconds.
+    AfterVerify,
+}
+
+/// What a step should do next, by what it knows.
+pub fn plan(step: Step, promote: Promote, facts: &Facts) -> Plan {
+    let next = match step {
+        Step::Create => create(facts),
+        Step::Set => set(facts, promote),
+        Step::Test => test(facts),
+        Step::Finish => finish(facts),
+    };
+    next.unwrap_or_else(|plan| plan)
+}
+
+/// `Err` is a plan too: the one that comes before anything else can be decided.
+type Next<T = Plan> = Result<T, Plan>;
+
+fn create(f: &Facts) -> Next {
+    standing(f)?;
+    eligible(f)?;
+    current(f)?;
+    match f.turn.ok_or(Plan::Look(Look::Current))? {
+        Turn::Known => {}
+        Turn::NoAdminSecret => return Ok(Plan::Refuse(Reason::NoAdminSecret)),
+        Turn::NameTooLong => return Ok(Plan::Refuse(Reason::AlternateTooLong)),
+    }
+    match f.staged.ok_or(Plan::Act(Action::Stage))? {
+        Staged::Now => Ok(Plan::Done(Reason::Staged)),
+        Staged::Before => {
+            pending(f)?;
+            pair(f)?;
+            Ok(Plan::Done(Reason::AlreadyStaged))
+        }
+    }
+}
+
+fn set(f: &Facts, promote: Promote) -> Next {
+    let pair = versions(f)?;
+    match server(f)? {
+        ServerState::Unlisted | ServerState::Available => {}
+        ServerState::NotAvailable => return Ok(Plan::Wait(Reason::ServerNotAvailable)),
+        ServerState::Stopped => return Ok(Plan::Wait(Reason::ServerStopped)),
+        ServerState::Reader => return Ok(Plan::Refuse(Reason::ReaderEndpoint)),
+        ServerState::Missing => return Ok(Plan::Refuse(Reason::ServerMissing)),
+    }
+    match pair {
+        Pair::SingleUser => set_single_user(f, promote),
+        Pair::Alternating => set_alternate_user(f, promote),
+        Pair::Same => match login(f, Who::Current)? {
+            Login::Accepted | Login::Unfit(_) => Ok(Plan::Done(Reason::AlreadySet)),
+            Login::Rejected => no_version_opens(f),
+            Login::Refused(_) | Login::Unknown(_) => no_answer(f, Who::Current),
+        },
+        Pair::Mismatch(field) => Ok(Plan::Refuse(Reason::Mismatch(field))),
+    }
+}
+
+/// Current opens the database: the change is to be made. It does not, and pending does: it was made. Neither, and
+/// previous does: somebody went back by hand, and going on mends it.
+fn set_single_user(f: &Facts, promote: Promote) -> Next {
+    match login(f, Who::Current)? {
+        Login::Accepted | Login::Unfit(_) => return change(f, promote, Pair::SingleUser, Who::Current),
+        Login::Rejected => {}
+        Login::Refused(_) | Login::Unknown(_) => return no_answer(f, Who::Current),
+    }
+    match login(f, Who::Pending)? {
+        Login::Accepted => return already_set(f, promote),
+        Login::Unfit(state) => return unfit(f, Pair::SingleUser, Reason::TestQueryFailed(state)),
+        Login::Rejected => {}
+        Login::Refused(_) | Login::Unknown(_) => return no_answer(f, Who::Pending),
+    }
+    match f.previous.ok_or(Plan::Look(Look::Previous))? {
+        Held::Credentials => {}
+        Held::Nothing | Held::ThisToken | Held::Unusable(_) | Held::Elsewhere(_) => return no_version_opens(f),
+    }
+    match login(f, Who::Previous)? {
+        Login::Accepted | Login::Unfit(_) => change(f, promote, Pair::SingleUser, Who::Previous),
+        Login::Rejected => no_version_opens(f),
+        Login::Refused(_) | Login::Unknown(_) => no_answer(f, Who::Previous),
+    }
+}
+
+/// The admin sets the password again even if it is set: that is harmless, and asking first would provoke a failed login.
+fn set_alternate_user(f: &Facts, promote: Promote) -> Next {
+    admin(f)?;
+    match login(f, Who::Admin)? {
+        Login::Accepted | Login::Unfit(_) => return change(f, promote, Pair::Alternating, Who::Admin),
+        Login::Rejected => {}
+        Login::Refused(_) | Login::Unknown(_) => return no_answer(f, Who::Admin),
+    }
+    match login(f, Who::Pending)? {
+        Login::Accepted => already_set(f, promote),
+        Login::Unfit(state) => Ok(Plan::Refuse(Reason::TestQueryFailed(state))),
+        Login::Rejected => Ok(Plan::Refuse(Reason::AdminRejected)),
+        Login::Refused(_) | Login::Unknown(_) => no_answer(f, Who::Pending),
+    }
+}
+
+/// Everything that must be true is looked at once more under the lock; then change, prove, and otherwise go back.
+fn change(f: &Facts, promote: Promote, pair: Pair, holder: Who) -> Next {
+    under_lock(f, holder)?;
+    eligible(f)?;
+    let worker = match f.role.ok_or(Plan::Look(Look::Role(holder)))? {
+        RoleVerdict::Fit => holder,
+        RoleVerdict::NeedsAdmin => {
+            admin(f)?;
+            match login(f, Who::Admin)? {
+                Login::Accepted | Login::Unfit(_) => Who::Admin,
+                Login::Rejected => return Ok(Plan::Refuse(Reason::AdminRejected)),
+                Login::Refused(_) | Login::Unknown(_) => return no_answer(f, Who::Admin),
+            }
+        }
+        RoleVerdict::Unfit(problem) => return Ok(Plan::Refuse(Reason::Role(problem))),
+        RoleVerdict::Unknown => return Ok(Plan::Wait(Reason::SessionLost)),
+    };
+    match f.time.ok_or(Plan::Look(Look::Time))? {
+        Time::Enough => {}
+        Time::Short => return Ok(Plan::Wait(Reason::TooLittleTime)),
+    }
+    let action = match pair {
+        Pair::Alternating => Action::Provision,
+        Pair::SingleUser | Pair::Same | Pair::Mismatch(_) => Action::SetPassword(worker),
+    };
+    match f.change.ok_or(Plan::Act(action))? {
+        Effect::Refused(state) => Ok(Plan::Refuse(Reason::ChangeRefused(state))),
+        Effect::Done => match f.proof.ok_or(Plan::Look(Look::Proof))? {
+            Login::Accepted => match promote {
+                Promote::AtFinish => Ok(Plan::Done(Reason::Set)),
+                Promote::AfterVerify => promotion(f),
+            },
+            Login::Unfit(_) | Login::Refused(_) | Login::Rejected | Login::Unknown(_) => way_back(f, pair, worker),
+        },
+        // The session is gone and its lock with it, so nothing is promoted here; finishSecret will.
+        Effect::Unsure => match f.proof.ok_or(Plan::Look(Look::Proof))? {
+            Login::Accepted => Ok(Plan::Done(Reason::Set)),
+            Login::Unfit(_) => way_back(f, pair, worker),
+            Login::Refused(_) | Login::Rejected | Login::Unknown(_) => Ok(Plan::Wait(Reason::ChangeUnsure)),
+        },
+    }
+}
+
+fn already_set(f: &Facts, promote: Promote) -> Next {
+    match promote {
+        Promote::AtFinish => Ok(Plan::Done(Reason::AlreadySet)),
+        Promote::AfterVerify => {
+            under_lock(f, Who::Pending)?;
+            promotion(f)
+        }
+    }
+}
+
+fn test(f: &Facts) -> Next {
+    let pair = versions(f)?;
+    server(f)?;
+    match login(f, Who::Pending)? {
+        Login::Accepted => Ok(Plan::Done(Reason::Proved)),
+        Login::Unfit(state) => unfit(f, pair, Reason::TestQueryFailed(state)),
+        Login::Rejected => pending_rejected(f),
+        Login::Refused(_) | Login::Unknown(_) => no_answer(f, Who::Pending),
+    }
+}
+
+/// Only a login of this moment permits the promotion, and the lock is held on that connection until the label has moved.
+fn finish(f: &Facts) -> Next {
+    versions(f)?;
+    server(f)?;
+    match login(f, Who::Pending)? {
+        Login::Accepted => {
+            under_lock(f, Who::Pending)?;
+            promotion(f)
+        }
+        Login::Unfit(state) => Ok(Plan::Refuse(Reason::TestQueryFailed(state))),
+        Login::Rejected => pending_rejected(f),
+        Login::Refused(_) | Login::Unknown(_) => no_answer(f, Who::Pending),
+    }
+}
+
+fn promotion(f: &Facts) -> Next {
+    match f.promotion.ok_or(Plan::Act(Action::Promote))? {
+        Effect::Done => Ok(Plan::Done(Reason::Promoted)),
+        Effect::Refused(_) | Effect::Unsure => match f.standing_after.ok_or(Plan::Look(Look::LabelsAfter))? {
+            Standing::Current => Ok(Plan::Done(Reason::Promoted)),
+            Standing::Superseded => Ok(Plan::Refuse(Reason::Superseded)),
+            Standing::Pending | Standing::Unsettled => Ok(Plan::Wait(Reason::PromotionUnsure)),
+        },
+    }
+}
+
+/// The pending password opens the database and is of no use: the former one goes back, so that AWSCURRENT opens it.
+fn unfit(f: &Facts, pair: Pair, reason: Reason) -> Next {
+    match pair {
+        Pair::SingleUser => {
+            under_lock(f, Who::Pending)?;
+            way_back(f, pair, Who::Pending)
+        }
+        Pair::Alternating | Pair::Same | Pair::Mismatch(_) => Ok(Plan::Refuse(reason)),
+    }
+}
+
+/// Back to the password that was there before: AWSCURRENT's for a single user. Of an alternate user it is AWSPREVIOUS's,
+/// and nobody depends on it.
+fn way_back(f: &Facts, pair: Pair, worker: Who) -> Next {
+    let alternate = pair == Pair::Alternating;
+    if alternate && f.previous.ok_or(Plan::Look(Look::Previous))? != Held::Credentials {
+        return Ok(Plan::Refuse(Reason::AlternateUnproved));
+    }
+    Ok(match rollback::plan(&f.rollback) {
+        rollback::Plan::Try(rung) => Plan::Act(Action::PutBack(rung, worker)),
+        rollback::Plan::Prove => Plan::Look(Look::Restored),
+        rollback::Plan::RolledBack | rollback::Plan::Unfinished if alternate => Plan::Refuse(Reason::AlternateUnproved),
+        rollback::Plan::RolledBack => Plan::Refuse(Reason::RolledBack),
+        rollback::Plan::Unfinished => Plan::Wait(Reason::RollbackUnfinished),
+    })
+}
+
+fn pending_rejected(f: &Facts) -> Next {
+    match login(f, Who::Current)? {
+        Login::Accepted | Login::Unfit(_) | Login::Refused(_) => Ok(Plan::Refuse(Reason::PendingRejected)),
+        Login::Rejected => no_version_opens(f),
+        Login::Unknown(_) => no_answer(f, Who::Current),
+    }
+}
+
+/// Nothing opens the database. Where there is an admin secret, it can at least see why.
+fn no_version_opens(f: &Facts) -> Next {
+    let blind = Ok(Plan::Refuse(Reason::NoVersionOpens));
+    match f.admin.ok_or(Plan::Look(Look::Admin))? {
+        Held::Credentials => {}
+        Held::Nothing | Held::ThisToken | Held::Unusable(_) | Held::Elsewhere(_) => return blind,
+    }
+    if login(f, Who::Admin)? != Login::Accepted {
+        return blind;
+    }
+    match f.role.ok_or(Plan::Look(Look::Role(Who::Admin)))? {
+        RoleVerdict::Unfit(problem) => Ok(Plan::Refuse(Reason::Role(problem))),
+        RoleVerdict::Fit | RoleVerdict::NeedsAdmin | RoleVerdict::Unknown => blind,
+    }
+}
+
+/// For a login that told neither yes nor no.
+fn no_answer(f: &Facts, who: Who) -> Next {
+    Ok(match login(f, who)? {
+        Login::Refused(refusal) => Plan::Refuse(Reason::LoginRefused(refusal)),
+        Login::Unknown(silence) if !silence.passes() => Plan::Refuse(Reason::ServerUnfit(silence)),
+        Login::Unknown(silence) => Plan::Wait(Reason::DatabaseSilent(silence)),
+        Login::Accepted | Login::Unfit(_) | Login::Rejected => Plan::Wait(Reason::SessionLost),
+    })
+}
+
+/// The two versions, and that they belong together. No connection is made before this.
+fn versions(f: &Facts) -> Next<Pair> {
+    pending(f)?;
+    current(f)?;
+    pair(f)
+}
+
+fn pending(f: &Facts) -> Next<()> {
+    match f.pending.ok_or(Plan::Look(Look::Pending))? {
+        Held::Credentials => Ok(()),
+        Held::Unusable(problem) => Err(Plan::Refuse(Reason::PendingUnusable(problem))),
+        Held::Nothing | Held::ThisToken | Held::Elsewhere(_) => {
+            standing(f)?;
+            eligible(f)?;
+            Err(Plan::Wait(Reason::NotStaged))
+        }
+    }
+}
+
+fn current(f: &Facts) -> Next<()> {
+    match f.current.ok_or(Plan::Look(Look::Current))? {
+        Held::Credentials => Ok(()),
+        Held::ThisToken => Err(Plan::Done(Reason::AlreadyCurrent)),
+        Held::Nothing | Held::Elsewhere(_) => Err(Plan::Refuse(Reason::NoCurrent)),
+        Held::Unusable(problem) => Err(Plan::Refuse(Reason::CurrentUnusable(problem))),
+    }
+}
+
+fn pair(f: &Facts) -> Next<Pair> {
+    match f.pair {
+        Some(Pair::Mismatch(field)) => Err(Plan::Refuse(Reason::Mismatch(field))),
+        Some(pair) => Ok(pair),
+        None => Err(Plan::Look(Look::Current)),
+    }
+}
+
+fn admin(f: &Facts) -> Next<()> {
+    match f.admin.ok_or(Plan::Look(Look::Admin))? {
+        Held::Credentials => Ok(()),
+        Held::Nothing | Held::ThisToken => Err(Plan::Refuse(Reason::AdminMissing)),
+        Held::Unusable(problem) => Err(Plan::Refuse(Reason::AdminUnusable(problem))),
+        Held::Elsewhere(field) => Err(Plan::Refuse(Reason::AdminMismatch(field))),
+    }
+}
+
+fn server(f: &Facts) -> Next<ServerState> {
+    f.server.ok_or(Plan::Look(Look::Server))
+}
+
+fn login(f: &Facts, who: Who) -> Next<Login> {
+    let login = match who {
+        Who::Current => f.logins.current,
+        Who::Pending => f.logins.pending,
+        Who::Previous => f.logins.previous,
+        Who::Admin => f.logins.admin,
+    };
+    login.ok_or(Plan::Look(Look::Login(who)))
+}
+
+/// Whoever waited for the lock may find that everything has changed meanwhile, so the labels are read under it.
+fn under_lock(f: &Facts, holder: Who) -> Next<()> {
+    match f.lock.ok_or(Plan::Look(Look::Lock(holder)))? {
+        Lock::Held => standing(f),
+        Lock::Busy => Err(Plan::Wait(Reason::LockBusy)),
+        Lock::Lost => Err(Plan::Wait(Reason::SessionLost)),
+    }
+}
+
+fn standing(f: &Facts) -> Next<()> {
+    match f.standing.ok_or(Plan::Look(Look::Labels))? {
+        Standing::Pending => Ok(()),
+        Standing::Current => Err(Plan::Done(Reason::AlreadyCurrent)),
+        Standing::Superseded => Err(Plan::Refuse(Reason::Superseded)),
+        Standing::Unsettled => match f.secret {
+            Some(SecretState::Deleted) => Err(Plan::Refuse(Reason::ScheduledForDeletion)),
+            _ => Err(Plan::Wait(Reason::LabelsUnsettled)),
+        },
+    }
+}
+
+fn eligible(f: &Facts) -> Next<()> {
+    match f.secret.ok_or(Plan::Look(Look::Labels))? {
+        SecretState::Ours => Ok(()),
+        SecretState::RotationOff => Err(Plan::Refuse(Reason::RotationOff)),
+        SecretState::Managed => Err(Plan::Refuse(Reason::ManagedByService)),
+        SecretState::Deleted => Err(Plan::Refuse(Reason::ScheduledForDeletion)),
+        SecretState::OtherKind => Err(Plan::Refuse(Reason::OtherKind)),
+        SecretState::OtherServer => Err(Plan::Refuse(Reason::OtherServer)),
+    }
+}

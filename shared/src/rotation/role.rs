@@ -1,0 +1,86 @@
+//! Whether a database allows a change, by what it says of itself and of the role.
+
+use super::facts::{RoleProblem, RoleVerdict};
+use crate::ports::{Role, Surroundings};
+
+/// For a single user, whose own session this is.
+pub(super) fn judge_single(surroundings: &Surroundings, has_admin: bool) -> RoleVerdict {
+    match problem(surroundings, surroundings.user, surroundings.user) {
+        Some(problem) => RoleVerdict::Unfit(problem),
+        None if !surroundings.restricted => RoleVerdict::Fit,
+        None if has_admin => RoleVerdict::NeedsAdmin,
+        None => RoleVerdict::Unfit(RoleProblem::Restricted),
+    }
+}
+
+/// For an alternate user, as the admin's session sees it. It need not exist yet; its model must.
+pub(super) fn judge_alternate(surroundings: &Surroundings) -> RoleVerdict {
+    match problem(surroundings, surroundings.model, surroundings.user) {
+        Some(problem) => RoleVerdict::Unfit(problem),
+        None if surroundings.restricted => RoleVerdict::Unfit(RoleProblem::Restricted),
+        None => RoleVerdict::Fit,
+    }
+}
+
+fn problem(surroundings: &Surroundings, model: Option<Role>, user: Option<Role>) -> Option<RoleProblem> {
+    let Some(model) = model else { return Some(RoleProblem::Missing) };
+    let full = |role: Role| role.sessions_left.is_some_and(|left| left < 1);
+    [
+        (surroundings.in_recovery, RoleProblem::ReadOnly),
+        (!model.can_log_in, RoleProblem::NoLogin),
+        (model.expired, RoleProblem::Expired),
+        (model.iam || user.is_some_and(|user| user.iam), RoleProblem::Iam),
+        (user.is_some_and(full), RoleProblem::ConnectionLimit),
+        (user.is_some_and(|user| !user.alterable), RoleProblem::NotAlterable),
+    ]
+    .into_iter()
+    .find_map(|(is_so, problem)| is_so.then_some(problem))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIT: Role = Role { can_log_in: true, expired: false, sessions_left: None, iam: false, alterable: true };
+    const CALM: Surroundings =
+        Surroundings { in_recovery: false, restricted: false, md5: false, user: Some(FIT), model: Some(FIT) };
+
+    #[test]
+    fn a_healthy_role_is_fit() {
+        assert_eq!(judge_single(&CALM, false), RoleVerdict::Fit);
+        assert_eq!(judge_alternate(&Surroundings { user: None, ..CALM }), RoleVerdict::Fit);
+    }
+
+    #[test]
+    fn every_obstacle_is_named() {
+        for (role, problem) in [
+            (Role { can_log_in: false, ..FIT }, RoleProblem::NoLogin),
+            (Role { expired: true, ..FIT }, RoleProblem::Expired),
+            (Role { sessions_left: Some(0), ..FIT }, RoleProblem::ConnectionLimit),
+            (Role { iam: true, ..FIT }, RoleProblem::Iam),
+            (Role { alterable: false, ..FIT }, RoleProblem::NotAlterable),
+        ] {
+            let both = Surroundings { user: Some(role), model: Some(role), ..CALM };
+            assert_eq!(judge_single(&both, true), RoleVerdict::Unfit(problem));
+            assert_eq!(judge_alternate(&both), RoleVerdict::Unfit(problem));
+        }
+        let nobody = Surroundings { user: None, model: None, ..CALM };
+        assert_eq!(judge_single(&nobody, true), RoleVerdict::Unfit(RoleProblem::Missing));
+        assert_eq!(judge_alternate(&nobody), RoleVerdict::Unfit(RoleProblem::Missing));
+        let standby = Surroundings { in_recovery: true, ..CALM };
+        assert_eq!(judge_single(&standby, true), RoleVerdict::Unfit(RoleProblem::ReadOnly));
+    }
+
+    #[test]
+    fn the_last_free_session_is_enough() {
+        let role = Role { sessions_left: Some(1), ..FIT };
+        assert_eq!(judge_single(&Surroundings { user: Some(role), ..CALM }, false), RoleVerdict::Fit);
+    }
+
+    #[test]
+    fn where_password_commands_are_restricted_the_admin_is_needed() {
+        let restricted = Surroundings { restricted: true, ..CALM };
+        assert_eq!(judge_single(&restricted, true), RoleVerdict::NeedsAdmin);
+        assert_eq!(judge_single(&restricted, false), RoleVerdict::Unfit(RoleProblem::Restricted));
+    }
+}

@@ -1,0 +1,10 @@
+//! What is inside a secret: typed values, and the policy by which new passwords are made.
+//!
+//! Text becomes a type here, once; nothing further inside has to ask whether a field is there. Nothing in this module
+//! calls anything.
+
+mod credentials;
+mod password;
+
+pub use credentials::{DatabaseCredentials, Field, Problem, Tls, USERNAME_LIMIT};
+pub use password::{PasswordPolicy, PolicyProblem};
