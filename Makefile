@@ -1,0 +1,28 @@
+# `make` or `make help` lists what there is. Each target is one script or one cargo command.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint advisories matrix bench fuzz
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+
+demo: ## see a rotation, one that fails and heals, and what the alert says (a few minutes the first time)
+	@scripts/run demo
+
+test: ## everything that must hold: lint, build, all tests; also what CI runs
+	@scripts/test
+
+lint: ## formatting, warnings, documentation, dependencies, templates, scripts
+	@scripts/lint
+
+matrix: ## rotate with a fault at every single operation, and show who was locked out
+	@scripts/run matrix
+
+bench: ## measure, on a release build, beside AWS's limits and the peers
+	@scripts/run bench --release
+
+fuzz: ## feed arbitrary bytes to the event parser for a minute (FUZZ_SECONDS=60)
+	@scripts/fuzz $${FUZZ_SECONDS:-60}
+
+advisories: ## look the dependencies up in RustSec's database (fetches it from GitHub)
+	@scripts/lint advisories
