@@ -430,3 +430,311 @@ fn eligible(f: &Facts) -> Next<()> {
         SecretState::OtherServer => Err(Plan::Refuse(Reason::OtherServer)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Every decision there is: the tree of plans and answers is walked from the first look to every end, and printed.
+
+    use super::{super::facts::RoleProblem, *};
+    use crate::{
+        ports::{Refusal, Silence, SqlState},
+        rollback::Rung,
+        secret::{Field, Problem},
+    };
+
+    #[test]
+    fn create_secret() {
+        insta::assert_snapshot!(tree(Step::Create, Promote::AtFinish));
+    }
+
+    #[test]
+    fn set_secret() {
+        insta::assert_snapshot!(tree(Step::Set, Promote::AtFinish));
+    }
+
+    #[test]
+    fn set_secret_with_promotion_after_the_proof() {
+        insta::assert_snapshot!(tree(Step::Set, Promote::AfterVerify));
+    }
+
+    #[test]
+    fn test_secret() {
+        insta::assert_snapshot!(tree(Step::Test, Promote::AtFinish));
+    }
+
+    #[test]
+    fn finish_secret() {
+        insta::assert_snapshot!(tree(Step::Finish, Promote::AtFinish));
+    }
+
+    #[test]
+    fn every_walk_ends() {
+        let mut ends = 0;
+        everywhere(&mut |_, plan, depth| {
+            assert!(depth < super::super::MOST_MOVES, "{plan:?}");
+            ends += usize::from(matches!(plan, Plan::Done(_) | Plan::Wait(_) | Plan::Refuse(_)));
+        });
+        assert!(ends > 100, "{ends}");
+    }
+
+    #[test]
+    fn no_connection_is_made_before_the_guards() {
+        everywhere(&mut |facts, plan, _| {
+            if let Plan::Look(Look::Login(_) | Look::Proof | Look::Restored) | Plan::Act(Action::PutBack(..)) = plan {
+                assert!(!matches!(facts.pair, None | Some(Pair::Mismatch(_))), "{facts:?}");
+                assert!(facts.server.is_some(), "{facts:?}");
+            }
+            if plan == Plan::Look(Look::Login(Who::Admin)) {
+                assert_eq!(facts.admin, Some(Held::Credentials));
+            }
+            if plan == Plan::Look(Look::Login(Who::Previous)) {
+                assert_eq!(facts.previous, Some(Held::Credentials));
+            }
+        });
+    }
+
+    #[test]
+    fn a_password_is_changed_only_under_the_lock_with_the_labels_read_under_it() {
+        everywhere(&mut |facts, plan, _| {
+            if let Plan::Act(Action::SetPassword(_) | Action::Provision) = plan {
+                assert_eq!(facts.lock, Some(Lock::Held));
+                assert_eq!(facts.standing, Some(Standing::Pending));
+                assert_eq!(facts.secret, Some(SecretState::Ours));
+                assert!(matches!(facts.role, Some(RoleVerdict::Fit | RoleVerdict::NeedsAdmin)));
+                assert_eq!(facts.time, Some(Time::Enough));
+                assert!(matches!(facts.pair, Some(Pair::SingleUser | Pair::Alternating)));
+                assert!(matches!(facts.server, Some(ServerState::Available | ServerState::Unlisted)));
+            }
+        });
+    }
+
+    #[test]
+    fn the_label_moves_only_after_a_login_under_the_lock() {
+        everywhere(&mut |facts, plan, _| {
+            if plan == Plan::Act(Action::Promote) {
+                assert!(facts.proof == Some(Login::Accepted) || facts.logins.pending == Some(Login::Accepted));
+                assert_eq!((facts.lock, facts.standing), (Some(Lock::Held), Some(Standing::Pending)));
+                assert!(matches!(facts.rollback, rollback::Facts { same_session: None, through_pending: None, .. }));
+            }
+        });
+    }
+
+    #[test]
+    fn silence_is_not_no() {
+        everywhere(&mut |facts, plan, _| {
+            let logins = [facts.logins.current, facts.logins.pending, facts.logins.previous];
+            let heard = |login: &Option<Login>| matches!(login, Some(Login::Rejected));
+            if plan == Plan::Refuse(Reason::NoVersionOpens) {
+                assert!(logins.iter().flatten().all(|login| *login == Login::Rejected), "{facts:?}");
+                assert!(heard(&facts.logins.current));
+            }
+            if plan == Plan::Refuse(Reason::PendingRejected) {
+                assert!(heard(&facts.logins.pending));
+            }
+        });
+    }
+
+    #[test]
+    fn a_change_that_does_not_prove_itself_is_put_back() {
+        everywhere(&mut |facts, plan, _| {
+            let unproved = facts.proof.is_some_and(|proof| proof != Login::Accepted);
+            if facts.change == Some(Effect::Done) && unproved && facts.pair == Some(Pair::SingleUser) {
+                let goes_back = matches!(
+                    plan,
+                    Plan::Act(Action::PutBack(..))
+                        | Plan::Look(Look::Restored)
+                        | Plan::Refuse(Reason::RolledBack)
+                        | Plan::Wait(Reason::RollbackUnfinished)
+                );
+                assert!(goes_back, "{plan:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_normal_rotation_tries_no_password_that_could_fail() {
+        // The way of a rotation in which everything answers as it should.
+        for step in Step::ALL {
+            let (mut facts, mut logins) = (Facts::default(), Vec::new());
+            loop {
+                match plan(step, Promote::AtFinish, &facts) {
+                    Plan::Look(look) => {
+                        if let Look::Login(who) = look {
+                            logins.push(who);
+                        }
+                        let calm = answers(Plan::Look(look), &facts).swap_remove(0);
+                        facts = calm.1;
+                    }
+                    Plan::Act(action) => facts = answers(Plan::Act(action), &facts).swap_remove(0).1,
+                    Plan::Done(_) => break,
+                    end => panic!("{step}: {end:?}"),
+                }
+            }
+            let expected: &[Who] = match step {
+                Step::Create => &[],
+                Step::Set => &[Who::Current],
+                Step::Test | Step::Finish => &[Who::Pending],
+            };
+            assert_eq!(logins, expected, "{step}");
+        }
+    }
+
+    /// Visits every situation that any step can come to.
+    fn everywhere(visit: &mut impl FnMut(&Facts, Plan, usize)) {
+        for promote in [Promote::AtFinish, Promote::AfterVerify] {
+            for step in Step::ALL {
+                walk(step, promote, Facts::default(), 0, visit);
+            }
+        }
+    }
+
+    fn walk(step: Step, promote: Promote, facts: Facts, depth: usize, visit: &mut impl FnMut(&Facts, Plan, usize)) {
+        let next = plan(step, promote, &facts);
+        visit(&facts, next, depth);
+        if depth < 2 * super::super::MOST_MOVES {
+            for (_, answer) in answers(next, &facts) {
+                walk(step, promote, answer, depth + 1, visit);
+            }
+        }
+    }
+
+    /// The tree as text. Answers with the same consequences stand together.
+    fn tree(step: Step, promote: Promote) -> String {
+        branch(step, promote, &Facts::default()).join("\n")
+    }
+
+    fn branch(step: Step, promote: Promote, facts: &Facts) -> Vec<String> {
+        let next = plan(step, promote, facts);
+        let mut groups: Vec<(Vec<String>, Vec<String>)> = Vec::new();
+        for (answer, facts) in answers(next, facts) {
+            let consequence = branch(step, promote, &facts);
+            match groups.iter_mut().find(|(_, known)| *known == consequence) {
+                Some((answers, _)) => answers.push(answer),
+                None => groups.push((vec![answer], consequence)),
+            }
+        }
+        let mut lines = vec![format!("{next:?}")];
+        for (answers, consequence) in groups {
+            let (first, rest) = consequence.split_first().unwrap_or_else(|| unreachable!());
+            lines.push(format!("  {} => {first}", answers.join(" | ")));
+            lines.extend(rest.iter().map(|line| format!("  {line}")));
+        }
+        lines
+    }
+
+    const LOGINS: [Login; 6] = [
+        Login::Accepted,
+        Login::Refused(Refusal::NoLogin),
+        Login::Unfit(SqlState(*b"42501")),
+        Login::Rejected,
+        Login::Unknown(Silence::TimedOut),
+        Login::Unknown(Silence::Distrusted),
+    ];
+    const EFFECTS: [Effect; 3] = [Effect::Done, Effect::Refused(SqlState(*b"42501")), Effect::Unsure];
+    const STANDINGS: [Standing; 4] = [Standing::Pending, Standing::Current, Standing::Superseded, Standing::Unsettled];
+    const HELD: [Held; 4] =
+        [Held::Credentials, Held::Nothing, Held::Unusable(Problem::NotJson), Held::Elsewhere(Field::Host)];
+
+    /// Every answer that a look or an action can have; the one of a normal rotation first.
+    fn answers(plan: Plan, facts: &Facts) -> Vec<(String, Facts)> {
+        fn each<T: Copy + std::fmt::Debug>(
+            all: &[T],
+            facts: &Facts,
+            set: impl Fn(&mut Facts, T),
+        ) -> Vec<(String, Facts)> {
+            let answer = |value: &T| {
+                let mut facts = *facts;
+                set(&mut facts, *value);
+                (format!("{value:?}"), facts)
+            };
+            all.iter().map(answer).collect()
+        }
+        let pairs = [Pair::SingleUser, Pair::Alternating, Pair::Same, Pair::Mismatch(Field::Host)];
+        match plan {
+            Plan::Look(Look::Labels) => {
+                let states = [
+                    SecretState::Ours,
+                    SecretState::RotationOff,
+                    SecretState::Managed,
+                    SecretState::Deleted,
+                    SecretState::OtherKind,
+                    SecretState::OtherServer,
+                ];
+                let all: Vec<_> = STANDINGS.into_iter().flat_map(|at| states.map(|state| (at, state))).collect();
+                each(&all, facts, |facts, (at, state)| (facts.standing, facts.secret) = (Some(at), Some(state)))
+            }
+            Plan::Look(Look::LabelsAfter) => each(&STANDINGS, facts, |facts, at| facts.standing_after = Some(at)),
+            Plan::Look(Look::Pending) => {
+                let known = facts.current.is_some();
+                let usable = pairs.iter().filter(|_| known).map(|pair| (Held::Credentials, Some(*pair)));
+                let blind = (!known).then_some((Held::Credentials, None));
+                let unusable = HELD[1..3].iter().map(|held| (*held, None));
+                let all: Vec<_> = usable.chain(blind).chain(unusable).collect();
+                each(&all, facts, |facts, (held, pair)| (facts.pending, facts.pair) = (Some(held), pair))
+            }
+            Plan::Look(Look::Current) => {
+                let known = facts.pending.is_some();
+                let turns = [Turn::Known, Turn::NoAdminSecret, Turn::NameTooLong];
+                let usable: Vec<_> = match known {
+                    true => pairs.iter().map(|pair| (Held::Credentials, Some(Turn::Known), Some(*pair))).collect(),
+                    false => turns.iter().map(|turn| (Held::Credentials, Some(*turn), None)).collect(),
+                };
+                let others = [Held::Nothing, Held::ThisToken, Held::Unusable(Problem::NotJson)];
+                let all: Vec<_> = usable.into_iter().chain(others.map(|held| (held, None, None))).collect();
+                each(&all, facts, |facts, (held, turn, pair)| {
+                    (facts.current, facts.turn, facts.pair) = (Some(held), turn, pair);
+                })
+            }
+            Plan::Look(Look::Previous) => each(&HELD, facts, |facts, held| facts.previous = Some(held)),
+            Plan::Look(Look::Admin) => each(&HELD, facts, |facts, held| facts.admin = Some(held)),
+            Plan::Look(Look::Server) => {
+                let states = [
+                    ServerState::Available,
+                    ServerState::Unlisted,
+                    ServerState::NotAvailable,
+                    ServerState::Stopped,
+                    ServerState::Reader,
+                    ServerState::Missing,
+                ];
+                each(&states, facts, |facts, state| {
+                    facts.server = Some(state);
+                })
+            }
+            Plan::Look(Look::Login(who)) => each(&LOGINS, facts, |facts, login| match who {
+                Who::Current => facts.logins.current = Some(login),
+                Who::Pending => facts.logins.pending = Some(login),
+                Who::Previous => facts.logins.previous = Some(login),
+                Who::Admin => facts.logins.admin = Some(login),
+            }),
+            Plan::Look(Look::Lock(_)) => {
+                each(&[Lock::Held, Lock::Busy, Lock::Lost], facts, |facts, lock| facts.lock = Some(lock))
+            }
+            Plan::Look(Look::Role(_)) => {
+                let verdicts = [
+                    RoleVerdict::Fit,
+                    RoleVerdict::NeedsAdmin,
+                    RoleVerdict::Unfit(RoleProblem::Expired),
+                    RoleVerdict::Unknown,
+                ];
+                each(&verdicts, facts, |facts, verdict| facts.role = Some(verdict))
+            }
+            Plan::Look(Look::Time) => each(&[Time::Enough, Time::Short], facts, |facts, time| facts.time = Some(time)),
+            Plan::Look(Look::Proof) => each(&LOGINS, facts, |facts, login| facts.proof = Some(login)),
+            Plan::Look(Look::Restored) => each(&LOGINS, facts, |facts, login| facts.rollback.restored = Some(login)),
+            Plan::Act(Action::Stage) => {
+                each(&[Staged::Now, Staged::Before], facts, |facts, staged| facts.staged = Some(staged))
+            }
+            Plan::Act(Action::SetPassword(_) | Action::Provision) => {
+                each(&EFFECTS, facts, |facts, effect| facts.change = Some(effect))
+            }
+            Plan::Act(Action::PutBack(Rung::SameSession, _)) => {
+                each(&EFFECTS, facts, |facts, effect| facts.rollback.same_session = Some(effect))
+            }
+            Plan::Act(Action::PutBack(Rung::ThroughPending, _)) => {
+                each(&EFFECTS, facts, |facts, effect| facts.rollback.through_pending = Some(effect))
+            }
+            Plan::Act(Action::Promote) => each(&EFFECTS, facts, |facts, effect| facts.promotion = Some(effect)),
+            Plan::Done(_) | Plan::Wait(_) | Plan::Refuse(_) => Vec::new(),
+        }
+    }
+}

@@ -77,6 +77,7 @@ mod tests {
 
     use super::*;
     use Strategy::{AlternatingUsers, SingleUser};
+    use secrecy::ExposeSecret;
 
     #[test]
     fn users_take_turns() {
@@ -114,8 +115,9 @@ mod tests {
 
     #[test]
     fn an_admin_secret_means_alternating_users_unless_the_settings_say_otherwise() {
-        let (alone, admin) =
-            (credentials("a", "p"), DatabaseCredentials { masterarn: Some("arn".into()), ..credentials("a", "p") });
+        let alone = credentials("a", "p");
+        let admin = alone.text().expose_secret().replace('}', r#","masterarn":"arn"}"#);
+        let admin = DatabaseCredentials::parse(admin.into()).unwrap();
         assert_eq!(StrategyChoice::Auto.of(&alone), SingleUser);
         assert_eq!(StrategyChoice::Auto.of(&admin), AlternatingUsers);
         assert_eq!(StrategyChoice::Always(SingleUser).of(&admin), SingleUser);

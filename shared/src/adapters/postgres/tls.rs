@@ -60,7 +60,7 @@ mod tests {
     fn every_built_in_root_is_usable() {
         let roots = certificates(RDS_ROOTS).unwrap();
         let (added, ignored) = RootCertStore::empty().add_parsable_certificates(roots);
-        assert!(added > 100, "{added}");
+        assert!(added > 80, "{added}");
         assert_eq!(ignored, 0);
     }
 
