@@ -258,8 +258,14 @@ pub enum SessionError {
 }
 
 /// A SQLSTATE: five characters that name a kind of error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SqlState(pub [u8; 5]);
+
+impl fmt::Debug for SqlState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 impl From<&str> for SqlState {
     fn from(code: &str) -> Self {
