@@ -1,1 +1,414 @@
-//! (to come)
+//! One HTTP endpoint that stands in for Secrets Manager and for the read part of RDS.
+//!
+//! Point `AWS_ENDPOINT_URL` at [`Endpoint::url`]. The endpoint tells the services apart by the scope of the
+//! signature, records every call (never a secret value) and is where faults are injected. It is stricter than
+//! AWS, never kinder: unknown actions and parameters are errors, and what is not sure of AWS is refused.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`store`] | secrets, versions and labels, and what a test may do to them by hand |
+//! | [`secrets_manager`] | the actions on them, as awsJson1.1 |
+//! | [`rds`] | scripted instances, clusters and proxies, as awsQuery |
+//! | [`fault`] | what can go wrong with a call |
+
+pub mod fault;
+pub mod rds;
+mod request;
+pub mod secrets_manager;
+pub mod store;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::{AbortHandle, JoinSet};
+
+pub use fault::{Fault, Process};
+pub use rds::Rds;
+pub use store::Store;
+
+use fault::Faults;
+use request::{Operation, Service};
+
+/// The one region of the local cloud.
+pub const REGION: &str = "eu-central-1";
+/// The one account of the local cloud.
+pub const ACCOUNT: &str = "123456789012";
+
+/// The stand-in, listening on 127.0.0.1 until it is dropped.
+pub struct Endpoint {
+    url: String,
+    cloud: Arc<Cloud>,
+    server: AbortHandle,
+}
+
+/// What was asked and what became of it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Place in the order of arrival, from 1.
+    pub sequence: u64,
+    /// The service by its name in signatures: `secretsmanager` or `rds`; `?` where the request does not say.
+    pub service: &'static str,
+    /// The action, such as `GetSecretValue`; `?` where the request does not say.
+    pub action: String,
+    /// The parameters; values of secrets and rotation tokens are replaced by [`WITHHELD`].
+    pub parameters: Value,
+    /// When the request had arrived.
+    pub at: Timestamp,
+    /// From arrival to the answer; `None` without an answer.
+    pub took: Option<Duration>,
+    /// HTTP status of the answer; `None` where none was given (yet).
+    pub status: Option<u16>,
+    /// The code of the error that was answered, such as `ResourceNotFoundException`.
+    pub error: Option<&'static str>,
+    /// The name of the fault that hit this call.
+    pub fault: Option<&'static str>,
+}
+
+/// Stands in the records for what must not be in them.
+pub const WITHHELD: &str = "(withheld)";
+
+/// An error as the service answers it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct AwsError {
+    /// HTTP status.
+    pub status: u16,
+    /// The error's type, such as `InvalidRequestException`.
+    pub code: &'static str,
+    /// Its text. Never holds a secret value.
+    pub message: String,
+}
+
+impl AwsError {
+    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status: 400,
+            code,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn with_status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+}
+
+impl Endpoint {
+    /// Starts an endpoint without secrets and databases on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// When no port can be bound.
+    pub async fn start() -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .context("no port for the AWS stand-in")?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let cloud = Arc::new(Cloud::default());
+        let server = tokio::spawn(serve(listener, cloud.clone())).abort_handle();
+        Ok(Self { url, cloud, server })
+    }
+
+    /// The value for `AWS_ENDPOINT_URL`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The secrets.
+    pub fn store(&self) -> &Store {
+        &self.cloud.store
+    }
+
+    /// The databases.
+    pub fn rds(&self) -> &Rds {
+        &self.cloud.rds
+    }
+
+    /// Every call so far, in order of arrival.
+    pub fn calls(&self) -> Vec<Call> {
+        self.calls_since(0)
+    }
+
+    /// The calls after the one with that sequence number.
+    pub fn calls_since(&self, sequence: u64) -> Vec<Call> {
+        self.cloud
+            .journal()
+            .calls
+            .iter()
+            .filter(|call| call.sequence > sequence)
+            .cloned()
+            .collect()
+    }
+
+    /// The sequence number of the latest call, 0 before the first.
+    pub fn mark(&self) -> u64 {
+        self.cloud.journal().calls.len() as u64
+    }
+
+    /// Injects `fault` once, into the `n`-th operation from now on (1 is the next). A client that repeats the
+    /// call by itself then succeeds; see [`Endpoint::fault_from`] for a fault that outlasts that.
+    pub fn fault_at(&self, n: u64, fault: Fault) {
+        self.fault_on("*", n, Some(1), fault);
+    }
+
+    /// Injects `fault` into `times` operations in a row, or into all, starting with the `n`-th from now on.
+    pub fn fault_from(&self, n: u64, times: Option<u64>, fault: Fault) {
+        self.fault_on("*", n, times, fault);
+    }
+
+    /// Injects `fault` into every operation of that kind until the faults are cleared.
+    pub fn fault_always(&self, operations: &str, fault: Fault) {
+        self.fault_on(operations, 1, None, fault);
+    }
+
+    /// Injects `fault` into `times` operations of a kind (all for `None`), starting with the `n`-th of them from
+    /// now on. `operations` is written as in a policy: `secretsmanager:GetSecretValue`, `rds:*`, `*`.
+    ///
+    /// Faults add up; each counts by itself, and the one set first wins where two would hit the same call.
+    pub fn fault_on(&self, operations: &str, n: u64, times: Option<u64>, fault: Fault) {
+        self.cloud.journal().faults.add(operations, n, times, fault);
+    }
+
+    /// Takes back every fault, also those that have not hit yet.
+    pub fn clear_faults(&self) {
+        self.cloud.journal().faults = Faults::default();
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+#[derive(Default)]
+struct Cloud {
+    store: Store,
+    rds: Rds,
+    journal: Mutex<Journal>,
+}
+
+#[derive(Default)]
+struct Journal {
+    calls: Vec<Call>,
+    faults: Faults,
+}
+
+async fn serve(listener: TcpListener, cloud: Arc<Cloud>) {
+    // The connections live in this task, so that they end with the endpoint.
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            return;
+        };
+        while connections.try_join_next().is_some() {}
+        let cloud = cloud.clone();
+        connections.spawn(async move {
+            let service = service_fn(|request| cloud.answer(request));
+            // An error here is a client that went away, or a call that was to get no answer.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+/// Makes hyper close the connection without a word.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer for this call")]
+struct Hangup;
+
+type Answer = Result<Response<Full<Bytes>>, Hangup>;
+
+impl Cloud {
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map_err(|_| Hangup)?.to_bytes();
+        let arrived = Instant::now();
+        let operation = Operation::read(&head, &body);
+        let (sequence, fault) = self.admit(&operation);
+        let send = |result: Result<String, AwsError>| {
+            let (status, error, body) = match result {
+                Ok(body) => (200, None, body),
+                Err(error) => (
+                    error.status,
+                    Some(error.code),
+                    operation.service.render(&error),
+                ),
+            };
+            self.close(sequence, arrived, status, error);
+            respond(operation.service, status, body)
+        };
+        let Some(fault) = fault else {
+            return send(self.carry_out(&operation, false));
+        };
+        match fault {
+            Fault::Refuse => send(Err(operation.service.unavailable())),
+            Fault::Throttle => send(Err(operation.service.throttled())),
+            Fault::Deny => send(Err(operation.service.denied(&operation.action))),
+            Fault::StaleLabels => send(self.carry_out(&operation, true)),
+            Fault::Delay(time) => {
+                tokio::time::sleep(time).await;
+                send(self.carry_out(&operation, false))
+            }
+            Fault::Garble => {
+                let _ = self.carry_out(&operation, false);
+                send(Ok("\u{fffd}{<not an answer".into()))
+            }
+            Fault::Hangup => Err(Hangup),
+            Fault::DropReply => {
+                let _ = self.carry_out(&operation, false);
+                Err(Hangup)
+            }
+            Fault::Silence => std::future::pending().await,
+            Fault::KillBefore(process) => {
+                process.signal(Signal::SIGKILL);
+                std::future::pending().await
+            }
+            Fault::KillAfter(process) => {
+                let _ = self.carry_out(&operation, false);
+                process.signal(Signal::SIGKILL);
+                std::future::pending().await
+            }
+            Fault::FreezeBefore(process) => {
+                process.signal(Signal::SIGSTOP);
+                std::future::pending().await
+            }
+            Fault::FreezeAfter(process) => {
+                process.signal(Signal::SIGSTOP);
+                send(self.carry_out(&operation, false))
+            }
+        }
+    }
+
+    /// Writes the call down and decides whether a fault hits it, in one go, so that both count alike.
+    fn admit(&self, operation: &Operation) -> (u64, Option<Fault>) {
+        let mut journal = self.journal();
+        let sequence = journal.calls.len() as u64 + 1;
+        let fault = journal
+            .faults
+            .hit(operation.service.name(), &operation.action)
+            .filter(|fault| {
+                !matches!(fault, Fault::StaleLabels)
+                    || secrets_manager::reads_labels(&operation.action)
+            });
+        journal.calls.push(Call {
+            sequence,
+            service: operation.service.name(),
+            action: operation.action.clone(),
+            parameters: operation.recorded(),
+            at: Timestamp::now(),
+            took: None,
+            status: None,
+            error: None,
+            fault: fault.as_ref().map(Fault::name),
+        });
+        (sequence, fault)
+    }
+
+    fn close(&self, sequence: u64, arrived: Instant, status: u16, error: Option<&'static str>) {
+        if let Some(call) = self
+            .journal()
+            .calls
+            .iter_mut()
+            .find(|call| call.sequence == sequence)
+        {
+            (call.took, call.status, call.error) = (Some(arrived.elapsed()), Some(status), error);
+        }
+    }
+
+    fn carry_out(&self, operation: &Operation, stale: bool) -> Result<String, AwsError> {
+        let parameters = operation.parameters.clone()?;
+        match operation.service {
+            Service::SecretsManager => {
+                secrets_manager::call(&self.store, &operation.action, parameters, stale)
+                    .map(|body| body.to_string())
+            }
+            Service::Rds => self.rds.call(&operation.action, parameters),
+            Service::Unknown => Err(AwsError::new(
+                "UnknownOperationException",
+                "no such service here",
+            )),
+        }
+    }
+}
+
+impl Service {
+    fn render(self, error: &AwsError) -> String {
+        match self {
+            Self::SecretsManager | Self::Unknown => {
+                json!({ "__type": error.code, "Message": error.message }).to_string()
+            }
+            Self::Rds => rds::error_document(error),
+        }
+    }
+
+    fn unavailable(self) -> AwsError {
+        let code = if self == Self::Rds {
+            "ServiceUnavailable"
+        } else {
+            "ServiceUnavailableException"
+        };
+        AwsError::new(code, "The service is unavailable.").with_status(503)
+    }
+
+    fn throttled(self) -> AwsError {
+        let code = if self == Self::Rds {
+            "Throttling"
+        } else {
+            "ThrottlingException"
+        };
+        AwsError::new(code, "Rate exceeded")
+    }
+
+    fn denied(self, action: &str) -> AwsError {
+        let (code, status) = if self == Self::Rds {
+            ("AccessDenied", 403)
+        } else {
+            ("AccessDeniedException", 400)
+        };
+        let message = format!(
+            "User: arn:aws:sts::{ACCOUNT}:assumed-role/local/local is not authorized to perform: {}:{action} \
+             because no identity-based policy allows the {}:{action} action",
+            self.name(),
+            self.name(),
+        );
+        AwsError::new(code, message).with_status(status)
+    }
+}
+
+fn respond(service: Service, status: u16, body: String) -> Answer {
+    let content_type = if service == Service::Rds {
+        "text/xml"
+    } else {
+        "application/x-amz-json-1.1"
+    };
+    Response::builder()
+        .status(StatusCode::from_u16(status).map_err(|_| Hangup)?)
+        .header("content-type", content_type)
+        .header("x-amzn-requestid", uuid::Uuid::new_v4().to_string())
+        .body(Full::from(body))
+        .map_err(|_| Hangup)
+}
+
+/// One page of a list: its entries, and where the next one begins. Tokens are positions in the list; `None` for
+/// one that is not.
+fn page<T>(entries: Vec<T>, size: usize, token: Option<&str>) -> Option<(Vec<T>, Option<String>)> {
+    let start = token.map_or(Some(0), |token| token.parse().ok())?;
+    let end = size.saturating_add(start);
+    let next = (end < entries.len()).then(|| end.to_string());
+    Some((entries.into_iter().skip(start).take(size).collect(), next))
+}

@@ -1,0 +1,199 @@
+//! What a request asks for: service, action, parameters; and whether it is signed as AWS demands.
+
+use hyper::http::request::Parts;
+use serde_json::{Value, json};
+
+use super::{AwsError, REGION, WITHHELD};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    SecretsManager,
+    Rds,
+    Unknown,
+}
+
+impl Service {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::SecretsManager => "secretsmanager",
+            Self::Rds => "rds",
+            Self::Unknown => "?",
+        }
+    }
+}
+
+/// A request, as far as it could be read.
+pub(super) struct Operation {
+    pub(super) service: Service,
+    pub(super) action: String,
+    /// The parameters, or why the request is not acceptable. A form becomes an object of texts.
+    pub(super) parameters: Result<Value, AwsError>,
+}
+
+impl Operation {
+    pub(super) fn read(head: &Parts, body: &[u8]) -> Self {
+        let scope = header(head, "authorization").map(Signature::parse);
+        let service = match &scope {
+            Some(Ok(signature)) if signature.service == "secretsmanager" => Service::SecretsManager,
+            Some(Ok(signature)) if signature.service == "rds" => Service::Rds,
+            _ => Service::Unknown,
+        };
+        let (action, parameters) = match service {
+            Service::SecretsManager => read_json(head, body),
+            Service::Rds => read_form(body),
+            Service::Unknown => (
+                "?".to_owned(),
+                Err(AwsError::new(
+                    "UnknownOperationException",
+                    "no such service here",
+                )),
+            ),
+        };
+        let parameters = check_signature(head, scope).and(parameters);
+        Self {
+            service,
+            action,
+            parameters,
+        }
+    }
+
+    /// The parameters without anything secret.
+    pub(super) fn recorded(&self) -> Value {
+        let mut parameters = self.parameters.clone().unwrap_or(Value::Null);
+        for name in ["SecretString", "SecretBinary", "RotationToken"] {
+            if let Some(value) = parameters.get_mut(name) {
+                *value = json!(WITHHELD);
+            }
+        }
+        parameters
+    }
+}
+
+fn read_json(head: &Parts, body: &[u8]) -> (String, Result<Value, AwsError>) {
+    let Some(action) =
+        header(head, "x-amz-target").and_then(|target| target.strip_prefix("secretsmanager."))
+    else {
+        return (
+            "?".into(),
+            Err(AwsError::new(
+                "UnknownOperationException",
+                "x-amz-target names no action",
+            )),
+        );
+    };
+    let parameters = if head.method != "POST" || head.uri.path() != "/" {
+        Err(AwsError::new(
+            "UnknownOperationException",
+            "only POST / is served",
+        ))
+    } else if header(head, "content-type") != Some("application/x-amz-json-1.1") {
+        Err(AwsError::new(
+            "SerializationException",
+            "content-type is not application/x-amz-json-1.1",
+        ))
+    } else {
+        // The parser's own message could quote a secret.
+        serde_json::from_slice(body)
+            .map_err(|_| AwsError::new("SerializationException", "the body is not JSON"))
+    };
+    (action.to_owned(), parameters)
+}
+
+fn read_form(body: &[u8]) -> (String, Result<Value, AwsError>) {
+    let mut form: serde_json::Map<String, Value> = form_urlencoded::parse(body)
+        .map(|(name, value)| (name.into_owned(), json!(value)))
+        .collect();
+    let mut take = |name| {
+        form.remove(name)
+            .and_then(|value| value.as_str().map(str::to_owned))
+    };
+    let (action, version) = (take("Action"), take("Version"));
+    let parameters = match version.as_deref() {
+        Some("2014-10-31") => Ok(Value::Object(form)),
+        _ => Err(AwsError::new(
+            "NoSuchVersion",
+            "the only version is 2014-10-31",
+        )),
+    };
+    (action.unwrap_or_else(|| "?".into()), parameters)
+}
+
+/// What SigV4's `Authorization` header says. The signature itself is not recomputed.
+struct Signature<'a> {
+    region: &'a str,
+    service: &'a str,
+    date: &'a str,
+    signed: Vec<&'a str>,
+}
+
+impl<'a> Signature<'a> {
+    fn parse(header: &'a str) -> Result<Self, AwsError> {
+        Self::read(header).ok_or_else(|| {
+            AwsError::new(
+                "IncompleteSignatureException",
+                "malformed Authorization header",
+            )
+        })
+    }
+
+    fn read(header: &'a str) -> Option<Self> {
+        let mut fields = header
+            .strip_prefix("AWS4-HMAC-SHA256 ")?
+            .split(',')
+            .map(str::trim);
+        let scope = fields.next()?.strip_prefix("Credential=")?;
+        let signed = fields
+            .next()?
+            .strip_prefix("SignedHeaders=")?
+            .split(';')
+            .collect();
+        let signature = fields.next()?.strip_prefix("Signature=")?;
+        let [key, date, region, service, "aws4_request"] = scope.split('/').collect::<Vec<_>>()[..]
+        else {
+            return None;
+        };
+        let hex = signature.len() == 64 && signature.bytes().all(|b| b.is_ascii_hexdigit());
+        let dated = date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit());
+        (fields.next().is_none() && !key.is_empty() && hex && dated).then_some(Self {
+            region,
+            service,
+            date,
+            signed,
+        })
+    }
+}
+
+fn check_signature(
+    head: &Parts,
+    scope: Option<Result<Signature<'_>, AwsError>>,
+) -> Result<(), AwsError> {
+    let signature = scope.ok_or_else(|| {
+        AwsError::new(
+            "MissingAuthenticationTokenException",
+            "Missing Authentication Token",
+        )
+    })??;
+    let incomplete = |what: &str| Err(AwsError::new("IncompleteSignatureException", what));
+    if signature.region != REGION {
+        return Err(AwsError::new(
+            "InvalidSignatureException",
+            "Credential should be scoped to a valid region.",
+        ));
+    }
+    if !header(head, "x-amz-date").is_some_and(|date| date.starts_with(signature.date)) {
+        return incomplete("x-amz-date is absent, or differs from the credential's date");
+    }
+    let must_be_signed = ["host", "x-amz-date", "x-amz-target", "x-amz-security-token"]
+        .into_iter()
+        .filter(|name| head.headers.contains_key(*name));
+    for name in must_be_signed {
+        if !signature.signed.contains(&name) {
+            return incomplete(&format!("{name} is not signed"));
+        }
+    }
+    Ok(())
+}
+
+fn header<'a>(head: &'a Parts, name: &str) -> Option<&'a str> {
+    head.headers.get(name).and_then(|value| value.to_str().ok())
+}
