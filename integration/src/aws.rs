@@ -91,11 +91,7 @@ pub struct AwsError {
 
 impl AwsError {
     pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status: 400,
-            code,
-            message: message.into(),
-        }
+        Self { status: 400, code, message: message.into() }
     }
 
     pub(crate) fn with_status(self, status: u16) -> Self {
@@ -109,9 +105,7 @@ impl Endpoint {
     /// # Errors
     /// When no port can be bound.
     pub async fn start() -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .context("no port for the AWS stand-in")?;
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("no port for the AWS stand-in")?;
         let url = format!("http://{}", listener.local_addr()?);
         let cloud = Arc::new(Cloud::default());
         let server = tokio::spawn(serve(listener, cloud.clone())).abort_handle();
@@ -140,13 +134,7 @@ impl Endpoint {
 
     /// The calls after the one with that sequence number.
     pub fn calls_since(&self, sequence: u64) -> Vec<Call> {
-        self.cloud
-            .journal()
-            .calls
-            .iter()
-            .filter(|call| call.sequence > sequence)
-            .cloned()
-            .collect()
+        self.cloud.journal().calls.iter().filter(|call| call.sequence > sequence).cloned().collect()
     }
 
     /// The sequence number of the latest call, 0 before the first.
@@ -215,9 +203,7 @@ async fn serve(listener: TcpListener, cloud: Arc<Cloud>) {
         connections.spawn(async move {
             let service = service_fn(|request| cloud.answer(request));
             // An error here is a client that went away, or a call that was to get no answer.
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
@@ -243,11 +229,7 @@ impl Cloud {
         let send = |result: Result<String, AwsError>| {
             let (status, error, body) = match result {
                 Ok(body) => (200, None, body),
-                Err(error) => (
-                    error.status,
-                    Some(error.code),
-                    operation.service.render(&error),
-                ),
+                Err(error) => (error.status, Some(error.code), operation.service.render(&error)),
             };
             self.close(sequence, arrived, status, error);
             respond(operation.service, status, body)
@@ -301,10 +283,7 @@ impl Cloud {
         let fault = journal
             .faults
             .hit(operation.service.name(), &operation.action)
-            .filter(|fault| {
-                !matches!(fault, Fault::StaleLabels)
-                    || secrets_manager::reads_labels(&operation.action)
-            });
+            .filter(|fault| !matches!(fault, Fault::StaleLabels) || secrets_manager::reads_labels(&operation.action));
         journal.calls.push(Call {
             sequence,
             service: operation.service.name(),
@@ -320,12 +299,7 @@ impl Cloud {
     }
 
     fn close(&self, sequence: u64, arrived: Instant, status: u16, error: Option<&'static str>) {
-        if let Some(call) = self
-            .journal()
-            .calls
-            .iter_mut()
-            .find(|call| call.sequence == sequence)
-        {
+        if let Some(call) = self.journal().calls.iter_mut().find(|call| call.sequence == sequence) {
             (call.took, call.status, call.error) = (Some(arrived.elapsed()), Some(status), error);
         }
     }
@@ -334,14 +308,10 @@ impl Cloud {
         let parameters = operation.parameters.clone()?;
         match operation.service {
             Service::SecretsManager => {
-                secrets_manager::call(&self.store, &operation.action, parameters, stale)
-                    .map(|body| body.to_string())
+                secrets_manager::call(&self.store, &operation.action, parameters, stale).map(|body| body.to_string())
             }
             Service::Rds => self.rds.call(&operation.action, parameters),
-            Service::Unknown => Err(AwsError::new(
-                "UnknownOperationException",
-                "no such service here",
-            )),
+            Service::Unknown => Err(AwsError::new("UnknownOperationException", "no such service here")),
         }
     }
 }
@@ -357,29 +327,17 @@ impl Service {
     }
 
     fn unavailable(self) -> AwsError {
-        let code = if self == Self::Rds {
-            "ServiceUnavailable"
-        } else {
-            "ServiceUnavailableException"
-        };
+        let code = if self == Self::Rds { "ServiceUnavailable" } else { "ServiceUnavailableException" };
         AwsError::new(code, "The service is unavailable.").with_status(503)
     }
 
     fn throttled(self) -> AwsError {
-        let code = if self == Self::Rds {
-            "Throttling"
-        } else {
-            "ThrottlingException"
-        };
+        let code = if self == Self::Rds { "Throttling" } else { "ThrottlingException" };
         AwsError::new(code, "Rate exceeded")
     }
 
     fn denied(self, action: &str) -> AwsError {
-        let (code, status) = if self == Self::Rds {
-            ("AccessDenied", 403)
-        } else {
-            ("AccessDeniedException", 400)
-        };
+        let (code, status) = if self == Self::Rds { ("AccessDenied", 403) } else { ("AccessDeniedException", 400) };
         let message = format!(
             "User: arn:aws:sts::{ACCOUNT}:assumed-role/local/local is not authorized to perform: {}:{action} \
              because no identity-based policy allows the {}:{action} action",
@@ -391,11 +349,7 @@ impl Service {
 }
 
 fn respond(service: Service, status: u16, body: String) -> Answer {
-    let content_type = if service == Service::Rds {
-        "text/xml"
-    } else {
-        "application/x-amz-json-1.1"
-    };
+    let content_type = if service == Service::Rds { "text/xml" } else { "application/x-amz-json-1.1" };
     Response::builder()
         .status(StatusCode::from_u16(status).map_err(|_| Hangup)?)
         .header("content-type", content_type)

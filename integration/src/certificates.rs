@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
 };
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -30,9 +30,7 @@ impl Authority {
     /// When the key or the certificate cannot be made.
     pub fn new() -> Result<Self> {
         let mut params = CertificateParams::default();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "Relatch local cloud");
+        params.distinguished_name.push(DnType::CommonName, "Relatch local cloud");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
@@ -151,14 +149,10 @@ impl Leaf {
     /// # Errors
     /// When a file cannot be written or given away.
     pub fn write(&self, directory: &Path, owner: Option<(u32, u32)>) -> Result<LeafFiles> {
-        let files = LeafFiles {
-            certificate: directory.join("server.crt"),
-            key: directory.join("server.key"),
-        };
-        for (path, mode, pem) in [
-            (&files.certificate, 0o644, &self.certificate_pem),
-            (&files.key, 0o600, &self.key_pem),
-        ] {
+        let files = LeafFiles { certificate: directory.join("server.crt"), key: directory.join("server.key") };
+        for (path, mode, pem) in
+            [(&files.certificate, 0o644, &self.certificate_pem), (&files.key, 0o600, &self.key_pem)]
+        {
             // The mode applies to new files only, so what may be there must go first.
             if path.exists() {
                 fs::remove_file(path)?;
@@ -171,8 +165,7 @@ impl Leaf {
                 .and_then(|mut file| file.write_all(pem.as_bytes()))
                 .with_context(|| format!("writing {}", path.display()))?;
             if let Some((user, group)) = owner {
-                chown(path, Some(user), Some(group))
-                    .with_context(|| format!("giving away {}", path.display()))?;
+                chown(path, Some(user), Some(group)).with_context(|| format!("giving away {}", path.display()))?;
             }
         }
         Ok(files)
@@ -191,10 +184,7 @@ pub struct LeafFiles {
 fn params_for(hosts: &[&str]) -> Result<CertificateParams> {
     let names: Vec<String> = hosts.iter().map(ToString::to_string).collect();
     let mut params = CertificateParams::new(names)?;
-    params.distinguished_name.push(
-        DnType::CommonName,
-        hosts.first().copied().unwrap_or_default(),
-    );
+    params.distinguished_name.push(DnType::CommonName, hosts.first().copied().unwrap_or_default());
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     Ok(params)
 }

@@ -29,10 +29,7 @@ pub struct Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Credentials")
-            .field("username", &self.username)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
     }
 }
 
@@ -105,19 +102,13 @@ impl Report {
     fn add(&mut self, outcome: Result<(), String>) {
         self.connections += 1;
         let now = Instant::now();
-        let open = self
-            .windows
-            .last_mut()
-            .filter(|window| window.next_success.is_none());
+        let open = self.windows.last_mut().filter(|window| window.next_success.is_none());
         match (outcome, open) {
             (Ok(()), Some(window)) => window.next_success = Some(now),
             (Ok(()), None) => {}
             (Err(reason), open) => {
                 if open.is_none() {
-                    self.windows.push(Window {
-                        first_failure: now,
-                        next_success: None,
-                    });
+                    self.windows.push(Window { first_failure: now, next_success: None });
                 }
                 self.failed += 1;
                 *self.failures.entry(reason).or_default() += 1;
@@ -149,13 +140,10 @@ impl Consumer {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                let outcome =
-                    match tokio::time::timeout(target.patience, connect(&target, credentials()))
-                        .await
-                    {
-                        Ok(outcome) => outcome,
-                        Err(_) => Err("timeout".to_owned()),
-                    };
+                let outcome = match tokio::time::timeout(target.patience, connect(&target, credentials())).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => Err("timeout".to_owned()),
+                };
                 lock(&shared).add(outcome);
             }
         });
@@ -184,22 +172,11 @@ impl Drop for Consumer {
 }
 
 /// Connects, asks and says goodbye; the error is the key of [`Report::failures`].
-async fn connect(
-    target: &Target,
-    credentials: impl Future<Output = Result<Credentials>>,
-) -> Result<(), String> {
-    let Credentials { username, password } =
-        credentials.await.map_err(|_| "credentials".to_owned())?;
+async fn connect(target: &Target, credentials: impl Future<Output = Result<Credentials>>) -> Result<(), String> {
+    let Credentials { username, password } = credentials.await.map_err(|_| "credentials".to_owned())?;
     let mut config = Config::new();
-    config
-        .host("localhost")
-        .hostaddr(Ipv4Addr::LOCALHOST.into())
-        .port(target.port)
-        .ssl_mode(SslMode::Require);
-    config
-        .user(username)
-        .password(password)
-        .dbname(&target.dbname);
+    config.host("localhost").hostaddr(Ipv4Addr::LOCALHOST.into()).port(target.port).ssl_mode(SslMode::Require);
+    config.user(username).password(password).dbname(&target.dbname);
     let tls = MakeRustlsConnect::new(target.tls.clone());
     let (client, connection) = config.connect(tls).await.map_err(|error| reason(&error))?;
     let ask = async {
@@ -213,9 +190,7 @@ async fn connect(
 }
 
 fn reason(error: &tokio_postgres::Error) -> String {
-    error
-        .code()
-        .map_or_else(|| "connection".to_owned(), |code| code.code().to_owned())
+    error.code().map_or_else(|| "connection".to_owned(), |code| code.code().to_owned())
 }
 
 fn lock(report: &Mutex<Report>) -> MutexGuard<'_, Report> {

@@ -121,13 +121,8 @@ impl Worker {
         output: Output,
     ) -> anyhow::Result<Self> {
         ensure!(binary.is_file(), "there is no binary {}", binary.display());
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .context("no port for the Runtime API")?;
-        let name = binary
-            .file_name()
-            .and_then(|name| name.to_str())
-            .context("the binary's name is not text")?;
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("no port for the Runtime API")?;
+        let name = binary.file_name().and_then(|name| name.to_str()).context("the binary's name is not text")?;
         let address = listener.local_addr()?.to_string();
         let mut all = environment(name, &address);
         all.extend(env);
@@ -135,12 +130,7 @@ impl Worker {
         let server = tokio::spawn(runtime_api::serve(listener, api.clone())).abort_handle();
         let child = Child::spawn(binary, all, output).await?;
         api.process_is(child.process());
-        Ok(Self {
-            child,
-            api,
-            server,
-            running: Mutex::new(None),
-        })
+        Ok(Self { child, api, server, running: Mutex::new(None) })
     }
 
     /// Hands the process an event and waits for what comes of it, at most `timeout`, which also sets the deadline
@@ -164,9 +154,7 @@ impl Worker {
     /// # Errors
     /// When no invocation is under way.
     pub async fn wait(&self, timeout: Duration) -> anyhow::Result<Outcome> {
-        let mut running = lock(&self.running)
-            .take()
-            .context("no invocation is under way")?;
+        let mut running = lock(&self.running).take().context("no invocation is under way")?;
         let ended = async {
             let status = self.child.ended().await;
             self.api.init_error().unwrap_or(Outcome::Exited { status })
@@ -202,10 +190,7 @@ impl Worker {
     /// When the process has ended.
     pub fn peak_memory(&self) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .context("the process has ended")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("the process has ended")?;
         Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     }
 
@@ -270,10 +255,7 @@ struct Workers {
 
 impl Function {
     /// A function with a time-out of 30 seconds that keeps its workers warm and kills those that are too slow.
-    pub fn new(
-        binary: impl Into<PathBuf>,
-        env: impl IntoIterator<Item = (String, String)>,
-    ) -> Self {
+    pub fn new(binary: impl Into<PathBuf>, env: impl IntoIterator<Item = (String, String)>) -> Self {
         Self {
             binary: binary.into(),
             env: env.into_iter().collect(),
@@ -294,30 +276,18 @@ impl Function {
     /// Gives every invocation a fresh process.
     #[must_use]
     pub fn always_cold(self) -> Self {
-        Self {
-            always_cold: true,
-            ..self
-        }
+        Self { always_cold: true, ..self }
     }
 
     /// Says what becomes of a process that did not answer in time.
     #[must_use]
     pub fn after_timeout(self, after_timeout: AfterTimeout) -> Self {
-        Self {
-            after_timeout,
-            ..self
-        }
+        Self { after_timeout, ..self }
     }
 
     /// The ARN under which the function is invoked.
     pub fn arn(&self) -> String {
-        function_arn(
-            &self
-                .binary
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy(),
-        )
+        function_arn(&self.binary.file_name().unwrap_or_default().to_string_lossy())
     }
 
     /// Invokes the function: on a warm worker that is idle, or on a fresh one.
@@ -330,21 +300,14 @@ impl Function {
             Some(worker) => worker,
             None => {
                 self.workers().cold_starts += 1;
-                Arc::new(
-                    Worker::start(&self.binary, self.env.iter().cloned(), self.output.clone())
-                        .await?,
-                )
+                Arc::new(Worker::start(&self.binary, self.env.iter().cloned(), self.output.clone()).await?)
             }
         };
         self.workers().latest = Some(worker.clone());
         let outcome = worker.invoke(payload, self.timeout).await?;
         match outcome {
-            Outcome::TimedOut if self.after_timeout == AfterTimeout::Leave => {
-                self.workers().left.push(worker)
-            }
-            Outcome::Ok(_) | Outcome::Error { .. } if !self.always_cold => {
-                self.workers().idle.push(worker)
-            }
+            Outcome::TimedOut if self.after_timeout == AfterTimeout::Leave => self.workers().left.push(worker),
+            Outcome::Ok(_) | Outcome::Error { .. } if !self.always_cold => self.workers().idle.push(worker),
             Outcome::Ok(_)
             | Outcome::Error { .. }
             | Outcome::TimedOut
@@ -388,18 +351,10 @@ impl Function {
 
     /// Ends every worker, so that the next invocation is cold and the output so far is complete.
     pub async fn stop(&self) {
-        let Workers {
-            idle, latest, left, ..
-        } = {
+        let Workers { idle, latest, left, .. } = {
             let mut workers = self.workers();
             let cold_starts = workers.cold_starts;
-            std::mem::replace(
-                &mut *workers,
-                Workers {
-                    cold_starts,
-                    ..Workers::default()
-                },
-            )
+            std::mem::replace(&mut *workers, Workers { cold_starts, ..Workers::default() })
         };
         for worker in idle.into_iter().chain(latest).chain(left) {
             worker.kill().await;
@@ -419,14 +374,8 @@ fn environment(function: &str, runtime_api: &str) -> Vec<(String, String)> {
         ("AWS_LAMBDA_FUNCTION_NAME", function),
         ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
-        (
-            "AWS_LAMBDA_LOG_GROUP_NAME",
-            &format!("/aws/lambda/{function}"),
-        ),
-        (
-            "AWS_LAMBDA_LOG_STREAM_NAME",
-            "2026/01/01/[$LATEST]00000000000000000000000000000000",
-        ),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", &format!("/aws/lambda/{function}")),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/01/01/[$LATEST]00000000000000000000000000000000"),
         ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
         ("AWS_REGION", REGION),
         ("AWS_DEFAULT_REGION", REGION),

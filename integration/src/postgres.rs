@@ -47,21 +47,13 @@ impl Options {
     /// TLS with this certificate.
     #[must_use]
     pub fn with_tls(leaf: Leaf) -> Self {
-        Self {
-            leaf: Some(leaf),
-            settings: Vec::new(),
-            access: Vec::new(),
-        }
+        Self { leaf: Some(leaf), settings: Vec::new(), access: Vec::new() }
     }
 
     /// A server that answers "no" to a request for TLS (`ssl=off`).
     #[must_use]
     pub fn without_tls() -> Self {
-        Self {
-            leaf: None,
-            settings: Vec::new(),
-            access: Vec::new(),
-        }
+        Self { leaf: None, settings: Vec::new(), access: Vec::new() }
     }
 
     /// Adds a line to `postgresql.conf`, after and thus above our own.
@@ -122,17 +114,9 @@ impl Postgres {
         let installation = self.installation.clone();
         let home = Home::new(&installation)?;
         let mut copy = installation.command("pg_basebackup");
-        copy.arg("--pgdata")
-            .arg(home.data())
-            .arg("--host")
-            .arg(self.home.path());
+        copy.arg("--pgdata").arg(home.data()).arg("--host").arg(self.home.path());
         copy.arg("--port").arg(self.port.to_string());
-        copy.args([
-            "--username=postgres",
-            "--write-recovery-conf",
-            "--checkpoint=fast",
-            "--no-sync",
-        ]);
+        copy.args(["--username=postgres", "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]);
         installation::run(copy).await?;
         Self::launch_on_a_free_port(installation, home).await
     }
@@ -152,9 +136,7 @@ impl Postgres {
     /// The process id of the server, or nothing while it is stopped.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.server()
-            .as_ref()
-            .map(|server| server.pid().as_raw().cast_unsigned())
+        self.server().as_ref().map(|server| server.pid().as_raw().cast_unsigned())
     }
 
     /// Everything the server has logged so far.
@@ -171,14 +153,8 @@ impl Postgres {
     /// When the server does not answer.
     pub async fn admin(&self, dbname: &str) -> Result<Client> {
         let mut config = Config::new();
-        config
-            .host_path(self.home.path())
-            .port(self.port)
-            .user("postgres")
-            .dbname(dbname);
-        connect(&config)
-            .await
-            .context("connecting as the superuser")
+        config.host_path(self.home.path()).port(self.port).user("postgres").dbname(dbname);
+        connect(&config).await.context("connecting as the superuser")
     }
 
     /// Runs statements as the superuser in the database `postgres`.
@@ -186,11 +162,7 @@ impl Postgres {
     /// # Errors
     /// When the server does not answer or refuses a statement.
     pub async fn sql(&self, statements: &str) -> Result<()> {
-        Ok(self
-            .admin("postgres")
-            .await?
-            .batch_execute(statements)
-            .await?)
+        Ok(self.admin("postgres").await?.batch_execute(statements).await?)
     }
 
     /// The first column of the first row that a query of the superuser yields, as text; nothing when it is NULL or
@@ -201,11 +173,7 @@ impl Postgres {
     pub async fn value(&self, query: &str) -> Result<Option<String>> {
         let answer = self.admin("postgres").await?.simple_query(query).await?;
         Ok(answer.iter().find_map(|message| {
-            if let SimpleQueryMessage::Row(row) = message {
-                row.get(0).map(str::to_owned)
-            } else {
-                None
-            }
+            if let SimpleQueryMessage::Row(row) = message { row.get(0).map(str::to_owned) } else { None }
         }))
     }
 
@@ -216,10 +184,7 @@ impl Postgres {
     pub async fn create_role(&self, name: &str, password: &str) -> Result<()> {
         let admin = self.admin("postgres").await?;
         let quoted = admin
-            .query_one(
-                "SELECT format('CREATE ROLE %I LOGIN PASSWORD %L', $1::text, $2::text)",
-                &[&name, &password],
-            )
+            .query_one("SELECT format('CREATE ROLE %I LOGIN PASSWORD %L', $1::text, $2::text)", &[&name, &password])
             .await?;
         Ok(admin.batch_execute(quoted.get(0)).await?)
     }
@@ -253,10 +218,7 @@ impl Postgres {
     /// TLS version the server was given.
     pub async fn logs_in(&self, user: &str, password: &str, dbname: &str) -> Login {
         let mut config = Config::new();
-        config
-            .host(Ipv4Addr::LOCALHOST.to_string())
-            .port(self.port)
-            .ssl_mode(SslMode::Disable);
+        config.host(Ipv4Addr::LOCALHOST.to_string()).port(self.port).ssl_mode(SslMode::Disable);
         config.user(user).password(password).dbname(dbname);
         let attempt = async { connect(&config).await?.batch_execute("SELECT 1").await };
         match tokio::time::timeout(LOGIN_PATIENCE, attempt).await {
@@ -312,10 +274,7 @@ impl Postgres {
     /// # Errors
     /// When the server does not run.
     pub fn freeze(&self) -> Result<()> {
-        self.server()
-            .as_mut()
-            .context("the server is stopped")?
-            .freeze()
+        self.server().as_mut().context("the server is stopped")?.freeze()
     }
 
     /// Lets a frozen server continue.
@@ -323,10 +282,7 @@ impl Postgres {
     /// # Errors
     /// When the server does not run.
     pub fn thaw(&self) -> Result<()> {
-        self.server()
-            .as_mut()
-            .context("the server is stopped")?
-            .thaw()
+        self.server().as_mut().context("the server is stopped")?.thaw()
     }
 
     /// Waits until this standby has replayed all that `primary` has committed until now.
@@ -334,10 +290,7 @@ impl Postgres {
     /// # Errors
     /// When this is no standby, or it does not catch up.
     pub async fn caught_up_with(&self, primary: &Postgres) -> Result<()> {
-        let target = primary
-            .value("SELECT pg_current_wal_lsn()")
-            .await?
-            .context("the primary has no position")?;
+        let target = primary.value("SELECT pg_current_wal_lsn()").await?.context("the primary has no position")?;
         let question = format!("SELECT pg_last_wal_replay_lsn() >= '{target}'");
         within(PATIENCE, "the standby to catch up", async || {
             Ok((self.value(&question).await?.as_deref() == Some("t")).then_some(()))
@@ -346,12 +299,7 @@ impl Postgres {
     }
 
     async fn launch_on_a_free_port(installation: Installation, home: Home) -> Result<Self> {
-        let mut postgres = Self {
-            server: Mutex::new(None),
-            home,
-            installation,
-            port: 0,
-        };
+        let mut postgres = Self { server: Mutex::new(None), home, installation, port: 0 };
         within(PATIENCE, "a port that nobody takes", async || {
             postgres.port = free_port()?;
             Ok((postgres.launch().await? == Launch::Ready).then_some(()))
@@ -364,23 +312,11 @@ impl Postgres {
     async fn launch(&self) -> Result<Launch> {
         let logged_before = self.log()?.len();
         let mut command = self.installation.command("postgres");
-        command
-            .arg("-D")
-            .arg(self.home.data())
-            .arg("-p")
-            .arg(self.port.to_string());
-        command
-            .arg("-k")
-            .arg(self.home.path())
-            .stderr(self.home.open_log()?);
+        command.arg("-D").arg(self.home.data()).arg("-p").arg(self.port.to_string());
+        command.arg("-k").arg(self.home.path()).stderr(self.home.open_log()?);
         *self.server() = Some(Server::spawn(command)?);
         within(PATIENCE, "PostgreSQL to answer", async || {
-            let exit = self
-                .server()
-                .as_mut()
-                .map(Server::exit_status)
-                .transpose()?
-                .flatten();
+            let exit = self.server().as_mut().map(Server::exit_status).transpose()?.flatten();
             if let Some(status) = exit {
                 self.server().take();
                 let log = self.log()?.split_off(logged_before);
@@ -389,28 +325,16 @@ impl Postgres {
                 }
                 bail!("PostgreSQL ended with {status} while starting:\n{log}");
             }
-            Ok(self
-                .value("SELECT 1")
-                .await
-                .is_ok()
-                .then_some(Launch::Ready))
+            Ok(self.value("SELECT 1").await.is_ok().then_some(Launch::Ready))
         })
         .await
     }
 
     async fn end(&self, signal: Signal) -> Result<()> {
         // Taken out of its place only when it has ended, so that dropping this future leaves nothing running.
-        self.server()
-            .as_mut()
-            .context("the server is stopped already")?
-            .signal(signal)?;
+        self.server().as_mut().context("the server is stopped already")?.signal(signal)?;
         within(PATIENCE, "PostgreSQL to end", async || {
-            let exit = self
-                .server()
-                .as_mut()
-                .map(Server::exit_status)
-                .transpose()?
-                .flatten();
+            let exit = self.server().as_mut().map(Server::exit_status).transpose()?.flatten();
             Ok(exit.map(drop))
         })
         .await?;
@@ -425,11 +349,7 @@ impl Postgres {
 
 impl fmt::Debug for Postgres {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Postgres")
-            .field("port", &self.port)
-            .field("home", &self.home.path())
-            .finish()
+        formatter.debug_struct("Postgres").field("port", &self.port).field("home", &self.home.path()).finish()
     }
 }
 
@@ -442,10 +362,7 @@ enum Launch {
 /// Writes the settings and who may come in. Both are files, so that `ALTER SYSTEM` and a reload still work, and so
 /// that a standby inherits them.
 fn configure(data: &Path, options: &Options, installation: &Installation) -> Result<()> {
-    let md5 = options
-        .settings
-        .iter()
-        .any(|(name, value)| name == "password_encryption" && value == "md5");
+    let md5 = options.settings.iter().any(|(name, value)| name == "password_encryption" && value == "md5");
     let mut settings: Vec<(&str, &str)> = vec![
         ("listen_addresses", "127.0.0.1"),
         // Only a crash of the machine could lose what was not synced, and then the test is over as well. A crash of
@@ -459,22 +376,11 @@ fn configure(data: &Path, options: &Options, installation: &Installation) -> Res
     ];
     if let Some(leaf) = &options.leaf {
         leaf.write(data, installation.owner())?;
-        settings.extend([
-            ("ssl", "on"),
-            ("ssl_cert_file", "server.crt"),
-            ("ssl_key_file", "server.key"),
-        ]);
+        settings.extend([("ssl", "on"), ("ssl_cert_file", "server.crt"), ("ssl_key_file", "server.key")]);
     }
-    settings.extend(
-        options
-            .settings
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str())),
-    );
-    let lines: String = settings
-        .iter()
-        .map(|(name, value)| format!("{name} = '{}'\n", value.replace('\'', "''")))
-        .collect();
+    settings.extend(options.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let lines: String =
+        settings.iter().map(|(name, value)| format!("{name} = '{}'\n", value.replace('\'', "''"))).collect();
     append(&data.join("postgresql.conf"), &lines)?;
 
     let method = if md5 { "md5" } else { "scram-sha-256" };
@@ -488,8 +394,7 @@ fn configure(data: &Path, options: &Options, installation: &Installation) -> Res
 fn append(path: &Path, text: &str) -> Result<()> {
     use std::io::Write;
     let mut file = std::fs::OpenOptions::new().append(true).open(path)?;
-    file.write_all(text.as_bytes())
-        .with_context(|| format!("writing {}", path.display()))
+    file.write_all(text.as_bytes()).with_context(|| format!("writing {}", path.display()))
 }
 
 /// Connects and drives the connection until the client is dropped.
@@ -501,27 +406,17 @@ async fn connect(config: &Config) -> Result<Client, tokio_postgres::Error> {
 
 /// A port that was free a moment ago; whoever binds it must be ready to find it taken.
 fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// Asks again and again until there is an answer.
-async fn within<T>(
-    patience: Duration,
-    what: &str,
-    mut ask: impl AsyncFnMut() -> Result<Option<T>>,
-) -> Result<T> {
+async fn within<T>(patience: Duration, what: &str, mut ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
     let deadline = Instant::now() + patience;
     loop {
         if let Some(answer) = ask().await? {
             return Ok(answer);
         }
-        ensure!(
-            Instant::now() < deadline,
-            "waited {} s in vain for {what}",
-            patience.as_secs()
-        );
+        ensure!(Instant::now() < deadline, "waited {} s in vain for {what}", patience.as_secs());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

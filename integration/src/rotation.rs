@@ -27,12 +27,7 @@ pub enum Step {
 
 impl Step {
     /// The steps in their order.
-    pub const ALL: [Self; 4] = [
-        Self::CreateSecret,
-        Self::SetSecret,
-        Self::TestSecret,
-        Self::FinishSecret,
-    ];
+    pub const ALL: [Self; 4] = [Self::CreateSecret, Self::SetSecret, Self::TestSecret, Self::FinishSecret];
 }
 
 impl fmt::Display for Step {
@@ -50,11 +45,7 @@ impl fmt::Display for Step {
 ///
 /// # Errors
 /// As [`Rotation::run`].
-pub async fn rotate(
-    endpoint: &Endpoint,
-    function: &Function,
-    secret: &str,
-) -> anyhow::Result<RotationOutcome> {
+pub async fn rotate(endpoint: &Endpoint, function: &Function, secret: &str) -> anyhow::Result<RotationOutcome> {
     Rotation::of(endpoint, function, secret).run().await
 }
 
@@ -126,13 +117,7 @@ impl Attempt {
 impl<'a> Rotation<'a> {
     /// A rotation of a secret, by name or ARN, without retries.
     pub fn of(endpoint: &'a Endpoint, function: &'a Function, secret: &'a str) -> Self {
-        Self {
-            endpoint,
-            function,
-            secret,
-            retries: 0,
-            rotation_token: None,
-        }
+        Self { endpoint, function, secret, retries: 0, rotation_token: None }
     }
 
     /// How often a failed attempt is repeated, all steps from the first and with the same token, as Secrets
@@ -145,10 +130,7 @@ impl<'a> Rotation<'a> {
     /// Adds a `RotationToken` to the events.
     #[must_use]
     pub fn rotation_token(self, token: impl Into<String>) -> Self {
-        Self {
-            rotation_token: Some(token.into()),
-            ..self
-        }
+        Self { rotation_token: Some(token.into()), ..self }
     }
 
     /// Registers a new token and rotates. While AWSPENDING is on a version that is not current, that rotation is
@@ -158,14 +140,11 @@ impl<'a> Rotation<'a> {
     /// When there is no such secret, it is to be deleted, or no worker can be started. That a step fails is part
     /// of the outcome.
     pub async fn run(self) -> anyhow::Result<RotationOutcome> {
-        let (token, reattempted) = match self
-            .endpoint
-            .store()
-            .begin_rotation(self.secret, &Uuid::new_v4().to_string())?
-        {
-            Begun::New(token) => (token, false),
-            Begun::Again(token) => (token, true),
-        };
+        let (token, reattempted) =
+            match self.endpoint.store().begin_rotation(self.secret, &Uuid::new_v4().to_string())? {
+                Begun::New(token) => (token, false),
+                Begun::Again(token) => (token, true),
+            };
         self.resume(token, reattempted).await
     }
 
@@ -185,23 +164,15 @@ impl<'a> Rotation<'a> {
     pub async fn test_only(self) -> anyhow::Result<RotationOutcome> {
         let store = self.endpoint.store();
         let token = Uuid::new_v4().to_string();
-        let current = store
-            .labelled(self.secret, CURRENT)?
-            .context("the secret has no current version")?;
+        let current = store.labelled(self.secret, CURRENT)?.context("the secret has no current version")?;
         let value = current.text().context("the secret has no text")?;
         match store.begin_rotation(self.secret, &token)? {
             Begun::New(_) => store.put(self.secret, &token, value, &[PENDING])?,
             Begun::Again(_) => anyhow::bail!("a previous rotation isn't complete"),
         }
         let run = self.step(Step::TestSecret, &token).await;
-        store.edit(self.secret, |secret| {
-            secret.versions.retain(|version| version.id != token)
-        })?;
-        Ok(RotationOutcome {
-            token,
-            reattempted: false,
-            attempts: vec![Attempt { steps: vec![run?] }],
-        })
+        store.edit(self.secret, |secret| secret.versions.retain(|version| version.id != token))?;
+        Ok(RotationOutcome { token, reattempted: false, attempts: vec![Attempt { steps: vec![run?] }] })
     }
 
     /// Invokes a single step for a token.
@@ -210,27 +181,17 @@ impl<'a> Rotation<'a> {
     /// When there is no such secret or no worker can be started.
     pub async fn step(&self, step: Step, token: &str) -> anyhow::Result<StepRun> {
         let arn = self.endpoint.store().secret(self.secret)?.arn;
-        let mut event =
-            json!({ "Step": step.to_string(), "SecretId": arn, "ClientRequestToken": token });
+        let mut event = json!({ "Step": step.to_string(), "SecretId": arn, "ClientRequestToken": token });
         if let Some(rotation_token) = &self.rotation_token {
             event["RotationToken"] = json!(rotation_token);
         }
         let (mark, start) = (self.endpoint.mark(), Instant::now());
         let outcome = self.function.invoke(event).await?;
-        Ok(StepRun {
-            step,
-            outcome,
-            took: start.elapsed(),
-            calls: self.endpoint.calls_since(mark),
-        })
+        Ok(StepRun { step, outcome, took: start.elapsed(), calls: self.endpoint.calls_since(mark) })
     }
 
     async fn resume(self, token: String, reattempted: bool) -> anyhow::Result<RotationOutcome> {
-        let mut outcome = RotationOutcome {
-            token,
-            reattempted,
-            attempts: Vec::new(),
-        };
+        let mut outcome = RotationOutcome { token, reattempted, attempts: Vec::new() };
         while !outcome.succeeded() && outcome.attempts.len() <= self.retries as usize {
             let mut steps = Vec::new();
             for step in Step::ALL {
@@ -242,9 +203,7 @@ impl<'a> Rotation<'a> {
             outcome.attempts.push(Attempt { steps });
         }
         if outcome.succeeded() {
-            self.endpoint.store().edit(self.secret, |secret| {
-                secret.rotated = Some(Timestamp::now())
-            })?;
+            self.endpoint.store().edit(self.secret, |secret| secret.rotated = Some(Timestamp::now()))?;
         }
         Ok(outcome)
     }

@@ -116,42 +116,26 @@ impl Wire {
     /// # Errors
     /// When no port or thread can be had, or rustls does not take the certificate.
     pub fn start(server: SocketAddr, leaf: Option<&Leaf>) -> Result<Self> {
-        let acceptor = leaf
-            .map(Leaf::server_config)
-            .transpose()?
-            .map(|tls| TlsAcceptor::from(Arc::new(tls)));
+        let acceptor = leaf.map(Leaf::server_config).transpose()?.map(|tls| TlsAcceptor::from(Arc::new(tls)));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let state = Arc::new(State::default());
         let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let front = relay::Front {
-            server,
-            acceptor,
-            state: Arc::clone(&state),
-        };
-        let thread = thread::Builder::new()
-            .name("wire".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    tokio::select! {
-                        outcome = front.listen(listener) => if let Err(error) = outcome {
-                            tracing::error!(%error, "The wire cannot accept connections");
-                        },
-                        _ = stopped => {}
-                    }
-                });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let front = relay::Front { server, acceptor, state: Arc::clone(&state) };
+        let thread = thread::Builder::new().name("wire".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    outcome = front.listen(listener) => if let Err(error) = outcome {
+                        tracing::error!(%error, "The wire cannot accept connections");
+                    },
+                    _ = stopped => {}
+                }
             });
+        });
         let thread = thread.context("starting the wire's thread")?;
-        Ok(Self {
-            address,
-            state,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { address, state, stop: Some(stop), thread: Some(thread) })
     }
 
     /// The port on 127.0.0.1 that clients connect to.
@@ -202,12 +186,7 @@ impl Wire {
     /// Waits until no connection is open: only then is the farewell of the last one recorded for certain.
     pub async fn idle(&self) {
         // The sender lives as long as `self`, so waiting cannot fail.
-        let _ = self
-            .state
-            .open
-            .subscribe()
-            .wait_for(|open| *open == 0)
-            .await;
+        let _ = self.state.open.subscribe().wait_for(|open| *open == 0).await;
     }
 }
 
@@ -222,10 +201,7 @@ impl Drop for Wire {
 
 impl fmt::Debug for Wire {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Wire")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Wire").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -293,22 +269,10 @@ impl State {
     fn begin(&self, connection: u64, what: String) -> Begun {
         let mut record = self.record();
         let number = record.operations.len() as u64 + 1;
-        record.operations.push(Operation {
-            number,
-            connection,
-            what,
-            outcome: Outcome::Open,
-        });
-        let fault = record
-            .faults
-            .iter()
-            .find(|(numbers, _)| numbers.contains(&number));
+        record.operations.push(Operation { number, connection, what, outcome: Outcome::Open });
+        let fault = record.faults.iter().find(|(numbers, _)| numbers.contains(&number));
         let fault = fault.map(|(_, fault)| fault.clone());
-        Begun {
-            generation: record.generation,
-            number,
-            fault,
-        }
+        Begun { generation: record.generation, number, fault }
     }
 
     fn end(&self, begun: &Begun, outcome: Outcome) {

@@ -106,22 +106,13 @@ struct Rule {
 
 impl Faults {
     pub(super) fn add(&mut self, operations: &str, n: u64, times: Option<u64>, fault: Fault) {
-        self.0.push(Rule {
-            operations: operations.to_owned(),
-            skip: n.saturating_sub(1),
-            left: times,
-            fault,
-        });
+        self.0.push(Rule { operations: operations.to_owned(), skip: n.saturating_sub(1), left: times, fault });
     }
 
     /// Counts an operation, and says which fault hits it.
     pub(super) fn hit(&mut self, service: &str, action: &str) -> Option<Fault> {
         let mut hit = None;
-        for rule in self
-            .0
-            .iter_mut()
-            .filter(|rule| rule.covers(service, action))
-        {
+        for rule in self.0.iter_mut().filter(|rule| rule.covers(service, action)) {
             if rule.skip > 0 {
                 rule.skip -= 1;
             } else if rule.left != Some(0) {
@@ -136,9 +127,6 @@ impl Faults {
 impl Rule {
     fn covers(&self, service: &str, action: &str) -> bool {
         self.operations == "*"
-            || self
-                .operations
-                .split_once(':')
-                .is_some_and(|(s, a)| s == service && (a == "*" || a == action))
+            || self.operations.split_once(':').is_some_and(|(s, a)| s == service && (a == "*" || a == action))
     }
 }

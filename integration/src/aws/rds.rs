@@ -127,110 +127,64 @@ impl Rds {
             "DescribeDBProxies" => ("DBProxies", proxies(&databases, &mut query)?),
             "DescribeDBProxyTargets" => ("Targets", targets(&databases, &mut query)?),
             _ => {
-                return Err(AwsError::new(
-                    "InvalidAction",
-                    format!("{action} is not simulated"),
-                ));
+                return Err(AwsError::new("InvalidAction", format!("{action} is not simulated")));
             }
         };
-        let size = query
-            .take("MaxRecords")
-            .map_or(Ok(100), |size| size.parse());
-        let size = size
-            .ok()
-            .filter(|size| (20..=100).contains(size))
-            .ok_or_else(|| invalid("MaxRecords must be 20-100"))?;
+        let size = query.take("MaxRecords").map_or(Ok(100), |size| size.parse());
+        let size =
+            size.ok().filter(|size| (20..=100).contains(size)).ok_or_else(|| invalid("MaxRecords must be 20-100"))?;
         let marker = query.take("Marker");
         query.finish()?;
-        let (entries, next) =
-            page(entries, size, marker.as_deref()).ok_or_else(|| invalid("not a Marker"))?;
+        let (entries, next) = page(entries, size, marker.as_deref()).ok_or_else(|| invalid("not a Marker"))?;
         let result = element(list, entries.concat()) + &optional("Marker", next.as_deref());
         let body = element(&format!("{action}Result"), result) + &metadata();
-        Ok(format!(
-            "<{action}Response {NAMESPACE}>{body}</{action}Response>"
-        ))
+        Ok(format!("<{action}Response {NAMESPACE}>{body}</{action}Response>"))
     }
 }
 
 const NAMESPACE: &str = "xmlns=\"http://rds.amazonaws.com/doc/2014-10-31/\"";
 
 pub(super) fn error_document(error: &AwsError) -> String {
-    let kind = if error.status < 500 {
-        "Sender"
-    } else {
-        "Receiver"
-    };
+    let kind = if error.status < 500 { "Sender" } else { "Receiver" };
     let fields = text("Type", kind) + &text("Code", error.code) + &text("Message", &error.message);
     let id = text("RequestId", &uuid::Uuid::new_v4().to_string());
-    format!(
-        "<ErrorResponse {NAMESPACE}>{}{id}</ErrorResponse>",
-        element("Error", fields)
-    )
+    format!("<ErrorResponse {NAMESPACE}>{}{id}</ErrorResponse>", element("Error", fields))
 }
 
 fn metadata() -> String {
-    element(
-        "ResponseMetadata",
-        text("RequestId", &uuid::Uuid::new_v4().to_string()),
-    )
+    element("ResponseMetadata", text("RequestId", &uuid::Uuid::new_v4().to_string()))
 }
 
 fn instances(databases: &Databases, query: &mut Query) -> Result<Vec<String>, AwsError> {
     let wanted = query.take("DBInstanceIdentifier");
-    let filters = query.filters(&[
-        "db-instance-id",
-        "db-cluster-id",
-        "dbi-resource-id",
-        "engine",
-    ])?;
+    let filters = query.filters(&["db-instance-id", "db-cluster-id", "dbi-resource-id", "engine"])?;
     let found: Vec<&Instance> = databases
         .instances
         .iter()
-        .filter(|i| {
-            wanted
-                .as_ref()
-                .is_none_or(|id| identifies(id, &i.identifier, "db"))
-        })
+        .filter(|i| wanted.as_ref().is_none_or(|id| identifies(id, &i.identifier, "db")))
         .filter(|i| {
             filters.iter().all(|(name, values)| match name.as_str() {
                 "db-instance-id" => values.iter().any(|id| identifies(id, &i.identifier, "db")),
-                "db-cluster-id" => i.cluster.as_ref().is_some_and(|cluster| {
-                    values.iter().any(|id| identifies(id, cluster, "cluster"))
-                }),
+                "db-cluster-id" => {
+                    i.cluster.as_ref().is_some_and(|cluster| values.iter().any(|id| identifies(id, cluster, "cluster")))
+                }
                 "dbi-resource-id" => values.contains(&i.resource_id),
                 _ => values.contains(&i.engine),
             })
         })
         .collect();
     if let (Some(id), true) = (wanted, found.is_empty()) {
-        return Err(missing(
-            "DBInstanceNotFound",
-            format!("DBInstance {id} not found."),
-        ));
+        return Err(missing("DBInstanceNotFound", format!("DBInstance {id} not found.")));
     }
-    Ok(found
-        .into_iter()
-        .map(|i| instance_document(databases, i))
-        .collect())
+    Ok(found.into_iter().map(|i| instance_document(databases, i)).collect())
 }
 
 fn instance_document(databases: &Databases, instance: &Instance) -> String {
-    let replicas = databases
-        .instances
-        .iter()
-        .filter(|other| other.replica_of.as_ref() == Some(&instance.identifier));
-    let replicas = replicas
-        .map(|replica| text("ReadReplicaDBInstanceIdentifier", &replica.identifier))
-        .collect();
-    let endpoint = instance
-        .endpoint
-        .as_ref()
-        .map_or(String::new(), |(address, port)| {
-            element(
-                "Endpoint",
-                text("Address", address) + &text("Port", &port.to_string()),
-            )
-        });
+    let replicas = databases.instances.iter().filter(|other| other.replica_of.as_ref() == Some(&instance.identifier));
+    let replicas = replicas.map(|replica| text("ReadReplicaDBInstanceIdentifier", &replica.identifier)).collect();
+    let endpoint = instance.endpoint.as_ref().map_or(String::new(), |(address, port)| {
+        element("Endpoint", text("Address", address) + &text("Port", &port.to_string()))
+    });
     let fields = [
         text("DBInstanceIdentifier", &instance.identifier),
         text("DBInstanceArn", &arn("db", &instance.identifier)),
@@ -240,10 +194,7 @@ fn instance_document(databases: &Databases, instance: &Instance) -> String {
         text("MasterUsername", &instance.master_username),
         endpoint,
         optional("DBClusterIdentifier", instance.cluster.as_deref()),
-        optional(
-            "ReadReplicaSourceDBInstanceIdentifier",
-            instance.replica_of.as_deref(),
-        ),
+        optional("ReadReplicaSourceDBInstanceIdentifier", instance.replica_of.as_deref()),
         element("ReadReplicaDBInstanceIdentifiers", replicas),
     ];
     element("DBInstance", fields.concat())
@@ -255,26 +206,17 @@ fn clusters(databases: &Databases, query: &mut Query) -> Result<Vec<String>, Aws
     let found: Vec<&Cluster> = databases
         .clusters
         .iter()
-        .filter(|c| {
-            wanted
-                .as_ref()
-                .is_none_or(|id| identifies(id, &c.identifier, "cluster"))
-        })
+        .filter(|c| wanted.as_ref().is_none_or(|id| identifies(id, &c.identifier, "cluster")))
         .filter(|c| {
             filters.iter().all(|(name, values)| match name.as_str() {
-                "db-cluster-id" => values
-                    .iter()
-                    .any(|id| identifies(id, &c.identifier, "cluster")),
+                "db-cluster-id" => values.iter().any(|id| identifies(id, &c.identifier, "cluster")),
                 "db-cluster-resource-id" => values.contains(&c.resource_id),
                 _ => values.contains(&c.engine),
             })
         })
         .collect();
     if let (Some(id), true) = (wanted, found.is_empty()) {
-        return Err(missing(
-            "DBClusterNotFoundFault",
-            format!("DBCluster {id} not found."),
-        ));
+        return Err(missing("DBClusterNotFoundFault", format!("DBCluster {id} not found.")));
     }
     Ok(found.into_iter().map(cluster_document).collect())
 }
@@ -282,16 +224,9 @@ fn clusters(databases: &Databases, query: &mut Query) -> Result<Vec<String>, Aws
 fn cluster_document(cluster: &Cluster) -> String {
     let member = |member: &Member| {
         let id = text("DBInstanceIdentifier", &member.instance);
-        element(
-            "DBClusterMember",
-            id + &text("IsClusterWriter", &member.writer.to_string()),
-        )
+        element("DBClusterMember", id + &text("IsClusterWriter", &member.writer.to_string()))
     };
-    let custom = cluster
-        .custom_endpoints
-        .iter()
-        .map(|endpoint| text("member", endpoint))
-        .collect();
+    let custom = cluster.custom_endpoints.iter().map(|endpoint| text("member", endpoint)).collect();
     let fields = [
         text("DBClusterIdentifier", &cluster.identifier),
         text("DBClusterArn", &arn("cluster", &cluster.identifier)),
@@ -303,21 +238,15 @@ fn cluster_document(cluster: &Cluster) -> String {
         optional("ReaderEndpoint", cluster.reader_endpoint.as_deref()),
         element("CustomEndpoints", custom),
         text("Port", &cluster.port.to_string()),
-        element(
-            "DBClusterMembers",
-            cluster.members.iter().map(member).collect(),
-        ),
+        element("DBClusterMembers", cluster.members.iter().map(member).collect()),
     ];
     element("DBCluster", fields.concat())
 }
 
 fn proxies(databases: &Databases, query: &mut Query) -> Result<Vec<String>, AwsError> {
     let wanted = query.take("DBProxyName");
-    let found: Vec<&Proxy> = databases
-        .proxies
-        .iter()
-        .filter(|p| wanted.as_ref().is_none_or(|name| *name == p.name))
-        .collect();
+    let found: Vec<&Proxy> =
+        databases.proxies.iter().filter(|p| wanted.as_ref().is_none_or(|name| *name == p.name)).collect();
     if let (Some(name), true) = (&wanted, found.is_empty()) {
         return Err(no_proxy(name));
     }
@@ -325,12 +254,7 @@ fn proxies(databases: &Databases, query: &mut Query) -> Result<Vec<String>, AwsE
 }
 
 fn proxy_document(proxy: &Proxy) -> String {
-    let auth = |secret: &String| {
-        element(
-            "member",
-            text("AuthScheme", "SECRETS") + &text("SecretArn", secret),
-        )
-    };
+    let auth = |secret: &String| element("member", text("AuthScheme", "SECRETS") + &text("SecretArn", secret));
     let fields = [
         text("DBProxyName", &proxy.name),
         text("DBProxyArn", &arn("db-proxy", &proxy.name)),
@@ -344,19 +268,12 @@ fn proxy_document(proxy: &Proxy) -> String {
 }
 
 fn targets(databases: &Databases, query: &mut Query) -> Result<Vec<String>, AwsError> {
-    let name = query
-        .take("DBProxyName")
-        .ok_or_else(|| invalid("DBProxyName must be given"))?;
-    let proxy = databases
-        .proxies
-        .iter()
-        .find(|proxy| proxy.name == name)
-        .ok_or_else(|| no_proxy(&name))?;
+    let name = query.take("DBProxyName").ok_or_else(|| invalid("DBProxyName must be given"))?;
+    let proxy = databases.proxies.iter().find(|proxy| proxy.name == name).ok_or_else(|| no_proxy(&name))?;
     match query.take("TargetGroupName") {
-        Some(group) if group != "default" => Err(missing(
-            "DBProxyTargetGroupNotFoundFault",
-            format!("DBProxyTargetGroup {group} not found."),
-        )),
+        Some(group) if group != "default" => {
+            Err(missing("DBProxyTargetGroupNotFoundFault", format!("DBProxyTargetGroup {group} not found.")))
+        }
         _ => Ok(proxy.targets.iter().map(target_document).collect()),
     }
 }
@@ -383,12 +300,7 @@ impl Query {
         let Value::Object(fields) = parameters else {
             return Self(BTreeMap::new());
         };
-        Self(
-            fields
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())))
-                .collect(),
-        )
+        Self(fields.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect())
     }
 
     fn take(&mut self, name: &str) -> Option<String> {
@@ -402,9 +314,7 @@ impl Query {
                 return Err(invalid(&format!("Unrecognized filter name: {name}")));
             }
             let prefix = format!("Filters.Filter.{}.Values.Value", filters.len() + 1);
-            let values: Vec<String> = (1..)
-                .map_while(|n| self.take(&format!("{prefix}.{n}")))
-                .collect();
+            let values: Vec<String> = (1..).map_while(|n| self.take(&format!("{prefix}.{n}"))).collect();
             if values.is_empty() {
                 return Err(invalid(&format!("The filter {name} has no values")));
             }
@@ -447,13 +357,7 @@ fn element(name: &str, content: String) -> String {
 }
 
 fn text(name: &str, content: &str) -> String {
-    element(
-        name,
-        content
-            .replace('&', "&amp;")
-            .replace('<', "&lt;")
-            .replace('>', "&gt;"),
-    )
+    element(name, content.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"))
 }
 
 fn optional(name: &str, content: Option<&str>) -> String {

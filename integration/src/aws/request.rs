@@ -41,20 +41,12 @@ impl Operation {
         let (action, parameters) = match service {
             Service::SecretsManager => read_json(head, body),
             Service::Rds => read_form(body),
-            Service::Unknown => (
-                "?".to_owned(),
-                Err(AwsError::new(
-                    "UnknownOperationException",
-                    "no such service here",
-                )),
-            ),
+            Service::Unknown => {
+                ("?".to_owned(), Err(AwsError::new("UnknownOperationException", "no such service here")))
+            }
         };
         let parameters = check_signature(head, scope).and(parameters);
-        Self {
-            service,
-            action,
-            parameters,
-        }
+        Self { service, action, parameters }
     }
 
     /// The parameters without anything secret.
@@ -70,50 +62,28 @@ impl Operation {
 }
 
 fn read_json(head: &Parts, body: &[u8]) -> (String, Result<Value, AwsError>) {
-    let Some(action) =
-        header(head, "x-amz-target").and_then(|target| target.strip_prefix("secretsmanager."))
-    else {
-        return (
-            "?".into(),
-            Err(AwsError::new(
-                "UnknownOperationException",
-                "x-amz-target names no action",
-            )),
-        );
+    let Some(action) = header(head, "x-amz-target").and_then(|target| target.strip_prefix("secretsmanager.")) else {
+        return ("?".into(), Err(AwsError::new("UnknownOperationException", "x-amz-target names no action")));
     };
     let parameters = if head.method != "POST" || head.uri.path() != "/" {
-        Err(AwsError::new(
-            "UnknownOperationException",
-            "only POST / is served",
-        ))
+        Err(AwsError::new("UnknownOperationException", "only POST / is served"))
     } else if header(head, "content-type") != Some("application/x-amz-json-1.1") {
-        Err(AwsError::new(
-            "SerializationException",
-            "content-type is not application/x-amz-json-1.1",
-        ))
+        Err(AwsError::new("SerializationException", "content-type is not application/x-amz-json-1.1"))
     } else {
         // The parser's own message could quote a secret.
-        serde_json::from_slice(body)
-            .map_err(|_| AwsError::new("SerializationException", "the body is not JSON"))
+        serde_json::from_slice(body).map_err(|_| AwsError::new("SerializationException", "the body is not JSON"))
     };
     (action.to_owned(), parameters)
 }
 
 fn read_form(body: &[u8]) -> (String, Result<Value, AwsError>) {
-    let mut form: serde_json::Map<String, Value> = form_urlencoded::parse(body)
-        .map(|(name, value)| (name.into_owned(), json!(value)))
-        .collect();
-    let mut take = |name| {
-        form.remove(name)
-            .and_then(|value| value.as_str().map(str::to_owned))
-    };
+    let mut form: serde_json::Map<String, Value> =
+        form_urlencoded::parse(body).map(|(name, value)| (name.into_owned(), json!(value))).collect();
+    let mut take = |name| form.remove(name).and_then(|value| value.as_str().map(str::to_owned));
     let (action, version) = (take("Action"), take("Version"));
     let parameters = match version.as_deref() {
         Some("2014-10-31") => Ok(Value::Object(form)),
-        _ => Err(AwsError::new(
-            "NoSuchVersion",
-            "the only version is 2014-10-31",
-        )),
+        _ => Err(AwsError::new("NoSuchVersion", "the only version is 2014-10-31")),
     };
     (action.unwrap_or_else(|| "?".into()), parameters)
 }
@@ -128,57 +98,30 @@ struct Signature<'a> {
 
 impl<'a> Signature<'a> {
     fn parse(header: &'a str) -> Result<Self, AwsError> {
-        Self::read(header).ok_or_else(|| {
-            AwsError::new(
-                "IncompleteSignatureException",
-                "malformed Authorization header",
-            )
-        })
+        Self::read(header)
+            .ok_or_else(|| AwsError::new("IncompleteSignatureException", "malformed Authorization header"))
     }
 
     fn read(header: &'a str) -> Option<Self> {
-        let mut fields = header
-            .strip_prefix("AWS4-HMAC-SHA256 ")?
-            .split(',')
-            .map(str::trim);
+        let mut fields = header.strip_prefix("AWS4-HMAC-SHA256 ")?.split(',').map(str::trim);
         let scope = fields.next()?.strip_prefix("Credential=")?;
-        let signed = fields
-            .next()?
-            .strip_prefix("SignedHeaders=")?
-            .split(';')
-            .collect();
+        let signed = fields.next()?.strip_prefix("SignedHeaders=")?.split(';').collect();
         let signature = fields.next()?.strip_prefix("Signature=")?;
-        let [key, date, region, service, "aws4_request"] = scope.split('/').collect::<Vec<_>>()[..]
-        else {
+        let [key, date, region, service, "aws4_request"] = scope.split('/').collect::<Vec<_>>()[..] else {
             return None;
         };
         let hex = signature.len() == 64 && signature.bytes().all(|b| b.is_ascii_hexdigit());
         let dated = date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit());
-        (fields.next().is_none() && !key.is_empty() && hex && dated).then_some(Self {
-            region,
-            service,
-            date,
-            signed,
-        })
+        (fields.next().is_none() && !key.is_empty() && hex && dated).then_some(Self { region, service, date, signed })
     }
 }
 
-fn check_signature(
-    head: &Parts,
-    scope: Option<Result<Signature<'_>, AwsError>>,
-) -> Result<(), AwsError> {
-    let signature = scope.ok_or_else(|| {
-        AwsError::new(
-            "MissingAuthenticationTokenException",
-            "Missing Authentication Token",
-        )
-    })??;
+fn check_signature(head: &Parts, scope: Option<Result<Signature<'_>, AwsError>>) -> Result<(), AwsError> {
+    let signature =
+        scope.ok_or_else(|| AwsError::new("MissingAuthenticationTokenException", "Missing Authentication Token"))??;
     let incomplete = |what: &str| Err(AwsError::new("IncompleteSignatureException", what));
     if signature.region != REGION {
-        return Err(AwsError::new(
-            "InvalidSignatureException",
-            "Credential should be scoped to a valid region.",
-        ));
+        return Err(AwsError::new("InvalidSignatureException", "Credential should be scoped to a valid region."));
     }
     if !header(head, "x-amz-date").is_some_and(|date| date.starts_with(signature.date)) {
         return incomplete("x-amz-date is absent, or differs from the credential's date");

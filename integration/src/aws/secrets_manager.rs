@@ -20,10 +20,7 @@ type Answer = Result<Value, AwsError>;
 
 /// Whether an action reads versions and labels, and so may see an old state of them.
 pub(super) fn reads_labels(action: &str) -> bool {
-    matches!(
-        action,
-        "DescribeSecret" | "GetSecretValue" | "ListSecretVersionIds"
-    )
+    matches!(action, "DescribeSecret" | "GetSecretValue" | "ListSecretVersionIds")
 }
 
 pub(super) fn call(store: &Store, action: &str, parameters: Value, stale: bool) -> Answer {
@@ -45,21 +42,14 @@ pub(super) fn call(store: &Store, action: &str, parameters: Value, stale: bool) 
         "DeleteSecret" => delete(store, &parse(parameters)?),
         "RestoreSecret" => restore(store, &parse(parameters)?),
         "GetRandomPassword" => random_password(&parse(parameters)?),
-        _ => Err(AwsError::new(
-            "UnknownOperationException",
-            format!("{action} is not simulated"),
-        )),
+        _ => Err(AwsError::new("UnknownOperationException", format!("{action} is not simulated"))),
     }
 }
 
 fn parse<T: DeserializeOwned>(parameters: Value) -> Result<T, AwsError> {
     // The parser's own message could quote a secret.
-    serde_json::from_value(parameters).map_err(|_| {
-        AwsError::new(
-            "SerializationException",
-            "a parameter is absent, unknown or of the wrong type",
-        )
-    })
+    serde_json::from_value(parameters)
+        .map_err(|_| AwsError::new("SerializationException", "a parameter is absent, unknown or of the wrong type"))
 }
 
 // ---- reading -------------------------------------------------------------------------------------------------
@@ -97,28 +87,18 @@ impl Reads<'_> {
     fn read(&self, id: &str) -> Result<Secret, AwsError> {
         length("SecretId", id, 1, 2048)?;
         let secret = self.store.with(|secrets| find(secrets, id).cloned())?;
-        if self.stale {
-            secret.stale().ok_or_else(|| not_found("secret."))
-        } else {
-            Ok(secret)
-        }
+        if self.stale { secret.stale().ok_or_else(|| not_found("secret.")) } else { Ok(secret) }
     }
 
     fn value(&self, request: &GetSecretValue) -> Answer {
-        let (id, label) = (
-            request.version_id.as_deref(),
-            request.version_stage.as_deref(),
-        );
+        let (id, label) = (request.version_id.as_deref(), request.version_stage.as_deref());
         id.map_or(Ok(()), |id| length("VersionId", id, 32, 64))?;
         label.map_or(Ok(()), |label| length("VersionStage", label, 1, 256))?;
         let secret = self.read(&request.secret_id)?;
         secret.alive()?;
         let wanted = match id {
             Some(id) => format!("secret value for VersionId: {id}"),
-            None => format!(
-                "secret value for staging label: {}",
-                label.unwrap_or(CURRENT)
-            ),
+            None => format!("secret value for staging label: {}", label.unwrap_or(CURRENT)),
         };
         let version = match id {
             Some(id) => secret.version(id),
@@ -154,11 +134,7 @@ impl Reads<'_> {
                 return;
             };
             secret.accessed = Some(now);
-            secret
-                .versions
-                .iter_mut()
-                .filter(|v| v.id == version.id)
-                .for_each(|v| v.accessed = Some(now));
+            secret.versions.iter_mut().filter(|v| v.id == version.id).for_each(|v| v.accessed = Some(now));
         });
     }
 
@@ -189,12 +165,7 @@ impl Reads<'_> {
                 Value::Object(entry)
             })
             .collect();
-        let (entries, next) = paged(
-            entries,
-            request.max_results,
-            request.next_token.as_deref(),
-            100,
-        )?;
+        let (entries, next) = paged(entries, request.max_results, request.next_token.as_deref(), 100)?;
         let mut answer = named(&secret);
         answer.insert("Versions".into(), entries);
         answer.extend(next);
@@ -214,44 +185,24 @@ struct BatchGetSecretValue {
 fn batch(reads: &Reads<'_>, request: BatchGetSecretValue) -> Answer {
     let ids: Vec<String> = match (request.secret_id_list, request.filters) {
         (Some(ids), None) if (1..=20).contains(&ids.len()) && request.max_results.is_none() => ids,
-        (None, Some(filters)) => matching(reads.store, &filters, false)?
-            .into_iter()
-            .map(|secret| secret.arn)
-            .collect(),
+        (None, Some(filters)) => matching(reads.store, &filters, false)?.into_iter().map(|secret| secret.arn).collect(),
         _ => {
             return Err(invalid_parameter(
                 "Either Filters or SecretIdList must be given, with 1 to 20 secrets and without MaxResults.",
             ));
         }
     };
-    let (ids, next) = paged(
-        ids.into_iter().map(Value::from).collect(),
-        request.max_results,
-        request.next_token.as_deref(),
-        20,
-    )?;
+    let (ids, next) =
+        paged(ids.into_iter().map(Value::from).collect(), request.max_results, request.next_token.as_deref(), 20)?;
     let (mut values, mut errors) = (Vec::new(), Vec::new());
-    for id in ids
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-    {
-        let wanted = GetSecretValue {
-            secret_id: id.to_owned(),
-            version_id: None,
-            version_stage: None,
-        };
+    for id in ids.as_array().into_iter().flatten().filter_map(Value::as_str) {
+        let wanted = GetSecretValue { secret_id: id.to_owned(), version_id: None, version_stage: None };
         match reads.value(&wanted) {
             Ok(value) => values.push(value),
-            Err(error) => errors
-                .push(json!({ "SecretId": id, "ErrorCode": error.code, "Message": error.message })),
+            Err(error) => errors.push(json!({ "SecretId": id, "ErrorCode": error.code, "Message": error.message })),
         }
     }
-    let mut answer = Map::from_iter([
-        ("SecretValues".into(), json!(values)),
-        ("Errors".into(), json!(errors)),
-    ]);
+    let mut answer = Map::from_iter([("SecretValues".into(), json!(values)), ("Errors".into(), json!(errors))]);
     answer.extend(next);
     Ok(answer.into())
 }
@@ -297,12 +248,7 @@ fn list(store: &Store, request: &ListSecrets) -> Answer {
             entry.into()
         })
         .collect();
-    let (entries, next) = paged(
-        entries,
-        request.max_results,
-        request.next_token.as_deref(),
-        100,
-    )?;
+    let (entries, next) = paged(entries, request.max_results, request.next_token.as_deref(), 100)?;
     let mut answer = Map::from_iter([("SecretList".into(), entries)]);
     answer.extend(next);
     Ok(answer.into())
@@ -310,26 +256,12 @@ fn list(store: &Store, request: &ListSecrets) -> Answer {
 
 /// The secrets that fit every filter, oldest first. A filter's values are prefixes and alternatives; a leading `!`
 /// turns one round.
-fn matching(
-    store: &Store,
-    filters: &[Filter],
-    with_deleted: bool,
-) -> Result<Vec<Secret>, AwsError> {
-    let known = [
-        "name",
-        "description",
-        "tag-key",
-        "tag-value",
-        "owning-service",
-    ];
-    if let Some(filter) = filters
-        .iter()
-        .find(|filter| !known.contains(&filter.key.as_str()) || filter.values.is_empty())
+fn matching(store: &Store, filters: &[Filter], with_deleted: bool) -> Result<Vec<Secret>, AwsError> {
+    let known = ["name", "description", "tag-key", "tag-value", "owning-service"];
+    if let Some(filter) =
+        filters.iter().find(|filter| !known.contains(&filter.key.as_str()) || filter.values.is_empty())
     {
-        return Err(invalid_parameter(format!(
-            "The filter {:?} is not simulated, or has no values.",
-            filter.key
-        )));
+        return Err(invalid_parameter(format!("The filter {:?} is not simulated, or has no values.", filter.key)));
     }
     let fits = |secret: &Secret, filter: &Filter| {
         let texts: Vec<&str> = match filter.key.as_str() {
@@ -339,23 +271,15 @@ fn matching(
             "tag-value" => secret.tags.values().map(String::as_str).collect(),
             _ => secret.owning_service.as_deref().into_iter().collect(),
         };
-        filter
-            .values
-            .iter()
-            .any(|value| match value.strip_prefix('!') {
-                Some(prefix) => !texts.iter().any(|text| text.starts_with(prefix)),
-                None => texts.iter().any(|text| text.starts_with(value)),
-            })
+        filter.values.iter().any(|value| match value.strip_prefix('!') {
+            Some(prefix) => !texts.iter().any(|text| text.starts_with(prefix)),
+            None => texts.iter().any(|text| text.starts_with(value)),
+        })
     };
     Ok(store.with(|secrets| {
         let listed = |secret: &&Secret| with_deleted || secret.deletion.is_none();
         let fitting = |secret: &&Secret| filters.iter().all(|filter| fits(secret, filter));
-        secrets
-            .iter()
-            .filter(listed)
-            .filter(fitting)
-            .cloned()
-            .collect()
+        secrets.iter().filter(listed).filter(fitting).cloned().collect()
     }))
 }
 
@@ -383,11 +307,7 @@ struct Tag {
 
 fn create(store: &Store, request: CreateSecret) -> Answer {
     length("Name", &request.name, 1, 512)?;
-    if !request
-        .name
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || "/_+=.@-".contains(c))
-    {
+    if !request.name.chars().all(|c| c.is_ascii_alphanumeric() || "/_+=.@-".contains(c)) {
         return Err(AwsError::new(
             "ValidationException",
             "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!",
@@ -400,12 +320,9 @@ fn create(store: &Store, request: CreateSecret) -> Answer {
     secret.tags = tags(request.tags)?;
     // The same call again, after a reply that was lost, is answered as the first one was.
     let again = store.with(|secrets| {
-        let present = find(secrets, &request.name)
-            .ok()
-            .filter(|present| present.deletion.is_none())?;
+        let present = find(secrets, &request.name).ok().filter(|present| present.deletion.is_none())?;
         let version = present.version(token)?;
-        (version.value.is_some() && version.value == value)
-            .then(|| answer_with(present, Some(token)))
+        (version.value.is_some() && version.value == value).then(|| answer_with(present, Some(token)))
     });
     if let Some(answer) = again {
         return Ok(answer);
@@ -414,10 +331,7 @@ fn create(store: &Store, request: CreateSecret) -> Answer {
         secret.put(token, value, &[CURRENT.to_owned()], false)?;
     }
     let secret = store.insert(secret)?;
-    Ok(answer_with(
-        &secret,
-        secret.labelled(CURRENT).map(|_| token),
-    ))
+    Ok(answer_with(&secret, secret.labelled(CURRENT).map(|_| token)))
 }
 
 #[derive(Deserialize)]
@@ -435,33 +349,22 @@ fn put(store: &Store, request: PutSecretValue) -> Answer {
     let token = token(request.client_request_token.as_deref())?;
     let value = value(request.secret_string, request.secret_binary)?
         .ok_or_else(|| invalid_request("You must provide either SecretString or SecretBinary."))?;
-    let labels = request
-        .version_stages
-        .unwrap_or_else(|| vec![CURRENT.to_owned()]);
+    let labels = request.version_stages.unwrap_or_else(|| vec![CURRENT.to_owned()]);
     if !(1..=20).contains(&labels.len()) {
-        return Err(invalid_parameter(
-            "VersionStages must have 1 to 20 entries.",
-        ));
+        return Err(invalid_parameter("VersionStages must have 1 to 20 entries."));
     }
-    labels
-        .iter()
-        .try_for_each(|label| length("VersionStages", label, 1, 256))?;
+    labels.iter().try_for_each(|label| length("VersionStages", label, 1, 256))?;
     if let Some(token) = &request.rotation_token {
         length("RotationToken", token, 36, 256)?;
         if !token.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
-            return Err(invalid_parameter(
-                "RotationToken has characters that are not allowed.",
-            ));
+            return Err(invalid_parameter("RotationToken has characters that are not allowed."));
         }
     }
     write(store, &request.secret_id, |secret| {
         secret.put(token, value, &labels, request.rotation_token.is_some())?;
         let mut answer = named(secret);
         answer.insert("VersionId".into(), json!(token));
-        answer.insert(
-            "VersionStages".into(),
-            json!(secret.version(token).map(|version| &version.labels)),
-        );
+        answer.insert("VersionStages".into(), json!(secret.version(token).map(|version| &version.labels)));
         Ok(answer.into())
     })
 }
@@ -503,16 +406,11 @@ struct UpdateSecretVersionStage {
 
 fn update_stage(store: &Store, request: &UpdateSecretVersionStage) -> Answer {
     length("VersionStage", &request.version_stage, 1, 256)?;
-    let (to, from) = (
-        request.move_to_version_id.as_deref(),
-        request.remove_from_version_id.as_deref(),
-    );
+    let (to, from) = (request.move_to_version_id.as_deref(), request.remove_from_version_id.as_deref());
     to.map_or(Ok(()), |id| length("MoveToVersionId", id, 32, 64))?;
     from.map_or(Ok(()), |id| length("RemoveFromVersionId", id, 32, 64))?;
     if to.or(from).is_none() {
-        return Err(invalid_parameter(
-            "Either MoveToVersionId or RemoveFromVersionId must be given.",
-        ));
+        return Err(invalid_parameter("Either MoveToVersionId or RemoveFromVersionId must be given."));
     }
     write(store, &request.secret_id, |secret| {
         secret.update_stage(&request.version_stage, to, from)?;
@@ -547,49 +445,22 @@ struct RotationRules {
 impl RotationRules {
     fn check(&self) -> Result<Value, AwsError> {
         if self.automatically_after_days.is_some() && self.schedule_expression.is_some() {
-            return Err(invalid_parameter(
-                "AutomaticallyAfterDays and ScheduleExpression exclude each other.",
-            ));
+            return Err(invalid_parameter("AutomaticallyAfterDays and ScheduleExpression exclude each other."));
         }
-        if self
-            .automatically_after_days
-            .is_some_and(|days| !(1..=1000).contains(&days))
-        {
-            return Err(invalid_parameter(
-                "RotationRules.AutomaticallyAfterDays must be within 1-1000.",
-            ));
+        if self.automatically_after_days.is_some_and(|days| !(1..=1000).contains(&days)) {
+            return Err(invalid_parameter("RotationRules.AutomaticallyAfterDays must be within 1-1000."));
         }
-        let hours = |text: &str| {
-            text.strip_suffix('h')
-                .and_then(|hours| hours.parse::<u8>().ok())
-                .is_some_and(|h| h >= 1)
-        };
-        if self
-            .duration
-            .as_deref()
-            .is_some_and(|duration| !hours(duration))
-        {
-            return Err(invalid_parameter(
-                "RotationRules.Duration must be a number of hours, such as 3h.",
-            ));
+        let hours =
+            |text: &str| text.strip_suffix('h').and_then(|hours| hours.parse::<u8>().ok()).is_some_and(|h| h >= 1);
+        if self.duration.as_deref().is_some_and(|duration| !hours(duration)) {
+            return Err(invalid_parameter("RotationRules.Duration must be a number of hours, such as 3h."));
         }
-        let schedule = |text: &str| {
-            (text.starts_with("rate(") || text.starts_with("cron(")) && text.ends_with(')')
-        };
-        if self
-            .schedule_expression
-            .as_deref()
-            .is_some_and(|text| !schedule(text))
-        {
-            return Err(invalid_parameter(
-                "RotationRules.ScheduleExpression must be rate(…) or cron(…).",
-            ));
+        let schedule = |text: &str| (text.starts_with("rate(") || text.starts_with("cron(")) && text.ends_with(')');
+        if self.schedule_expression.as_deref().is_some_and(|text| !schedule(text)) {
+            return Err(invalid_parameter("RotationRules.ScheduleExpression must be rate(…) or cron(…)."));
         }
         let given = [
-            (
-                "AutomaticallyAfterDays",
-                json!(self.automatically_after_days),
-            ),
+            ("AutomaticallyAfterDays", json!(self.automatically_after_days)),
             ("Duration", json!(self.duration)),
             ("ScheduleExpression", json!(self.schedule_expression)),
         ];
@@ -604,57 +475,34 @@ impl RotationRules {
 /// Registers a rotation and its schedule. That the function is invoked is the business of [`crate::rotation`].
 fn rotate(store: &Store, request: RotateSecret) -> Answer {
     let token = token(request.client_request_token.as_deref())?;
-    let rules = request
-        .rotation_rules
-        .as_ref()
-        .map(RotationRules::check)
-        .transpose()?;
-    if request
-        .rotation_lambda_arn
-        .as_deref()
-        .is_some_and(|arn| !arn.starts_with("arn:aws:lambda:"))
-    {
-        return Err(invalid_parameter(
-            "RotationLambdaARN is not the ARN of a function.",
-        ));
+    let rules = request.rotation_rules.as_ref().map(RotationRules::check).transpose()?;
+    if request.rotation_lambda_arn.as_deref().is_some_and(|arn| !arn.starts_with("arn:aws:lambda:")) {
+        return Err(invalid_parameter("RotationLambdaARN is not the ARN of a function."));
     }
     write(store, &request.secret_id, |secret| {
         let known = secret.rotation.clone().unwrap_or_default();
         let lambda_arn = request.rotation_lambda_arn.unwrap_or(known.lambda_arn);
         if lambda_arn.is_empty() {
-            return Err(invalid_request(
-                "No Lambda rotation function ARN is associated with this secret.",
-            ));
+            return Err(invalid_request("No Lambda rotation function ARN is associated with this secret."));
         }
         match secret.rotation_in_flight() {
             // The same call again, after a reply that was lost.
             Some(earlier) if earlier == token => {}
             Some(_) => {
-                return Err(invalid_request(
-                    "A previous rotation isn't complete. That rotation will be reattempted.",
-                ));
+                return Err(invalid_request("A previous rotation isn't complete. That rotation will be reattempted."));
             }
             None if request.rotate_immediately => secret.register(token)?,
             None => {}
         }
-        secret.rotation = Some(Schedule {
-            enabled: true,
-            lambda_arn,
-            rules: rules.unwrap_or(known.rules),
-        });
-        Ok(answer_with(
-            secret,
-            request.rotate_immediately.then_some(token),
-        ))
+        secret.rotation = Some(Schedule { enabled: true, lambda_arn, rules: rules.unwrap_or(known.rules) });
+        Ok(answer_with(secret, request.rotate_immediately.then_some(token)))
     })
 }
 
 fn cancel_rotation(store: &Store, request: &ById) -> Answer {
     write(store, &request.secret_id, |secret| {
         let Some(schedule) = &mut secret.rotation else {
-            return Err(invalid_request(
-                "You tried to cancel the rotation of a secret that has none.",
-            ));
+            return Err(invalid_request("You tried to cancel the rotation of a secret that has none."));
         };
         // The schedule goes, the function stays known; a half-done rotation keeps its label.
         (schedule.enabled, schedule.rules) = (false, Value::Null);
@@ -676,10 +524,7 @@ fn tag(store: &Store, request: TagResource) -> Answer {
         let mut tags = secret.tags.clone();
         tags.extend(new);
         if tags.len() > 50 {
-            return Err(AwsError::new(
-                "LimitExceededException",
-                "A secret has at most 50 tags.",
-            ));
+            return Err(AwsError::new("LimitExceededException", "A secret has at most 50 tags."));
         }
         secret.tags = tags;
         Ok(json!({}))
@@ -711,15 +556,11 @@ struct DeleteSecret {
 
 fn delete(store: &Store, request: &DeleteSecret) -> Answer {
     if request.force_delete_without_recovery && request.recovery_window_in_days.is_some() {
-        return Err(invalid_parameter(
-            "ForceDeleteWithoutRecovery and RecoveryWindowInDays exclude each other.",
-        ));
+        return Err(invalid_parameter("ForceDeleteWithoutRecovery and RecoveryWindowInDays exclude each other."));
     }
     let days = request.recovery_window_in_days.unwrap_or(30);
     if !(7..=30).contains(&days) {
-        return Err(invalid_parameter(
-            "RecoveryWindowInDays must be between 7 and 30 days (inclusive).",
-        ));
+        return Err(invalid_parameter("RecoveryWindowInDays must be between 7 and 30 days (inclusive)."));
     }
     let force = request.force_delete_without_recovery;
     let deletion = Timestamp::now() + SignedDuration::from_hours(if force { 0 } else { 24 * days });
@@ -796,43 +637,26 @@ fn random_password(request: &GetRandomPassword) -> Answer {
         (!request.exclude_lowercase, "abcdefghijklmnopqrstuvwxyz"),
         (!request.exclude_uppercase, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
         (!request.exclude_numbers, "0123456789"),
-        (
-            !request.exclude_punctuation,
-            "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~",
-        ),
+        (!request.exclude_punctuation, "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"),
         (request.include_space, " "),
     ];
     let kinds: Vec<Vec<char>> = kinds
         .into_iter()
         .filter(|(included, _)| *included)
-        .map(|(_, all)| {
-            all.chars()
-                .filter(|&c| !request.exclude_characters.contains(c))
-                .collect()
-        })
+        .map(|(_, all)| all.chars().filter(|&c| !request.exclude_characters.contains(c)).collect())
         .collect();
     let all = kinds.concat();
     let each = request.require_each_included_type;
     if all.is_empty() || (each && kinds.iter().any(Vec::is_empty)) {
-        return Err(invalid_parameter(
-            "The exclusions leave no character to choose from.",
-        ));
+        return Err(invalid_parameter("The exclusions leave no character to choose from."));
     }
-    if !(1..=4096).contains(&request.password_length)
-        || (each && request.password_length < kinds.len())
-    {
-        return Err(invalid_parameter(
-            "Password length is too short for the required types, or not within 1-4096.",
-        ));
+    if !(1..=4096).contains(&request.password_length) || (each && request.password_length < kinds.len()) {
+        return Err(invalid_parameter("Password length is too short for the required types, or not within 1-4096."));
     }
     let mut rng = UnwrapErr(SysRng);
     let required = kinds.iter().filter(|_| each).map(Vec::as_slice);
-    let sources = required
-        .chain(std::iter::repeat(all.as_slice()))
-        .take(request.password_length);
-    let mut password: Vec<char> = sources
-        .filter_map(|source| source.choose(&mut rng).copied())
-        .collect();
+    let sources = required.chain(std::iter::repeat(all.as_slice())).take(request.password_length);
+    let mut password: Vec<char> = sources.filter_map(|source| source.choose(&mut rng).copied()).collect();
     password.shuffle(&mut rng);
     Ok(json!({ "RandomPassword": password.into_iter().collect::<String>() }))
 }
@@ -840,10 +664,7 @@ fn random_password(request: &GetRandomPassword) -> Answer {
 // ---- shapes and checks ---------------------------------------------------------------------------------------
 
 fn named(secret: &Secret) -> Map<String, Value> {
-    Map::from_iter([
-        ("ARN".into(), json!(secret.arn)),
-        ("Name".into(), json!(secret.name)),
-    ])
+    Map::from_iter([("ARN".into(), json!(secret.arn)), ("Name".into(), json!(secret.name))])
 }
 
 fn answer_with(secret: &Secret, version: Option<&str>) -> Value {
@@ -855,54 +676,24 @@ fn answer_with(secret: &Secret, version: Option<&str>) -> Value {
 /// What DescribeSecret and ListSecrets say alike. What is not known is left out.
 fn described(secret: &Secret) -> Map<String, Value> {
     let mut fields = named(secret);
-    let tags: Vec<Value> = secret
-        .tags
-        .iter()
-        .map(|(key, value)| json!({ "Key": key, "Value": value }))
-        .collect();
+    let tags: Vec<Value> = secret.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
     let optional = [
-        (
-            "Description",
-            secret.description.as_ref().map(|text| json!(text)),
-        ),
+        ("Description", secret.description.as_ref().map(|text| json!(text))),
         ("KmsKeyId", secret.kms_key_id.as_ref().map(|id| json!(id))),
-        (
-            "OwningService",
-            secret.owning_service.as_ref().map(|service| json!(service)),
-        ),
+        ("OwningService", secret.owning_service.as_ref().map(|service| json!(service))),
         ("LastRotatedDate", secret.rotated.map(seconds)),
         ("LastAccessedDate", secret.accessed.map(day)),
         ("DeletedDate", secret.deletion.map(seconds)),
         ("Tags", (!tags.is_empty()).then(|| json!(tags))),
-        (
-            "RotationEnabled",
-            secret
-                .rotation
-                .as_ref()
-                .map(|schedule| json!(schedule.enabled)),
-        ),
-        (
-            "RotationLambdaARN",
-            secret
-                .rotation
-                .as_ref()
-                .map(|schedule| json!(schedule.lambda_arn)),
-        ),
+        ("RotationEnabled", secret.rotation.as_ref().map(|schedule| json!(schedule.enabled))),
+        ("RotationLambdaARN", secret.rotation.as_ref().map(|schedule| json!(schedule.lambda_arn))),
         (
             "RotationRules",
-            secret
-                .rotation
-                .as_ref()
-                .map(|schedule| schedule.rules.clone())
-                .filter(|rules| !rules.is_null()),
+            secret.rotation.as_ref().map(|schedule| schedule.rules.clone()).filter(|rules| !rules.is_null()),
         ),
         ("NextRotationDate", next_rotation(secret).map(seconds)),
     ];
-    fields.extend(
-        optional
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?))),
-    );
+    fields.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     fields.insert("CreatedDate".into(), seconds(secret.created));
     fields.insert("LastChangedDate".into(), seconds(secret.changed));
     fields
@@ -915,12 +706,7 @@ fn next_rotation(secret: &Secret) -> Option<Timestamp> {
 }
 
 fn stages(secret: &Secret) -> Value {
-    secret
-        .versions
-        .iter()
-        .filter(|v| !v.labels.is_empty())
-        .map(|v| (v.id.clone(), json!(v.labels)))
-        .collect()
+    secret.versions.iter().filter(|v| !v.labels.is_empty()).map(|v| (v.id.clone(), json!(v.labels))).collect()
 }
 
 fn seconds(time: Timestamp) -> Value {
@@ -942,23 +728,16 @@ fn paged(
 ) -> Result<(Value, Next), AwsError> {
     let size = size.unwrap_or(most);
     if !(1..=most).contains(&size) {
-        return Err(invalid_parameter(format!(
-            "MaxResults must be within 1-{most}."
-        )));
+        return Err(invalid_parameter(format!("MaxResults must be within 1-{most}.")));
     }
-    let (entries, next) = page(entries, size, token)
-        .ok_or_else(|| AwsError::new("InvalidNextTokenException", "Invalid NextToken."))?;
-    Ok((
-        entries.into(),
-        next.map(|next| ("NextToken".to_owned(), json!(next))),
-    ))
+    let (entries, next) =
+        page(entries, size, token).ok_or_else(|| AwsError::new("InvalidNextTokenException", "Invalid NextToken."))?;
+    Ok((entries.into(), next.map(|next| ("NextToken".to_owned(), json!(next)))))
 }
 
 fn tags(tags: Vec<Tag>) -> Result<BTreeMap<String, String>, AwsError> {
     if tags.len() > 50 || tags.iter().any(|tag| tag.key.starts_with("aws:")) {
-        return Err(invalid_parameter(
-            "There are more than 50 tags, or one begins with aws:.",
-        ));
+        return Err(invalid_parameter("There are more than 50 tags, or one begins with aws:."));
     }
     for tag in &tags {
         length("Tags.Key", &tag.key, 1, 128)?;
@@ -969,9 +748,7 @@ fn tags(tags: Vec<Tag>) -> Result<BTreeMap<String, String>, AwsError> {
 
 fn token(token: Option<&str>) -> Result<&str, AwsError> {
     let token = token.ok_or_else(|| {
-        invalid_request(
-            "You must provide a ClientRequestToken value. We recommend a UUID-type value.",
-        )
+        invalid_request("You must provide a ClientRequestToken value. We recommend a UUID-type value.")
     })?;
     length("ClientRequestToken", token, 32, 64)?;
     Ok(token)
@@ -979,13 +756,9 @@ fn token(token: Option<&str>) -> Result<&str, AwsError> {
 
 fn value(text: Option<String>, binary: Option<String>) -> Result<Option<SecretValue>, AwsError> {
     match (text, binary) {
-        (Some(_), Some(_)) => Err(invalid_parameter(
-            "You can't specify both SecretString and SecretBinary.",
-        )),
+        (Some(_), Some(_)) => Err(invalid_parameter("You can't specify both SecretString and SecretBinary.")),
         (Some(text), None) => bytes("SecretString", &text).map(|()| Some(SecretValue::Text(text))),
-        (None, Some(binary)) => {
-            bytes("SecretBinary", &binary).map(|()| Some(SecretValue::Binary(binary)))
-        }
+        (None, Some(binary)) => bytes("SecretBinary", &binary).map(|()| Some(SecretValue::Binary(binary))),
         (None, None) => Ok(None),
     }
 }
@@ -993,9 +766,7 @@ fn value(text: Option<String>, binary: Option<String>) -> Result<Option<SecretVa
 fn bytes(name: &str, value: &str) -> Result<(), AwsError> {
     match value.len() {
         1..=65_536 => Ok(()),
-        _ => Err(invalid_parameter(format!(
-            "{name} must be 1-65536 bytes long."
-        ))),
+        _ => Err(invalid_parameter(format!("{name} must be 1-65536 bytes long."))),
     }
 }
 
@@ -1003,17 +774,12 @@ fn length(name: &str, value: &str, least: usize, most: usize) -> Result<(), AwsE
     if (least..=most).contains(&value.chars().count()) {
         Ok(())
     } else {
-        Err(invalid_parameter(format!(
-            "{name} must be {least}-{most} characters long."
-        )))
+        Err(invalid_parameter(format!("{name} must be {least}-{most} characters long.")))
     }
 }
 
 fn not_found(what: &str) -> AwsError {
-    AwsError::new(
-        "ResourceNotFoundException",
-        format!("Secrets Manager can't find the specified {what}"),
-    )
+    AwsError::new("ResourceNotFoundException", format!("Secrets Manager can't find the specified {what}"))
 }
 
 fn invalid_request(message: impl Into<String>) -> AwsError {

@@ -169,9 +169,7 @@ impl Store {
     /// When there is no such secret, or the version holds another value.
     pub fn put(&self, id: &str, version: &str, value: &str, labels: &[&str]) -> anyhow::Result<()> {
         let labels: Vec<String> = labels.iter().map(|&label| label.to_owned()).collect();
-        self.edit(id, |secret| {
-            secret.put(version, SecretValue::Text(value.into()), &labels, false)
-        })??;
+        self.edit(id, |secret| secret.put(version, SecretValue::Text(value.into()), &labels, false))??;
         Ok(())
     }
 
@@ -182,13 +180,7 @@ impl Store {
     pub fn move_label(&self, id: &str, label: &str, to: Option<&str>) -> anyhow::Result<()> {
         self.edit(id, |secret| {
             let target = match to {
-                Some(to) => Some(
-                    secret
-                        .versions
-                        .iter()
-                        .position(|v| v.id == to)
-                        .context("no such version")?,
-                ),
+                Some(to) => Some(secret.versions.iter().position(|v| v.id == to).context("no such version")?),
                 None => None,
             };
             secret.remember();
@@ -222,9 +214,7 @@ impl Store {
             secret.alive()?;
             match secret.rotation_in_flight() {
                 Some(earlier) => Ok(Begun::Again(earlier.to_owned())),
-                None => secret
-                    .register(token)
-                    .map(|()| Begun::New(token.to_owned())),
+                None => secret.register(token).map(|()| Begun::New(token.to_owned())),
             }
         })??)
     }
@@ -234,8 +224,7 @@ impl Store {
     /// # Errors
     /// When there is no such secret.
     pub fn edit<T>(&self, id: &str, change: impl FnOnce(&mut Secret) -> T) -> anyhow::Result<T> {
-        self.with(|secrets| find(secrets, id).map(change))
-            .with_context(|| format!("the secret {id:?}"))
+        self.with(|secrets| find(secrets, id).map(change)).with_context(|| format!("the secret {id:?}"))
     }
 
     pub(super) fn insert(&self, secret: Secret) -> Result<Secret, AwsError> {
@@ -265,19 +254,9 @@ pub(super) fn find<'a>(secrets: &'a mut [Secret], id: &str) -> Result<&'a mut Se
     secrets
         .iter_mut()
         .find(|secret| {
-            secret.arn == id
-                || secret.name == id
-                || secret
-                    .arn
-                    .rsplit_once('-')
-                    .is_some_and(|(arn, _)| arn == id)
+            secret.arn == id || secret.name == id || secret.arn.rsplit_once('-').is_some_and(|(arn, _)| arn == id)
         })
-        .ok_or_else(|| {
-            AwsError::new(
-                "ResourceNotFoundException",
-                "Secrets Manager can't find the specified secret.",
-            )
-        })
+        .ok_or_else(|| AwsError::new("ResourceNotFoundException", "Secrets Manager can't find the specified secret."))
 }
 
 impl Secret {
@@ -324,10 +303,7 @@ impl Secret {
 
     /// The secret as it looked before its versions changed last.
     pub(super) fn stale(&self) -> Option<Self> {
-        Some(Self {
-            versions: self.before.clone()?,
-            ..self.clone()
-        })
+        Some(Self { versions: self.before.clone()?, ..self.clone() })
     }
 
     fn remember(&mut self) {
@@ -371,12 +347,7 @@ impl Secret {
     }
 
     /// Moves a label, as UpdateSecretVersionStage does.
-    pub(super) fn update_stage(
-        &mut self,
-        label: &str,
-        to: Option<&str>,
-        from: Option<&str>,
-    ) -> Result<(), AwsError> {
+    pub(super) fn update_stage(&mut self, label: &str, to: Option<&str>, from: Option<&str>) -> Result<(), AwsError> {
         let invalid = |message: String| Err(AwsError::new("InvalidParameterException", message));
         for id in [to, from].into_iter().flatten() {
             if self.version(id).is_none() {
@@ -418,11 +389,7 @@ impl Secret {
             return Ok(());
         }
         // Not documented by AWS. A current version that nobody can read helps no one, so it is refused here.
-        if label == CURRENT
-            && self
-                .version(to)
-                .is_some_and(|version| version.value.is_none())
-        {
+        if label == CURRENT && self.version(to).is_some_and(|version| version.value.is_none()) {
             return invalid(format!("Version {to} has no value."));
         }
         let mut changed = self.clone();
@@ -434,9 +401,7 @@ impl Secret {
 
     /// The token of the rotation that is not complete.
     pub(super) fn rotation_in_flight(&self) -> Option<&str> {
-        self.labelled(PENDING)
-            .filter(|version| !version.has(CURRENT))
-            .map(|version| version.id.as_str())
+        self.labelled(PENDING).filter(|version| !version.has(CURRENT)).map(|version| version.id.as_str())
     }
 
     /// Makes the version without a value that begins a rotation.
@@ -444,10 +409,7 @@ impl Secret {
         if self.version(token).is_some() {
             return Err(AwsError::new(
                 "InvalidRequestException",
-                format!(
-                    "ClientRequestToken {token} is already in use for a version of secret {}.",
-                    self.arn
-                ),
+                format!("ClientRequestToken {token} is already in use for a version of secret {}.", self.arn),
             ));
         }
         let mut changed = self.clone();
@@ -481,13 +443,9 @@ impl Secret {
     fn make_room(&mut self) -> Result<(), AwsError> {
         let day_ago = Timestamp::now() - SignedDuration::from_hours(24);
         while self.versions.len() >= MOST_VERSIONS {
-            let collectable =
-                |version: &Version| version.labels.is_empty() && version.created < day_ago;
+            let collectable = |version: &Version| version.labels.is_empty() && version.created < day_ago;
             let Some(index) = self.versions.iter().position(collectable) else {
-                return Err(AwsError::new(
-                    "LimitExceededException",
-                    "The secret has too many versions.",
-                ));
+                return Err(AwsError::new("LimitExceededException", "The secret has too many versions."));
             };
             self.versions.remove(index);
         }
@@ -497,10 +455,7 @@ impl Secret {
     /// Attaches a label, which takes it off every other version; the version that AWSCURRENT leaves becomes
     /// AWSPREVIOUS.
     fn attach(&mut self, label: &str, id: &str) -> Result<(), AwsError> {
-        let left = self
-            .labelled(label)
-            .map(|version| version.id.clone())
-            .filter(|holder| holder != id);
+        let left = self.labelled(label).map(|version| version.id.clone()).filter(|holder| holder != id);
         for version in &mut self.versions {
             if version.id == id {
                 version.labels.insert(label.to_owned());
@@ -508,10 +463,7 @@ impl Secret {
                 version.labels.remove(label);
             }
             if version.labels.len() > MOST_LABELS {
-                return Err(AwsError::new(
-                    "LimitExceededException",
-                    "A version has at most 20 staging labels.",
-                ));
+                return Err(AwsError::new("LimitExceededException", "A version has at most 20 staging labels."));
             }
         }
         match left {

@@ -27,38 +27,16 @@ pub(super) struct Child {
 }
 
 impl Child {
-    pub(super) async fn spawn(
-        binary: &Path,
-        env: Vec<(String, String)>,
-        output: Output,
-    ) -> anyhow::Result<Self> {
+    pub(super) async fn spawn(binary: &Path, env: Vec<(String, String)>, output: Output) -> anyhow::Result<Self> {
         let mut command = Command::new("setpriv");
         // The shell stops itself before it becomes the binary, so that the start-up of setpriv and of the shell
         // do not count as the binary's.
-        command
-            .args([
-                "--pdeathsig",
-                "KILL",
-                "--",
-                "sh",
-                "-c",
-                "kill -STOP $$; exec \"$0\"",
-            ])
-            .arg(binary);
-        command
-            .env_clear()
-            .envs(env)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(["--pdeathsig", "KILL", "--", "sh", "-c", "kill -STOP $$; exec \"$0\""]).arg(binary);
+        command.env_clear().envs(env).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let (report, reported) = oneshot::channel();
         // "Parent death" is the death of the thread that forked: it must be one that lives as long as the process.
-        thread::Builder::new()
-            .name("worker".into())
-            .spawn(move || keep(command, &output, report))?;
-        reported
-            .await
-            .context("the thread that starts workers died")?
+        thread::Builder::new().name("worker".into()).spawn(move || keep(command, &output, report))?;
+        reported.await.context("the thread that starts workers died")?
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -98,33 +76,22 @@ impl Child {
 }
 
 fn keep(mut command: Command, output: &Output, report: oneshot::Sender<anyhow::Result<Child>>) {
-    let started = command
-        .spawn()
-        .context("starting setpriv")
-        .and_then(|process| {
-            let pid = Pid::from_raw(process.id().cast_signed());
-            let stopped = waitid(
-                Id::Pid(pid),
-                WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT,
-            )?;
-            let started = Instant::now();
-            if matches!(stopped, WaitStatus::Stopped(..)) {
-                kill(pid, Signal::SIGCONT)?;
-            }
-            Ok((process, pid, started))
-        });
+    let started = command.spawn().context("starting setpriv").and_then(|process| {
+        let pid = Pid::from_raw(process.id().cast_signed());
+        let stopped = waitid(Id::Pid(pid), WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)?;
+        let started = Instant::now();
+        if matches!(stopped, WaitStatus::Stopped(..)) {
+            kill(pid, Signal::SIGCONT)?;
+        }
+        Ok((process, pid, started))
+    });
     let (mut process, pid, started) = match started {
         Ok(started) => started,
         Err(error) => return drop(report.send(Err(error))),
     };
     let unreaped = Arc::new(Mutex::new(true));
     let (end, ended) = watch::channel(None);
-    let child = Child {
-        pid,
-        started,
-        unreaped: unreaped.clone(),
-        ended,
-    };
+    let child = Child { pid, started, unreaped: unreaped.clone(), ended };
     let (stdout, stderr) = (process.stdout.take(), process.stderr.take());
     // Nobody waits any more: the caller was cancelled.
     let abandoned = report.send(Ok(child.clone())).is_err();
@@ -147,10 +114,6 @@ fn collect(stream: Option<impl Read>, output: &Output, pid: Pid, stderr: bool) {
     let Some(stream) = stream else { return };
     for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
         let text = String::from_utf8_lossy(&line).into_owned();
-        output.add(Line {
-            pid: pid.as_raw().cast_unsigned(),
-            stderr,
-            text,
-        });
+        output.add(Line { pid: pid.as_raw().cast_unsigned(), stderr, text });
     }
 }

@@ -62,11 +62,7 @@ impl RuntimeApi {
         *lock(&self.running) = Some((id.clone(), answer));
         let deadline = Timestamp::now() + timeout;
         // The queue's other end is in this very struct, so it cannot be closed.
-        let _ = self.submit.send(Invocation {
-            id,
-            deadline,
-            payload,
-        });
+        let _ = self.submit.send(Invocation { id, deadline, payload });
         answered
     }
 
@@ -100,10 +96,7 @@ impl RuntimeApi {
 pub(super) async fn serve(listener: TcpListener, api: Arc<RuntimeApi>) {
     let router = Router::new()
         .route("/2018-06-01/runtime/invocation/next", get(next))
-        .route(
-            "/2018-06-01/runtime/invocation/{id}/response",
-            post(response),
-        )
+        .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
         .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
         .route("/2018-06-01/runtime/init/error", post(init_error))
         .with_state(api);
@@ -114,21 +107,14 @@ pub(super) async fn serve(listener: TcpListener, api: Arc<RuntimeApi>) {
 type Api = State<Arc<RuntimeApi>>;
 
 async fn next(State(api): Api) -> Response {
-    api.ready
-        .send_if_modified(|ready| ready.is_none() && ready.replace(Instant::now()).is_none());
+    api.ready.send_if_modified(|ready| ready.is_none() && ready.replace(Instant::now()).is_none());
     let Some(invocation) = api.queue.lock().await.recv().await else {
         return StatusCode::GONE.into_response();
     };
     let headers = [
         ("Lambda-Runtime-Aws-Request-Id", invocation.id),
-        (
-            "Lambda-Runtime-Deadline-Ms",
-            invocation.deadline.as_millisecond().to_string(),
-        ),
-        (
-            "Lambda-Runtime-Invoked-Function-Arn",
-            api.function_arn.clone(),
-        ),
+        ("Lambda-Runtime-Deadline-Ms", invocation.deadline.as_millisecond().to_string()),
+        ("Lambda-Runtime-Invoked-Function-Arn", api.function_arn.clone()),
         (
             "Lambda-Runtime-Trace-Id",
             "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0".into(),
@@ -138,12 +124,7 @@ async fn next(State(api): Api) -> Response {
     (headers, invocation.payload.to_string()).into_response()
 }
 
-async fn response(
-    State(api): Api,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn response(State(api): Api, Path(id): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
     // A response that was streamed may end in an error, which only a trailer tells; nobody here streams.
     if headers.contains_key("lambda-runtime-function-response-mode") {
         return refused("StreamingIsNotSimulated");
@@ -151,38 +132,20 @@ async fn response(
     match serde_json::from_slice(&body) {
         Ok(value) => api.finish(&id, Outcome::Ok(value)),
         Err(_) => {
-            let (error_type, error_message) = (
-                "Runtime.MarshalError".into(),
-                "the response is not JSON".into(),
-            );
-            api.finish(
-                &id,
-                Outcome::Error {
-                    error_type,
-                    error_message,
-                },
-            )
+            let (error_type, error_message) = ("Runtime.MarshalError".into(), "the response is not JSON".into());
+            api.finish(&id, Outcome::Error { error_type, error_message })
         }
     }
 }
 
 async fn error(State(api): Api, Path(id): Path<String>, body: Bytes) -> Response {
     let (error_type, error_message) = diagnostic(&body);
-    api.finish(
-        &id,
-        Outcome::Error {
-            error_type,
-            error_message,
-        },
-    )
+    api.finish(&id, Outcome::Error { error_type, error_message })
 }
 
 async fn init_error(State(api): Api, body: Bytes) -> Response {
     let (error_type, error_message) = diagnostic(&body);
-    *lock(&api.init_error) = Some(Outcome::InitError {
-        error_type,
-        error_message,
-    });
+    *lock(&api.init_error) = Some(Outcome::InitError { error_type, error_message });
     if let Some(process) = api.process.get() {
         process.signal(Signal::SIGKILL);
     }
@@ -200,9 +163,6 @@ fn accepted() -> Response {
 }
 
 fn refused(error_type: &str) -> Response {
-    (
-        StatusCode::BAD_REQUEST,
-        json!({ "errorType": error_type, "errorMessage": error_type }).to_string(),
-    )
+    (StatusCode::BAD_REQUEST, json!({ "errorType": error_type, "errorMessage": error_type }).to_string())
         .into_response()
 }

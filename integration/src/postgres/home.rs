@@ -32,10 +32,7 @@ impl Home {
         if let Some((user, group)) = installation.owner() {
             chown(directory.path(), Some(user), Some(group))?;
         }
-        Ok(Self {
-            directory,
-            _lock: lock,
-        })
+        Ok(Self { directory, _lock: lock })
     }
 
     /// Where the sockets are too.

@@ -36,11 +36,8 @@ pub(super) struct Installation {
 
 impl Installation {
     pub(super) fn find() -> Result<Self> {
-        let (bin, version) = debian_folders()
-            .into_iter()
-            .chain(path_folders())
-            .find_map(usable)
-            .with_context(|| {
+        let (bin, version) =
+            debian_folders().into_iter().chain(path_folders()).find_map(usable).with_context(|| {
                 format!(
                     "no PostgreSQL server of version {OLDEST} or newer in {DEBIAN}/*/bin or PATH; \
                  install one (Debian, Ubuntu: apt-get install postgresql)"
@@ -48,24 +45,16 @@ impl Installation {
             })?;
         let account = if geteuid().is_root() {
             let found = User::from_name("postgres")?;
-            Some(found.context(
-                "PostgreSQL refuses to run as root, and there is no account \"postgres\" to run it",
-            )?)
+            Some(found.context("PostgreSQL refuses to run as root, and there is no account \"postgres\" to run it")?)
         } else {
             None
         };
-        Ok(Self {
-            bin,
-            version,
-            account,
-        })
+        Ok(Self { bin, version, account })
     }
 
     /// User and group id that the server's files must have, when they are not our own.
     pub(super) fn owner(&self) -> Option<(u32, u32)> {
-        self.account
-            .as_ref()
-            .map(|account| (account.uid.as_raw(), account.gid.as_raw()))
+        self.account.as_ref().map(|account| (account.uid.as_raw(), account.gid.as_raw()))
     }
 
     /// Runs a program of this installation under the right account, ended by the kernel when the thread that starts
@@ -75,20 +64,10 @@ impl Installation {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "QUIT"]);
         if let Some((user, group)) = self.owner() {
-            command.args([
-                format!("--reuid={user}"),
-                format!("--regid={group}"),
-                "--clear-groups".to_owned(),
-            ]);
+            command.args([format!("--reuid={user}"), format!("--regid={group}"), "--clear-groups".to_owned()]);
         }
-        command
-            .arg("--")
-            .arg(self.bin.join(program))
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG"))
-        {
+        command.arg("--").arg(self.bin.join(program)).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
+        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
             command.env_remove(name);
         }
         command
@@ -109,10 +88,7 @@ impl Installation {
         if let Some(kept) = kept
             && let Err(error) = keep(target, &kept).await
         {
-            tracing::warn!(
-                error = format!("{error:#}"),
-                "Could not keep the data directory for the next time"
-            );
+            tracing::warn!(error = format!("{error:#}"), "Could not keep the data directory for the next time");
         }
         Ok(())
     }
@@ -132,17 +108,8 @@ impl Installation {
 pub(super) async fn run(command: Command) -> Result<()> {
     let name = format!("{command:?}");
     let mut command = tokio::process::Command::from(command);
-    let output = command
-        .kill_on_drop(true)
-        .output()
-        .await
-        .with_context(|| format!("running {name}"))?;
-    ensure!(
-        output.status.success(),
-        "{name}: {}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = command.kill_on_drop(true).output().await.with_context(|| format!("running {name}"))?;
+    ensure!(output.status.success(), "{name}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
 
@@ -162,10 +129,7 @@ async fn keep(made: &Path, kept: &Path) -> Result<()> {
 
 async fn copy(from: &Path, to: &Path) -> Result<()> {
     let mut command = Command::new("cp");
-    command
-        .args(["--archive", "--reflink=auto"])
-        .arg(from)
-        .arg(to);
+    command.args(["--archive", "--reflink=auto"]).arg(from).arg(to);
     run(command).await
 }
 
@@ -178,40 +142,26 @@ fn debian_folders() -> Vec<PathBuf> {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect();
     majors.sort_unstable_by(|one, other| other.cmp(one));
-    majors
-        .into_iter()
-        .map(|major| Path::new(DEBIAN).join(major.to_string()).join("bin"))
-        .collect()
+    majors.into_iter().map(|major| Path::new(DEBIAN).join(major.to_string()).join("bin")).collect()
 }
 
 fn path_folders() -> Vec<PathBuf> {
-    env::var_os("PATH")
-        .map(|path| env::split_paths(&path).collect())
-        .unwrap_or_default()
+    env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default()
 }
 
 /// The folder and its version, when all that is needed is there.
 fn usable(bin: PathBuf) -> Option<(PathBuf, String)> {
-    if !["initdb", "pg_basebackup"]
-        .iter()
-        .all(|program| bin.join(program).exists())
-    {
+    if !["initdb", "pg_basebackup"].iter().all(|program| bin.join(program).exists()) {
         return None;
     }
     let version = version(&bin).ok()?;
-    let major: u32 = version
-        .split(|character: char| !character.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()?;
+    let major: u32 = version.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()?;
     (major >= OLDEST).then_some((bin, version))
 }
 
 /// From a line such as `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
 fn version(bin: &Path) -> Result<String> {
-    let output = Command::new(bin.join("postgres"))
-        .arg("--version")
-        .output()?;
+    let output = Command::new(bin.join("postgres")).arg("--version").output()?;
     let line = String::from_utf8(output.stdout)?;
     match line.split_whitespace().nth(2) {
         Some(version) => Ok(version.to_owned()),

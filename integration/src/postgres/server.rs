@@ -27,19 +27,13 @@ impl Server {
     pub(super) fn spawn(mut command: Command) -> Result<Self> {
         let (starter, owner_is_gone) = mpsc::channel::<()>();
         let (sender, started) = mpsc::channel();
-        thread::Builder::new()
-            .name("postgres".to_owned())
-            .spawn(move || {
-                if sender.send(command.spawn()).is_ok() {
-                    let _ = owner_is_gone.recv();
-                }
-            })?;
+        thread::Builder::new().name("postgres".to_owned()).spawn(move || {
+            if sender.send(command.spawn()).is_ok() {
+                let _ = owner_is_gone.recv();
+            }
+        })?;
         let process = started.recv()?.context("starting postgres")?;
-        Ok(Self {
-            process,
-            frozen: None,
-            _starter: starter,
-        })
+        Ok(Self { process, frozen: None, _starter: starter })
     }
 
     pub(super) fn pid(&self) -> Pid {
@@ -119,27 +113,15 @@ impl Frozen {
 fn children(parent: Pid) -> Result<Vec<Pid>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")?.flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
         let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
             continue;
         };
         // "pid (name) state parent …", and the name may hold anything; see proc_pid_stat(5).
-        let after_name = stat
-            .rsplit_once(')')
-            .map(|(_, rest)| rest)
-            .unwrap_or_default();
-        if after_name
-            .split_whitespace()
-            .nth(1)
-            .and_then(|id| id.parse().ok())
-            == Some(parent.as_raw())
-        {
+        let after_name = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
+        if after_name.split_whitespace().nth(1).and_then(|id| id.parse().ok()) == Some(parent.as_raw()) {
             found.push(Pid::from_raw(pid));
         }
     }

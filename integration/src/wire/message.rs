@@ -34,9 +34,7 @@ impl Opening {
         };
         let length = be_u32(&bytes[..4]) as usize;
         if !(8..=LONGEST_OPENING).contains(&length) {
-            return Err(io::Error::other(
-                "not the opening of a PostgreSQL connection",
-            ));
+            return Err(io::Error::other("not the opening of a PostgreSQL connection"));
         }
         // The request codes: protocol version 1234 and a minor version each.
         let kind = match be_u32(&bytes[4..8]) {
@@ -62,9 +60,7 @@ impl Opening {
             parameters.insert(name, take_string(&mut rest));
         }
         let user = parameters.remove("user").unwrap_or_default();
-        let database = parameters
-            .remove("database")
-            .unwrap_or_else(|| user.clone());
+        let database = parameters.remove("database").unwrap_or_else(|| user.clone());
         format!("Startup: {user}@{database}")
     }
 }
@@ -113,10 +109,7 @@ pub(super) struct Inbox<R> {
 
 impl<R: AsyncRead + Unpin> Inbox<R> {
     pub(super) fn new(stream: R) -> Self {
-        Self {
-            stream,
-            arrived: Vec::new(),
-        }
+        Self { stream, arrived: Vec::new() }
     }
 
     /// Nothing at the end of the stream. May be cancelled at any time.
@@ -139,9 +132,7 @@ impl<R: AsyncRead + Unpin> Inbox<R> {
             return None;
         }
         let rest = self.arrived.split_off(length);
-        Some(Message {
-            bytes: std::mem::replace(&mut self.arrived, rest),
-        })
+        Some(Message { bytes: std::mem::replace(&mut self.arrived, rest) })
     }
 }
 
@@ -179,11 +170,7 @@ impl Group {
     /// `Sync`.
     pub(super) fn take_label(&mut self) -> String {
         let (parsed, bound) = (self.parsed.take(), self.bound.take());
-        match (
-            std::mem::take(&mut self.executed),
-            bound.or_else(|| parsed.clone()),
-            parsed,
-        ) {
+        match (std::mem::take(&mut self.executed), bound.or_else(|| parsed.clone()), parsed) {
             (true, statement, _) => format!("Execute: {}", statement.unwrap_or_default()),
             (false, _, Some(statement)) => format!("Parse: {statement}"),
             (false, _, None) => "Sync".to_owned(),
@@ -224,8 +211,7 @@ fn without_literals(statement: &str) -> String {
             '$' if let Some(delimiter) = dollar_quote(rest) => {
                 shown.push_str("'…'");
                 let body = &rest[delimiter.len()..];
-                body.find(delimiter)
-                    .map_or(rest.len(), |end| end + 2 * delimiter.len())
+                body.find(delimiter).map_or(rest.len(), |end| end + 2 * delimiter.len())
             }
             '"' => {
                 let length = rest[1..].find('"').map_or(rest.len(), |end| end + 2);
@@ -278,20 +264,14 @@ fn dollar_quote(text: &str) -> Option<&str> {
 
 /// A string that ends with a zero byte.
 fn take_string(rest: &mut &[u8]) -> String {
-    let end = rest
-        .iter()
-        .position(|byte| *byte == 0)
-        .unwrap_or(rest.len());
+    let end = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
     let (string, after) = rest.split_at(end);
     *rest = after.get(1..).unwrap_or_default();
     String::from_utf8_lossy(string).into_owned()
 }
 
 fn be_u32(bytes: &[u8]) -> u32 {
-    bytes
-        .iter()
-        .take(4)
-        .fold(0, |number, byte| number << 8 | u32::from(*byte))
+    bytes.iter().take(4).fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
 
 #[cfg(test)]
@@ -304,32 +284,17 @@ mod tests {
     fn a_statement_is_shown_without_its_literals_and_without_what_follows_password() {
         for (statement, shown) in [
             ("SELECT 1", "SELECT 1"),
-            (
-                "select *\n  from \"it's\"  where a = $1",
-                "select * from \"it's\" where a = $1",
-            ),
+            ("select *\n  from \"it's\"  where a = $1", "select * from \"it's\" where a = $1"),
             ("SELECT 'it''s', 'b'", "SELECT '…', '…'"),
             (r"SELECT E'a\'b', 'c\', d", "SELECT E'…', '…', d"),
             ("SELECT $$secret$$, $q$se$$cret$q$, 2", "SELECT '…', '…', 2"),
             ("SELECT 'never ended", "SELECT '…'"),
-            (
-                "ALTER ROLE \"app\" PASSWORD 'secret'",
-                "ALTER ROLE \"app\" PASSWORD …",
-            ),
-            (
-                "ALTER USER app password'secret' VALID UNTIL 'infinity'",
-                "ALTER USER app password …",
-            ),
-            (
-                "/* it's */ ALTER ROLE a PASSWORD 'secret' -- it's",
-                "ALTER ROLE a PASSWORD …",
-            ),
+            ("ALTER ROLE \"app\" PASSWORD 'secret'", "ALTER ROLE \"app\" PASSWORD …"),
+            ("ALTER USER app password'secret' VALID UNTIL 'infinity'", "ALTER USER app password …"),
+            ("/* it's */ ALTER ROLE a PASSWORD 'secret' -- it's", "ALTER ROLE a PASSWORD …"),
             ("SELECT 1 -- it's\n, 'secret'", "SELECT 1 , '…'"),
             ("SHOW password_encryption", "SHOW password_encryption"),
-            (
-                "SELECT x$y FROM t WHERE a='é'",
-                "SELECT x$y FROM t WHERE a='…'",
-            ),
+            ("SELECT x$y FROM t WHERE a='é'", "SELECT x$y FROM t WHERE a='…'"),
         ] {
             assert_eq!(without_literals(statement), shown, "{statement}");
         }

@@ -76,9 +76,7 @@ impl Front {
                     if !tls {
                         state.record().tally.without_tls += 1;
                     }
-                    return Relay::new(state, connection, client, server)
-                        .run(&opening)
-                        .await;
+                    return Relay::new(state, connection, client, server).run(&opening).await;
                 }
             }
         }
@@ -155,9 +153,7 @@ impl Until {
             // 0 is AuthenticationOk and 12 AuthenticationSASLFinal, after which the server goes on by itself.
             Self::Login => {
                 matches!(message.tag(), b'E' | b'Z')
-                    || message
-                        .authentication()
-                        .is_some_and(|code| code != 0 && code != 12)
+                    || message.authentication().is_some_and(|code| code != 0 && code != 12)
             }
             Self::Ready => matches!(message.tag(), b'Z' | b'G' | b'W'),
             Self::End => false,
@@ -187,10 +183,7 @@ impl<'a> Relay<'a> {
     }
 
     async fn run(mut self, startup: &Opening) -> Result<(), Closed> {
-        let result = match self
-            .operate(startup.startup_label(), &startup.bytes, Until::Login)
-            .await
-        {
+        let result = match self.operate(startup.startup_label(), &startup.bytes, Until::Login).await {
             Ok(()) => self.pass_on().await,
             Err(closed) => Err(closed),
         };
@@ -239,21 +232,11 @@ impl<'a> Relay<'a> {
                     11 => "SASLResponse",
                     _ => "PasswordMessage",
                 };
-                self.operate(what.to_owned(), &message.bytes, Until::Login)
-                    .await
+                self.operate(what.to_owned(), &message.bytes, Until::Login).await
             }
-            b'Q' => {
-                self.operate(query_label(&message), &message.bytes, Until::Ready)
-                    .await
-            }
-            b'F' => {
-                self.operate("FunctionCall".to_owned(), &message.bytes, Until::Ready)
-                    .await
-            }
-            b'X' => {
-                self.operate("Terminate".to_owned(), &message.bytes, Until::End)
-                    .await
-            }
+            b'Q' => self.operate(query_label(&message), &message.bytes, Until::Ready).await,
+            b'F' => self.operate("FunctionCall".to_owned(), &message.bytes, Until::Ready).await,
+            b'X' => self.operate("Terminate".to_owned(), &message.bytes, Until::End).await,
             b'P' | b'B' | b'D' | b'E' | b'C' => {
                 self.group.push(&message);
                 Ok(())
@@ -265,10 +248,7 @@ impl<'a> Relay<'a> {
             }
             b'H' => {
                 self.group.push(&message);
-                Ok(self
-                    .to_server
-                    .write_all(&take(&mut self.group.bytes))
-                    .await?)
+                Ok(self.to_server.write_all(&take(&mut self.group.bytes)).await?)
             }
             _ => Ok(self.to_server.write_all(&message.bytes).await?),
         }
@@ -289,26 +269,16 @@ impl<'a> Relay<'a> {
                 self.authentication = code;
             }
             if message.tag() == b'E' && !self.logged_in {
-                self.state
-                    .record()
-                    .tally
-                    .failed_logins
-                    .extend(message.sqlstate());
+                self.state.record().tally.failed_logins.extend(message.sqlstate());
             }
             self.logged_in |= message.tag() == b'Z';
             self.answer.extend_from_slice(&message.bytes);
-            if let Some(waiting) = self
-                .waiting
-                .take_if(|waiting| waiting.until.reached_by(&message))
-            {
+            if let Some(waiting) = self.waiting.take_if(|waiting| waiting.until.reached_by(&message)) {
                 after(self.state, &waiting.begun).await?;
             }
             next = self.from_server.take_arrived();
         }
-        let held = self
-            .waiting
-            .as_ref()
-            .is_some_and(|waiting| waiting.begun.fault.as_ref().is_some_and(holds_answer));
+        let held = self.waiting.as_ref().is_some_and(|waiting| waiting.begun.fault.as_ref().is_some_and(holds_answer));
         if held || self.client_is_gone {
             return Ok(());
         }
@@ -327,12 +297,8 @@ impl<'a> Relay<'a> {
 /// Whether the client gets nothing of the answer until it is complete.
 fn holds_answer(fault: &Fault) -> bool {
     match fault {
-        Fault::DropReply | Fault::SilenceAfter | Fault::KillAfter(_) | Fault::FreezeAfter(_) => {
-            true
-        }
-        Fault::Refuse | Fault::SilenceBefore | Fault::KillBefore(_) | Fault::FreezeBefore(_) => {
-            false
-        }
+        Fault::DropReply | Fault::SilenceAfter | Fault::KillAfter(_) | Fault::FreezeAfter(_) => true,
+        Fault::Refuse | Fault::SilenceBefore | Fault::KillBefore(_) | Fault::FreezeBefore(_) => false,
     }
 }
 
@@ -354,10 +320,7 @@ async fn before(state: &State, begun: &Begun) -> Result<(), Closed> {
             state.end(begun, Outcome::Killed);
             Err(Closed)
         }
-        Some(
-            Fault::DropReply | Fault::SilenceAfter | Fault::KillAfter(_) | Fault::FreezeAfter(_),
-        )
-        | None => Ok(()),
+        Some(Fault::DropReply | Fault::SilenceAfter | Fault::KillAfter(_) | Fault::FreezeAfter(_)) | None => Ok(()),
     }
 }
 
@@ -371,10 +334,7 @@ async fn after(state: &State, begun: &Begun) -> Result<(), Closed> {
         Some(Fault::SilenceAfter) => return silence(state, begun).await,
         Some(Fault::KillAfter(victim)) => return kill(state, begun, victim).await,
         Some(Fault::FreezeAfter(victim)) => freeze(state, begun, victim).await?,
-        Some(
-            Fault::Refuse | Fault::SilenceBefore | Fault::KillBefore(_) | Fault::FreezeBefore(_),
-        )
-        | None => {}
+        Some(Fault::Refuse | Fault::SilenceBefore | Fault::KillBefore(_) | Fault::FreezeBefore(_)) | None => {}
     }
     state.end(begun, Outcome::Passed);
     Ok(())
@@ -388,11 +348,7 @@ async fn silence(state: &State, begun: &Begun) -> Result<(), Closed> {
 }
 
 async fn kill(state: &State, begun: &Begun, victim: &Victim) -> Result<(), Closed> {
-    let outcome = if victim.kill().await {
-        Outcome::Killed
-    } else {
-        Outcome::VictimMissing
-    };
+    let outcome = if victim.kill().await { Outcome::Killed } else { Outcome::VictimMissing };
     state.end(begun, outcome);
     Err(Closed)
 }

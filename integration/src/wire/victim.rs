@@ -41,10 +41,7 @@ impl Victim {
         match self {
             Self::Pid(pid) => {
                 let found = signal(*pid, Signal::SIGSTOP);
-                until(*pid, |state| {
-                    matches!(state, None | Some('T' | 't' | 'Z' | 'X'))
-                })
-                .await;
+                until(*pid, |state| matches!(state, None | Some('T' | 't' | 'Z' | 'X'))).await;
                 found
             }
             Self::By(act) => {
