@@ -1,6 +1,7 @@
 //! A process that cannot outlive its owner.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -8,7 +9,7 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::Context;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use tokio::sync::{oneshot, watch};
@@ -32,7 +33,13 @@ impl Child {
         // The shell stops itself before it becomes the binary, so that the start-up of setpriv and of the shell
         // do not count as the binary's.
         command.args(["--pdeathsig", "KILL", "--", "sh", "-c", "kill -STOP $$; exec \"$0\""]).arg(binary);
-        command.env_clear().envs(env).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .env_clear()
+            .envs(env)
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let (report, reported) = oneshot::channel();
         // "Parent death" is the death of the thread that forked: it must be one that lives as long as the process.
         thread::Builder::new().name("worker".into()).spawn(move || keep(command, &output, report))?;
@@ -55,7 +62,8 @@ impl Child {
         let unreaped = lock(&self.unreaped);
         if *unreaped {
             // It may have ended and not been reaped yet; then the signal is no longer needed.
-            let _ = kill(self.pid, signal);
+            // What it started itself is in its group, and shares its fate as in Lambda.
+            let _ = killpg(self.pid, signal);
         }
     }
 
