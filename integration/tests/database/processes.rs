@@ -53,6 +53,7 @@ fn a_dropped_server_leaves_no_process_and_no_directory() {
 
 #[tokio::test]
 #[ignore = "the owner of a server, started by the tests above"]
+#[allow(clippy::print_stdout)]
 async fn owner() {
     let Ok(state) = std::env::var("RELATCH_TEST_OWNER") else {
         return;
@@ -175,15 +176,24 @@ async fn assert_nothing_is_left_of_a_killed_owner(state: &str) {
         .find_map(|line| line.strip_prefix('@').map(str::to_owned))
         .unwrap();
     let (pid, directory) = told.split_once(' ').unwrap();
-    let processes = family(pid.parse().unwrap());
+    let mut processes = family(pid.parse().unwrap());
+    // Some of them served the owner while it started, and are about to end.
+    processes.retain(|pid| is_running(*pid));
     assert!(
         processes.len() > 2,
         "a server and its helpers: {processes:?}"
     );
-    assert!(processes.iter().all(|pid| is_running(*pid)));
+    let stopped = processes
+        .iter()
+        .filter(|pid| state_of(**pid) == Some('T'))
+        .count();
     assert_eq!(
-        processes.iter().all(|pid| state_of(*pid) == Some('T')),
-        state == "frozen"
+        stopped,
+        if state == "frozen" {
+            processes.len()
+        } else {
+            0
+        }
     );
 
     owner.kill().unwrap();
