@@ -10,6 +10,7 @@
 
 mod home;
 mod installation;
+pub(crate) mod process;
 mod server;
 
 use std::fmt;

@@ -1,6 +1,5 @@
 //! The processes of one server.
 
-use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -10,6 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use super::process;
 
 /// PostgreSQL gives its own processes 5 s before it kills them; after that it is our turn.
 const LONGEST_SHUTDOWN: Duration = Duration::from_secs(8);
@@ -84,9 +85,10 @@ struct Frozen {
 
 impl Frozen {
     fn stop(main: Pid) -> Result<Self> {
-        // The main process first: from then on there are no new ones.
+        // The main process first: when it stands still there are no new ones.
         kill(main, Signal::SIGSTOP)?;
-        let mut all = children(main)?;
+        until_still(main);
+        let mut all = process::children(main)?;
         all.push(main);
         let keeper = Command::new("sh")
             .args(["-c", "read -r _; kill -CONT \"$@\" 2>/dev/null", "sh"])
@@ -96,10 +98,11 @@ impl Frozen {
             .process_group(0)
             .spawn()?;
         let frozen = Self { keeper };
-        for process in all {
+        for process in &all {
             // One may have ended meanwhile.
-            let _ = kill(process, Signal::SIGSTOP);
+            let _ = kill(*process, Signal::SIGSTOP);
         }
+        all.into_iter().for_each(until_still);
         Ok(frozen)
     }
 
@@ -110,20 +113,9 @@ impl Frozen {
     }
 }
 
-fn children(parent: Pid) -> Result<Vec<Pid>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc")?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
-            continue;
-        };
-        // "pid (name) state parent …", and the name may hold anything; see proc_pid_stat(5).
-        let after_name = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
-        if after_name.split_whitespace().nth(1).and_then(|id| id.parse().ok()) == Some(parent.as_raw()) {
-            found.push(Pid::from_raw(pid));
-        }
+/// A signal takes effect a moment after it was sent.
+fn until_still(process: Pid) {
+    while !process::stands_still(process::state(process)) {
+        thread::sleep(Duration::from_millis(1));
     }
-    Ok(found)
 }

@@ -1,12 +1,13 @@
 //! The process that a fault kills or stops.
 
 use std::fmt;
-use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use crate::postgres::process;
 
 /// Whom a fault kills or stops.
 #[derive(Clone)]
@@ -26,7 +27,7 @@ impl Victim {
         match self {
             Self::Pid(pid) => {
                 let found = signal(*pid, Signal::SIGKILL);
-                until(*pid, |state| matches!(state, None | Some('Z' | 'X'))).await;
+                until(*pid, process::has_ended).await;
                 found
             }
             Self::By(act) => {
@@ -41,7 +42,7 @@ impl Victim {
         match self {
             Self::Pid(pid) => {
                 let found = signal(*pid, Signal::SIGSTOP);
-                until(*pid, |state| matches!(state, None | Some('T' | 't' | 'Z' | 'X'))).await;
+                until(*pid, process::stands_still).await;
                 found
             }
             Self::By(act) => {
@@ -55,8 +56,8 @@ impl Victim {
     pub(super) async fn continues(&self, cleared: impl Future<Output = ()>) -> bool {
         match self {
             Self::Pid(pid) => {
-                until(*pid, |state| !matches!(state, Some('T' | 't'))).await;
-                !matches!(state_of(*pid), None | Some('Z' | 'X'))
+                until(*pid, |state| !process::stands_still(state) || process::has_ended(state)).await;
+                !process::has_ended(process::state(pid_of(*pid)))
             }
             Self::By(_) => {
                 cleared.await;
@@ -82,19 +83,17 @@ impl fmt::Debug for Victim {
 }
 
 fn signal(pid: u32, signal: Signal) -> bool {
-    kill(Pid::from_raw(pid.cast_signed()), signal).is_ok()
+    // Nobody refuses a signal to a process that has ended and that its parent has not looked after yet.
+    !process::has_ended(process::state(pid_of(pid))) && kill(pid_of(pid), signal).is_ok()
 }
 
-/// Signals take effect a moment after they were sent. The kernel tells nobody but the parent, so it has to be asked;
-/// for the letters see `proc_pid_stat(5)`.
+/// Signals take effect a moment after they were sent. The kernel tells nobody but the parent, so it has to be asked.
 async fn until(pid: u32, reached: impl Fn(Option<char>) -> bool) {
-    while !reached(state_of(pid)) {
+    while !reached(process::state(pid_of(pid))) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
-/// Nothing when there is no such process.
-fn state_of(pid: u32) -> Option<char> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.chars().next()
+fn pid_of(pid: u32) -> Pid {
+    Pid::from_raw(pid.cast_signed())
 }
