@@ -22,8 +22,11 @@ pub(super) fn call_error<E: ProvideErrorMetadata, R>(operation: &'static str, er
     let (kind, message) = match error {
         SdkError::ServiceError(answer) => {
             let answer = answer.err();
-            let code = answer.code().unwrap_or_default();
-            (kind(code), [code, answer.message().unwrap_or_default()].join(": "))
+            match (answer.code(), answer.message()) {
+                (Some(code), Some(message)) => (kind(code), format!("{code}: {message}")),
+                (Some(code), None) => (kind(code), code.to_owned()),
+                (None, _) => (CallErrorKind::NoAnswer, "the answer was not understood".to_owned()),
+            }
         }
         SdkError::TimeoutError(_) => (CallErrorKind::NoAnswer, "timed out".to_owned()),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => (CallErrorKind::NoAnswer, "timed out".to_owned()),
@@ -54,7 +57,9 @@ fn kind(code: &str) -> CallErrorKind {
         "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "LimitExceededException" => {
             CallErrorKind::Throttled
         }
-        "InternalServiceError" | "InternalFailure" | "ServiceUnavailable" | "" => CallErrorKind::NoAnswer,
+        "InternalServiceError" | "InternalFailure" | "ServiceUnavailable" | "ServiceUnavailableException" => {
+            CallErrorKind::NoAnswer
+        }
         _ => CallErrorKind::Refused,
     }
 }

@@ -178,12 +178,12 @@ fn set_single_user(f: &Facts, promote: Promote) -> Next {
 /// that user's twin. It sets the password again even if it is set: that is harmless, and asking first would provoke a
 /// failed login.
 fn set_alternate_user(f: &Facts, promote: Promote) -> Next {
+    admin(f)?;
     match login(f, Who::Current)? {
         Login::Accepted | Login::Unfit(_) => {}
         Login::Rejected => return Ok(Plan::Refuse(Reason::CurrentRejected)),
         Login::Refused(_) | Login::Unknown(_) => return no_answer(f, Who::Current),
     }
-    admin(f)?;
     match login(f, Who::Admin)? {
         Login::Accepted | Login::Unfit(_) => return change(f, promote, Pair::Alternating, Who::Admin),
         Login::Rejected => {}
