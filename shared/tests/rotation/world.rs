@@ -126,6 +126,7 @@ struct Script {
     faults: BTreeMap<u32, Fault>,
     meanwhile: Option<(u32, Pin<Box<dyn Future<Output = ()>>>)>,
     dead: bool,
+    late: Vec<Box<dyn FnOnce(&mut State)>>,
     /// What the world was like when the process froze.
     frozen: Option<String>,
 }
@@ -150,7 +151,6 @@ pub(crate) struct State {
     stale: bool,
     /// What logins with the pending password tell instead of "accepted", and how often.
     mood: Option<(Login, u32)>,
-    late: Vec<Box<dyn FnOnce(&mut State)>>,
     /// The names of all calls, with the faults among them.
     story: Vec<(&'static str, Option<Fault>)>,
     logins: Vec<Login>,
@@ -182,7 +182,6 @@ impl World {
             labels_moved_by_hand: false,
             stale: false,
             mood: None,
-            late: Vec::new(),
             story: Vec::new(),
             logins: Vec::new(),
         };
@@ -270,11 +269,10 @@ impl World {
             assert_eq!(self.portrait(), frozen, "changed after the deadline\n{}", self.story());
         }
         self.script.borrow_mut().dead = false;
-        let late = std::mem::take(&mut self.state.borrow_mut().late);
+        let late = std::mem::take(&mut self.script.borrow_mut().late);
         for effect in late {
-            effect(&mut self.state.borrow_mut());
+            self.act(effect);
         }
-        self.state.borrow().look();
         end
     }
 
@@ -361,7 +359,7 @@ impl World {
                 Reply::Lost
             }
             Some(Fault::Late) => {
-                self.state.borrow_mut().late.push(Box::new(|state| drop(effect(state))));
+                self.script.borrow_mut().late.push(Box::new(|state| drop(effect(state))));
                 Reply::Lost
             }
             Some(Fault::Dies) => self.die().await,
@@ -660,7 +658,8 @@ impl Database for World {
     }
 }
 
-/// A session. The server forgets it when it is closed, dropped, or cut; one that was only lost keeps its lock until then.
+/// A session. The server ends it when it is closed, dropped, or cut, but not before its last statement is over: of a
+/// session that was only lost, the lock may stay for a while.
 pub(crate) struct OpenSession {
     world: World,
     id: u32,
@@ -674,13 +673,9 @@ impl OpenSession {
             return Reply::Lost;
         }
         let reply = self.world.call(name, effect).await;
-        match reply {
-            Reply::Came(_) | Reply::Refused => {}
-            Reply::Lost => self.broken = true,
-            Reply::Cut => {
-                self.broken = true;
-                self.world.by_hand(|state| state.end(self.id));
-            }
+        self.broken = matches!(reply, Reply::Cut | Reply::Lost);
+        if matches!(reply, Reply::Cut) {
+            self.world.by_hand(|state| state.end(self.id));
         }
         reply
     }
@@ -688,7 +683,11 @@ impl OpenSession {
 
 impl Drop for OpenSession {
     fn drop(&mut self) {
-        self.world.by_hand(|state| state.end(self.id));
+        let id = self.id;
+        match &mut self.world.script.borrow_mut().late {
+            late if self.broken && !late.is_empty() => late.push(Box::new(move |state| state.end(id))),
+            _ => self.world.by_hand(|state| state.end(id)),
+        }
     }
 }
 
