@@ -5,7 +5,7 @@ use crate::{
         Endpoint,
         store::{Schedule, Version},
     },
-    certificates::Authority,
+    certificates::{Authority, Leaf},
     consumer::{self, Consumer},
     lambda::Function,
     postgres::{Login, Options, Postgres},
@@ -25,14 +25,15 @@ pub const ADMIN_PASSWORD: &str = "MARKED-admin-password";
 /// A database behind a [`Wire`], the AWS stand-in, and what joins them.
 pub struct Cloud {
     /// Whom everybody trusts.
-    pub authority: Authority,
+    pub authority: Arc<Authority>,
     /// The database itself.
-    pub postgres: Postgres,
+    pub postgres: Arc<Postgres>,
     /// The way to it, for handlers and applications.
     pub wire: Wire,
     /// Secrets Manager and RDS.
     pub aws: Endpoint,
-    files: TempDir,
+    leaf: Leaf,
+    files: Arc<TempDir>,
 }
 
 /// How a secret stands: who is let in with what.
@@ -62,13 +63,29 @@ impl Cloud {
     /// # Errors
     /// As [`Cloud::start`].
     pub async fn start_with(options: impl FnOnce(Options) -> Options) -> Result<Self> {
-        let authority = Authority::new()?;
+        let authority = Arc::new(Authority::new()?);
         let leaf = authority.leaf(&["localhost"])?;
-        let postgres = Postgres::start(options(Options::with_tls(leaf.clone()))).await?;
+        let postgres = Arc::new(Postgres::start(options(Options::with_tls(leaf.clone()))).await?);
         let wire = Wire::start(postgres.address(), Some(&leaf))?;
-        let files = tempfile::tempdir()?;
+        let files = Arc::new(tempfile::tempdir()?);
         fs::write(files.path().join("ca.pem"), authority.pem())?;
-        Ok(Self { authority, postgres, wire, aws: Endpoint::start().await?, files })
+        Ok(Self { authority, postgres, wire, aws: Endpoint::start().await?, leaf, files })
+    }
+
+    /// Another cloud on the same database: with a wire and an AWS stand-in of its own, whose numbers and faults are
+    /// nobody else's.
+    ///
+    /// # Errors
+    /// When anything does not start.
+    pub async fn beside(&self) -> Result<Self> {
+        Ok(Self {
+            authority: Arc::clone(&self.authority),
+            postgres: Arc::clone(&self.postgres),
+            wire: Wire::start(self.postgres.address(), Some(&self.leaf))?,
+            aws: Endpoint::start().await?,
+            leaf: self.leaf.clone(),
+            files: Arc::clone(&self.files),
+        })
     }
 
     /// The `rotate` handler, patient enough for a busy machine and no more.

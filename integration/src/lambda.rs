@@ -290,6 +290,18 @@ impl Function {
         function_arn(&self.binary.file_name().unwrap_or_default().to_string_lossy())
     }
 
+    /// Starts a worker ahead of the next invocation, which it will get: its process is known before its first event.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn provision(&self) -> anyhow::Result<Arc<Worker>> {
+        let worker = self.cold_start().await?;
+        let mut workers = self.workers();
+        workers.latest = Some(worker.clone());
+        workers.idle.push(worker.clone());
+        Ok(worker)
+    }
+
     /// Invokes the function: on a warm worker that is idle, or on a fresh one.
     ///
     /// # Errors
@@ -298,10 +310,7 @@ impl Function {
         let warm = self.workers().idle.pop().filter(|worker| worker.is_alive());
         let worker = match warm {
             Some(worker) => worker,
-            None => {
-                self.workers().cold_starts += 1;
-                Arc::new(Worker::start(&self.binary, self.env.iter().cloned(), self.output.clone()).await?)
-            }
+            None => self.cold_start().await?,
         };
         self.workers().latest = Some(worker.clone());
         let outcome = worker.invoke(payload, self.timeout).await?;
@@ -359,6 +368,11 @@ impl Function {
         for worker in idle.into_iter().chain(latest).chain(left) {
             worker.kill().await;
         }
+    }
+
+    async fn cold_start(&self) -> anyhow::Result<Arc<Worker>> {
+        self.workers().cold_starts += 1;
+        Ok(Arc::new(Worker::start(&self.binary, self.env.iter().cloned(), self.output.clone()).await?))
     }
 
     fn workers(&self) -> MutexGuard<'_, Workers> {

@@ -8,6 +8,7 @@ pub mod certificates;
 pub mod cloud;
 pub mod consumer;
 pub mod lambda;
+pub mod matrix;
 pub mod postgres;
 pub mod rotation;
 pub mod wire;

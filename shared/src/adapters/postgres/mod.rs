@@ -18,7 +18,7 @@ use crate::{
     secret::{DatabaseCredentials, Tls},
 };
 use secrecy::ExposeSecret;
-use std::{io, net::IpAddr};
+use std::{io, net::IpAddr, time::Duration};
 use tokio::{net::lookup_host, time::timeout};
 use tokio_postgres::{Config, NoTls, config::SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -56,7 +56,8 @@ impl Postgres {
             .application_name(APPLICATION)
             .connect_timeout(self.settings.patience)
             .tcp_user_timeout(self.settings.patience)
-            .keepalives_idle(self.settings.patience)
+            // The kernel counts whole seconds here, and refuses none at all.
+            .keepalives_idle(self.settings.patience.max(Duration::from_secs(1)))
             // Poolers refuse what they do not know here, and so give themselves away.
             .options(session::options(self.settings.patience))
             .port(port);

@@ -1,0 +1,358 @@
+//! The fault matrix: the real `rotate` handler between AWS and a database that fail it, at every single operation.
+//!
+//! A rotation in which nothing goes wrong is run once and its operations are counted ([`Matrix::calm`]). Then, for each
+//! of them and each kind of fault, one secret and one role are made, the fault is set, and the secret is rotated as
+//! Secrets Manager does it ([`Matrix::run`]). The verdict is taken by real logins that no fault can meet.
+//!
+//! What is injected, how it is counted and what is not covered: `docs/FAULTS.md`.
+
+mod case;
+mod report;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+pub use case::{Calm, Case, Kind, Promote, Side, Strategy, Strike, Variant};
+pub use report::Report;
+
+use crate::aws::store::{PREVIOUS, Schedule};
+use crate::aws::{self, Call};
+use crate::cloud::{ADMIN_PASSWORD, Cloud, FIRST_PASSWORD, Standing};
+use crate::lambda::{AfterTimeout, Function, Line, Outcome, Worker};
+use crate::rotation::{Attempt, Rotation, Step, StepRun};
+use crate::wire::{self, Victim};
+
+/// What the handler is told to wait for a login, a statement or a call: as short as a busy machine allows, since every
+/// silence costs several of them.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// What the function is given for a step: setSecret needs seven times the patience before it changes anything, half a
+/// second is kept for farewells, and the rest is for what comes before the change.
+const STEP: Duration = Duration::from_millis(4000);
+
+/// How often Secrets Manager tries a rotation again that has failed.
+const RETRIES: u32 = 3;
+
+/// What everything that has to come to rest is given for it.
+const REST: Duration = Duration::from_secs(20);
+
+/// The database that all cases share; each has a role, a secret, and therefore a lock of its own.
+const DATABASE: &str = "matrix";
+
+/// A database, and what a case needs beside it.
+pub struct Matrix {
+    cloud: Cloud,
+}
+
+/// What became of a case.
+#[derive(Clone, Debug)]
+pub struct Played {
+    /// The case.
+    pub case: Case,
+    /// What it comes down to.
+    pub verdict: Verdict,
+    /// How long it took.
+    pub took: Duration,
+    /// Everything that happened, for a person to read.
+    pub story: String,
+}
+
+/// What a case comes down to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The first attempt succeeded, and AWSCURRENT opens the database.
+    Unimpressed,
+    /// The first attempt failed; a retry completed the rotation, and AWSCURRENT opens the database.
+    Healed,
+    /// At some point no version opened the database.
+    LockedOut,
+    /// At some point only a version without labels opened the database.
+    Stranded,
+    /// It did not end as it must, in the way that is told here.
+    Bad(String),
+}
+
+impl Verdict {
+    /// Whether it is one that nobody has to look at.
+    pub fn is_good(&self) -> bool {
+        matches!(self, Self::Unimpressed | Self::Healed)
+    }
+}
+
+impl Matrix {
+    /// Starts a database for any number of cases.
+    ///
+    /// # Errors
+    /// As [`Cloud::start`].
+    pub async fn start() -> Result<Self> {
+        let cloud = Cloud::start().await?;
+        cloud.postgres.create_database(DATABASE, "postgres").await?;
+        Ok(Self { cloud })
+    }
+
+    /// Rotates once with nothing going wrong, and tells the operations.
+    ///
+    /// # Errors
+    /// When anything does go wrong.
+    pub async fn calm(&self, variant: Variant) -> Result<Calm> {
+        let stage = Stage::set(self, variant, Duration::from_secs(3), Duration::from_secs(30)).await?;
+        let (store, wire) = (stage.cloud.aws.store(), &stage.cloud.wire);
+        let token = Uuid::new_v4().to_string();
+        store.begin_rotation(&stage.secret, &token)?;
+        let mut calm = Calm { variant, aws: Vec::new(), wire: Vec::new() };
+        for step in Step::ALL {
+            let run = Rotation::of(&stage.cloud.aws, &stage.function, &stage.secret).step(step, &token).await?;
+            ensure!(run.outcome.is_ok(), "{step} failed with nothing going wrong: {:?}", run.outcome);
+            timeout(REST, wire.idle()).await.context("a session stays open after its step")?;
+            calm.aws.extend(run.calls.iter().map(|call| format!("{step} {}", call.action)));
+            let before = calm.wire.len();
+            calm.wire.extend(wire.operations().iter().skip(before).map(|done| format!("{step} {}", done.what)));
+        }
+        ensure!(stage.standing().await? == Standing::Fine, "a rotation without a fault did not end well");
+        Ok(calm)
+    }
+
+    /// Plays one case.
+    ///
+    /// # Errors
+    /// When the local cloud itself fails. What the handler does wrong is in the [`Verdict`].
+    pub async fn run(&self, case: Case) -> Result<Played> {
+        let started = Instant::now();
+        let stage = Stage::set(self, case.variant, PATIENCE, STEP).await?;
+        let mut story = Story::default();
+        let verdict = stage.play(case.strike, &mut story).await.with_context(|| format!("{}", case.strike))?;
+        stage.function.stop().await;
+        let verdict = match stage.leaked()? {
+            true => Verdict::Bad("a password is in the handler's output".to_owned()),
+            false => verdict,
+        };
+        story.operations(&stage.cloud.wire.operations());
+        story.output(&stage.function.output().lines());
+        Ok(Played { case, verdict, took: started.elapsed(), story: story.0 })
+    }
+}
+
+/// What one case is played on.
+struct Stage {
+    cloud: Cloud,
+    function: Function,
+    secret: String,
+    /// The process that the fault will meet.
+    worker: Arc<Worker>,
+}
+
+impl Stage {
+    async fn set(matrix: &Matrix, variant: Variant, patience: Duration, step: Duration) -> Result<Self> {
+        let cloud = matrix.cloud.beside().await?;
+        let name = format!("app_{}", Uuid::new_v4().simple());
+        let secret = role_and_secret(&cloud, &name, variant.strategy).await?;
+        let patience = patience.as_millis().to_string();
+        let settings = [("RELATCH_PROMOTE", variant.promote.setting()), ("RELATCH_TIMEOUT_MS", &patience)];
+        let function = cloud.rotate_with(&settings)?.timeout(step).after_timeout(AfterTimeout::Leave);
+        let worker = function.provision().await?;
+        Ok(Self { cloud, function, secret, worker })
+    }
+
+    async fn play(&self, strike: Strike, story: &mut Story) -> Result<Verdict> {
+        self.arm(strike);
+        let rotation = Rotation::of(&self.cloud.aws, &self.function, &self.secret);
+        let first = rotation.clone().run().await?;
+        story.attempts("First attempt, with the fault", &first.attempts);
+        let struck = self.has_struck(strike);
+        let mut standings = vec![self.standing().await?];
+        story.standing(standings[0]);
+        self.cloud.aws.clear_faults();
+        self.cloud.wire.clear();
+
+        let mut completed = first.succeeded();
+        if !completed {
+            let retried = rotation.clone().retries(RETRIES - 1).run_with(&first.token).await?;
+            story.attempts("Retries", &retried.attempts);
+            completed = retried.succeeded();
+            standings.push(self.standing().await?);
+            story.standing(standings[1]);
+        }
+        if strike.kind.freezes() && completed {
+            let next = rotation.retries(RETRIES).run().await?;
+            story.attempts("The next rotation, while the process is still frozen", &next.attempts);
+            completed = next.succeeded();
+        }
+        self.thaw(story).await?;
+        timeout(REST, self.cloud.wire.idle()).await.context("a session stays open")?;
+        let end = self.standing().await?;
+        story.standing(end);
+        standings.push(end);
+
+        let verdict = |standing| standings.contains(&standing);
+        Ok(if verdict(Standing::LockedOut) {
+            Verdict::LockedOut
+        } else if verdict(Standing::Stranded) {
+            Verdict::Stranded
+        } else if end != Standing::Fine {
+            Verdict::Bad("AWSCURRENT does not open the database".to_owned())
+        } else if !completed {
+            Verdict::Bad("the rotation is not complete".to_owned())
+        } else if !struck {
+            Verdict::Bad("the fault did not strike".to_owned())
+        } else if first.succeeded() {
+            Verdict::Unimpressed
+        } else {
+            Verdict::Healed
+        })
+    }
+
+    fn arm(&self, Strike { side, number, kind }: Strike) {
+        let (process, victim) = (self.worker.process(), Victim::from(self.worker.pid()));
+        match side {
+            Side::Aws => {
+                // As often as the SDK tries a call.
+                let thrice = Some(3);
+                let (times, fault) = match kind {
+                    Kind::Refuse => (thrice, aws::Fault::Refuse),
+                    Kind::Outage => (None, aws::Fault::Refuse),
+                    Kind::Hangup => (thrice, aws::Fault::Hangup),
+                    Kind::DropReply => (thrice, aws::Fault::DropReply),
+                    Kind::DropReplyOnce => (Some(1), aws::Fault::DropReply),
+                    Kind::Silence | Kind::SilenceBefore | Kind::SilenceAfter => (thrice, aws::Fault::Silence),
+                    Kind::Throttle => (thrice, aws::Fault::Throttle),
+                    Kind::StaleOnce => (Some(1), aws::Fault::StaleLabels),
+                    Kind::StaleLong => (Some(4), aws::Fault::StaleLabels),
+                    Kind::Garble => (thrice, aws::Fault::Garble),
+                    Kind::KillBefore => (Some(1), aws::Fault::KillBefore(process)),
+                    Kind::KillAfter => (Some(1), aws::Fault::KillAfter(process)),
+                    Kind::FreezeBefore => (Some(1), aws::Fault::FreezeBefore(process)),
+                    Kind::FreezeAfter => (Some(1), aws::Fault::FreezeAfter(process)),
+                };
+                self.cloud.aws.fault_from(number, times, fault);
+            }
+            Side::Wire => {
+                let fault = match kind {
+                    Kind::Refuse | Kind::Hangup | Kind::Throttle => wire::Fault::Refuse,
+                    Kind::Outage => return self.cloud.wire.inject(number.., wire::Fault::Refuse),
+                    Kind::DropReply | Kind::DropReplyOnce => wire::Fault::DropReply,
+                    Kind::Silence | Kind::SilenceBefore => wire::Fault::SilenceBefore,
+                    Kind::SilenceAfter => wire::Fault::SilenceAfter,
+                    Kind::KillBefore => wire::Fault::KillBefore(victim),
+                    Kind::KillAfter => wire::Fault::KillAfter(victim),
+                    Kind::FreezeBefore => wire::Fault::FreezeBefore(victim),
+                    Kind::FreezeAfter => wire::Fault::FreezeAfter(victim),
+                    // Nothing of the wire's; [`Strike`] does not let them be written.
+                    Kind::StaleOnce | Kind::StaleLong | Kind::Garble => return,
+                };
+                self.cloud.wire.inject(number..=number, fault);
+            }
+        }
+    }
+
+    /// A case whose fault never came would prove nothing.
+    fn has_struck(&self, strike: Strike) -> bool {
+        match strike.side {
+            Side::Aws => self.cloud.aws.calls().iter().any(|call| call.fault.is_some()),
+            Side::Wire => self.cloud.wire.operations().len() as u64 >= strike.number,
+        }
+    }
+
+    /// Lets every frozen process go on, and waits until it has nothing more to do.
+    async fn thaw(&self, story: &mut Story) -> Result<()> {
+        self.worker.thaw();
+        for worker in self.function.left() {
+            worker.thaw();
+            let outcome = worker.wait(REST).await?;
+            ensure!(outcome != Outcome::TimedOut, "a process that was thawed does not come to an end");
+            story.line(&format!("The process {} was thawed: {}", worker.pid(), brief(&outcome)));
+        }
+        Ok(())
+    }
+
+    async fn standing(&self) -> Result<Standing> {
+        self.cloud.standing(&self.secret).await
+    }
+
+    /// Whether a password that was ever in the secret, or the admin's, is in what the handler wrote.
+    fn leaked(&self) -> Result<bool> {
+        let mut passwords = vec![FIRST_PASSWORD.to_owned(), ADMIN_PASSWORD.to_owned()];
+        for version in self.cloud.aws.store().versions(&self.secret)? {
+            let value: Value = serde_json::from_str(version.text().unwrap_or("{}"))?;
+            passwords.extend(value["password"].as_str().map(str::to_owned));
+        }
+        Ok(passwords.iter().any(|password| self.function.output().contains(password)))
+    }
+}
+
+/// A secret with a rotation schedule, and what it opens. A single user's has been rotated before, as most have.
+async fn role_and_secret(cloud: &Cloud, name: &str, strategy: Strategy) -> Result<String> {
+    cloud.postgres.create_role(name, FIRST_PASSWORD).await?;
+    let mut fields = json!({ "dbname": DATABASE });
+    if strategy == Strategy::AlternatingUsers {
+        let admin = format!("{name}_admin");
+        cloud.postgres.create_role(&admin, ADMIN_PASSWORD).await?;
+        cloud
+            .postgres
+            .sql(&format!("ALTER ROLE {admin} CREATEROLE; GRANT {name} TO {admin} WITH ADMIN OPTION"))
+            .await?;
+        fields["masterarn"] = json!(cloud.secret(&admin, json!({ "password": ADMIN_PASSWORD, "dbname": DATABASE }))?);
+    }
+    let secret = cloud.secret(name, fields)?;
+    let store = cloud.aws.store();
+    store.edit(&secret, |secret| secret.rotation = Some(Schedule { enabled: true, ..Schedule::default() }))?;
+    if strategy == Strategy::SingleUser {
+        let current = store.labelled(&secret, "AWSCURRENT")?.context("nothing is current")?;
+        let earlier = current.text().context("no text")?.replace(FIRST_PASSWORD, "MARKED-earlier-password");
+        store.put(&secret, &Uuid::new_v4().to_string(), &earlier, &[PREVIOUS])?;
+    }
+    Ok(secret)
+}
+
+/// What happened in a case, line by line.
+#[derive(Default)]
+struct Story(String);
+
+impl Story {
+    fn line(&mut self, line: &str) {
+        self.0 += line;
+        self.0.push('\n');
+    }
+
+    fn attempts(&mut self, heading: &str, attempts: &[Attempt]) {
+        self.line(&format!("{heading}:"));
+        for StepRun { step, outcome, took, calls } in attempts.iter().flat_map(|attempt| &attempt.steps) {
+            self.line(&format!("  {step}: {} ({} ms)", brief(outcome), took.as_millis()));
+            for Call { sequence, action, status, error, fault, .. } in calls {
+                let status = status.map_or("no answer".to_owned(), |status| status.to_string());
+                let [error, fault] = [*error, *fault].map(Option::unwrap_or_default);
+                self.line(format!("    aws:{sequence} {action} {status} {error} {fault}").trim_end());
+            }
+        }
+    }
+
+    fn standing(&mut self, standing: Standing) {
+        self.line(&format!("Standing: {standing:?}"));
+    }
+
+    fn operations(&mut self, operations: &[wire::Operation]) {
+        self.line("On the wire:");
+        for wire::Operation { number, connection, what, outcome } in operations {
+            self.line(&format!("  wire:{number} [{connection}] {what}: {outcome:?}"));
+        }
+    }
+
+    fn output(&mut self, lines: &[Line]) {
+        self.line("What the handler wrote:");
+        for Line { pid, text, .. } in lines {
+            self.line(&format!("  [{pid}] {text}"));
+        }
+    }
+}
+
+fn brief(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Ok(_) => "succeeded".to_owned(),
+        Outcome::Error { error_message, error_type } => format!("{error_type}: {error_message}"),
+        Outcome::TimedOut | Outcome::Exited { .. } | Outcome::InitError { .. } => format!("{outcome:?}"),
+    }
+}

@@ -1,0 +1,46 @@
+//! The fault matrix, cut to one fault at each operation; `make matrix` plays all of it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+
+use relatch_integration::matrix::{Matrix, Promote, Report, Strategy, Variant};
+use tokio::task::JoinSet;
+
+/// The least that a rotation can do: two calls to AWS in each step, and four connections of six operations.
+const LEAST: (usize, usize) = (8, 24);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_fault_locks_a_single_user_out() {
+    nobody_is_locked_out(Strategy::SingleUser).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_fault_locks_alternating_users_out() {
+    nobody_is_locked_out(Strategy::AlternatingUsers).await;
+}
+
+async fn nobody_is_locked_out(strategy: Strategy) {
+    let matrix = Arc::new(Matrix::start().await.unwrap());
+    let calm = matrix.calm(Variant { strategy, promote: Promote::AtFinish }).await.unwrap();
+    assert!(calm.aws.len() >= LEAST.0, "only {:?}", calm.aws);
+    assert!(calm.wire.len() >= LEAST.1, "only {:?}", calm.wire);
+    let (mut waiting, mut running, mut report) = (calm.cut().into_iter(), JoinSet::new(), Report::default());
+    loop {
+        while running.len() < 2
+            && let Some(case) = waiting.next()
+        {
+            let matrix = Arc::clone(&matrix);
+            running.spawn(async move { matrix.run(case).await });
+        }
+        let Some(played) = running.join_next().await else { break };
+        let played = played.unwrap().unwrap();
+        if !played.verdict.is_good() {
+            println!("{}: {:?}\n{}", played.case.strike, played.verdict, played.story);
+        }
+        report.add(&played);
+    }
+    println!("{report}");
+    assert_eq!(report.cases() as usize, calm.aws.len() + calm.wire.len());
+    assert!(report.bad().is_empty(), "{} bad cases, told above", report.bad().len());
+}
