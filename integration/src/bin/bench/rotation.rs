@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use relatch_integration::aws::store::Schedule;
 use relatch_integration::cloud::{Cloud, FIRST_PASSWORD};
 use relatch_integration::consumer::{Consumer, Report};
 use relatch_integration::lambda::Function;
@@ -38,7 +39,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
 
 /// Counted where the calls and the connections arrive.
 async fn costs(cloud: &Cloud) -> Result<Vec<Figure>> {
-    let secret = cloud.database_secret("counted").await?;
+    let secret = secret(cloud, "counted", cloud.wire.port()).await?;
     let (outcome, tally) = counted(cloud, &secret, &cloud.rotate()?.always_cold()).await?;
     let (_, promoted_early) = counted(cloud, &secret, &cloud.rotate_with(AFTER_VERIFY)?.always_cold()).await?;
     let count = |name, value: usize| Figure::new(name, value as f64, "").how("every step in a cold process");
@@ -59,7 +60,7 @@ async fn counted(cloud: &Cloud, secret: &str, function: &Function) -> Result<(Ro
 
 /// A whole rotation, every step in a cold process, with nobody else at the database.
 async fn duration(cloud: &Cloud) -> Result<Figure> {
-    let secret = direct_secret(cloud, "timed").await?;
+    let secret = secret(cloud, "timed", cloud.postgres.port()).await?;
     let function = cloud.rotate()?.always_cold();
     let mut sample = Sample::default();
     for run in 1..=ROTATIONS {
@@ -79,7 +80,7 @@ struct Windows {
 
 impl Windows {
     async fn of(cloud: &Cloud, name: &str, function: Function) -> Result<Self> {
-        let secret = direct_secret(cloud, name).await?;
+        let secret = secret(cloud, name, cloud.postgres.port()).await?;
         let application = cloud.application(&secret, name, Duration::from_millis(1))?;
         let started = std::time::Instant::now();
         let mut lengths = Sample::default();
@@ -110,11 +111,14 @@ impl Windows {
     }
 }
 
-/// A secret whose host is the server itself: nothing in between that would take time.
-async fn direct_secret(cloud: &Cloud, name: &str) -> Result<String> {
+/// A secret with a rotation schedule, whose port is that of the wire or of the server itself.
+pub(crate) async fn secret(cloud: &Cloud, name: &str, port: u16) -> Result<String> {
     cloud.postgres.create_role(name, FIRST_PASSWORD).await?;
     cloud.postgres.create_database(name, name).await?;
-    cloud.secret(name, json!({ "port": cloud.postgres.port() }))
+    let secret = cloud.secret(name, json!({ "port": port }))?;
+    let schedule = Schedule { enabled: true, ..Schedule::default() };
+    cloud.aws.store().edit(&secret, |secret| secret.rotation = Some(schedule))?;
+    Ok(secret)
 }
 
 async fn successful(cloud: &Cloud, function: &Function, secret: &str) -> Result<RotationOutcome> {

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::binary;
 use crate::figure::{Figure, Sample, progress};
+use crate::rotation::secret;
 
 const RUNS: usize = 31;
 /// Not counted: they bring the binaries into the page cache.
@@ -57,7 +58,7 @@ async fn start(binary: &Path, aws: &Endpoint) -> Result<f64> {
 
 async fn memory_of_rotate() -> Result<f64> {
     let cloud = Cloud::start().await?;
-    let secret = cloud.database_secret("app").await?;
+    let secret = secret(&cloud, "app", cloud.postgres.port()).await?;
     let function = cloud.rotate()?;
     ensure!(rotate(&cloud.aws, &function, &secret).await?.succeeded(), "the rotation failed");
     ensure!(function.cold_starts() == 1, "the steps were not all done by one process");
