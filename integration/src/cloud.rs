@@ -1,7 +1,10 @@
 //! The local cloud as a whole: a database, the AWS stand-in, and the real handler binary between them.
 
 use crate::{
-    aws::{Endpoint, store::Version},
+    aws::{
+        ACCOUNT, Endpoint, REGION,
+        store::{Schedule, Version},
+    },
     certificates::Authority,
     consumer::{self, Consumer},
     lambda::Function,
@@ -10,7 +13,12 @@ use crate::{
 };
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    env, fs,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tempfile::TempDir;
 
 /// The password that roles begin with. Marked, so that it can be searched for where it must not be.
@@ -29,6 +37,8 @@ pub struct Cloud {
     pub wire: Wire,
     /// Secrets Manager and RDS.
     pub aws: Endpoint,
+    /// What was started, in this order, and how long each took.
+    pub started: Vec<(&'static str, Duration)>,
     files: TempDir,
 }
 
@@ -59,13 +69,23 @@ impl Cloud {
     /// # Errors
     /// As [`Cloud::start`].
     pub async fn start_with(options: impl FnOnce(Options) -> Options) -> Result<Self> {
+        let (mut started, mut begun) = (Vec::new(), Instant::now());
+        let mut done = |what| {
+            started.push((what, begun.elapsed()));
+            begun = Instant::now();
+        };
         let authority = Authority::new()?;
         let leaf = authority.leaf(&["localhost"])?;
-        let postgres = Postgres::start(options(Options::with_tls(leaf.clone()))).await?;
-        let wire = Wire::start(postgres.address(), Some(&leaf))?;
         let files = tempfile::tempdir()?;
         fs::write(files.path().join("ca.pem"), authority.pem())?;
-        Ok(Self { authority, postgres, wire, aws: Endpoint::start().await?, files })
+        done("certificates");
+        let postgres = Postgres::start(options(Options::with_tls(leaf.clone()))).await?;
+        done("PostgreSQL");
+        let wire = Wire::start(postgres.address(), Some(&leaf))?;
+        done("wire");
+        let aws = Endpoint::start().await?;
+        done("AWS");
+        Ok(Self { authority, postgres, wire, aws, started, files })
     }
 
     /// The `rotate` handler, patient enough for a busy machine and no more.
@@ -132,7 +152,12 @@ impl Cloud {
         for (field, content) in fields.as_object().into_iter().flatten() {
             value[field] = content.clone();
         }
-        self.aws.store().create(name, &value.to_string())
+        let arn = self.aws.store().create(name, &value.to_string())?;
+        // A handler refuses to rotate a secret whose rotation is switched off.
+        let lambda_arn = format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:rotate");
+        let schedule = Schedule { enabled: true, lambda_arn, rules: Value::Null };
+        self.aws.store().edit(&arn, |secret| secret.rotation = Some(schedule))?;
+        Ok(arn)
     }
 
     /// Who is let in, by real logins that pass the wire by.
