@@ -22,22 +22,29 @@ async fn a_fault_at_any_call_is_survived() {
 
 #[tokio::test(start_paused = true)]
 async fn two_faults_are_survived_by_a_single_user() {
-    assert!(two_faults(Kind::SingleUser).await > 32_000);
+    assert!(two_faults(Kind::SingleUser).await * cut() > 30_000);
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_faults_are_survived_by_alternating_users() {
-    assert!(two_faults(Kind::AlternatingUsers).await > 37_000);
+    assert!(two_faults(Kind::AlternatingUsers).await * cut() > 35_000);
+}
+
+/// Of two faults, the second visits every so many calls, beginning with another one each time; with
+/// `RELATCH_MATRIX=whole` (`make matrix`) it visits them all.
+fn cut() -> usize {
+    if std::env::var("RELATCH_MATRIX").is_ok_and(|cut| cut == "whole") { 1 } else { 7 }
 }
 
 /// Every pair of calls, the second in the same run or in the retry, with every pair of faults.
-async fn two_faults(kind: Kind) -> u32 {
+async fn two_faults(kind: Kind) -> usize {
     let mut cases = 0;
     for promote in [Promote::AtFinish, Promote::AfterVerify] {
         let calm = run((kind, promote), &[]).await.calls();
         for (first, fault) in (1..=calm).flat_map(|call| Fault::ALL.map(|fault| (call, fault))) {
             let all = run((kind, promote), &[(first, fault)]).await.calls();
-            for second in (first + 1..=all).flat_map(|call| Fault::ALL.map(|fault| (call, fault))) {
+            let later = (first + 1..=all).flat_map(|call| Fault::ALL.map(|fault| (call, fault)));
+            for second in later.skip(cases % cut()).step_by(cut()) {
                 run((kind, promote), &[(first, fault), second]).await;
                 cases += 1;
             }
@@ -72,7 +79,7 @@ async fn after_a_fault_labels_and_values_may_be_old_as_well() {
         let calm = run(setup, &[]).await.calls();
         for (first, fault) in (1..=calm).flat_map(|call| Fault::ALL.map(|fault| (call, fault))) {
             let all = run(setup, &[(first, fault)]).await.calls();
-            for second in first + 1..=all {
+            for second in (first + 1..=all).skip(cases % cut()).step_by(cut()) {
                 let stale = (second..second + 3).map(|call| (call, Fault::Stale));
                 run(setup, &[(first, fault)].into_iter().chain(stale).collect::<Vec<_>>()).await;
                 cases += 1;
@@ -80,7 +87,7 @@ async fn after_a_fault_labels_and_values_may_be_old_as_well() {
         }
     }
     println!("{cases} cases");
-    assert!(cases > 20_000, "{cases}");
+    assert!(cases * cut() > 19_000, "{cases}");
 }
 
 /// A rotation with these faults, retried until it succeeds.

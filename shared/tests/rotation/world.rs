@@ -720,7 +720,6 @@ impl Session for OpenSession {
             self.call("look", move |state| Surroundings {
                 in_recovery: false,
                 restricted: state.restricted && by != "admin",
-                md5: false,
                 user: state.role(&user),
                 model: state.role(&model),
             })
