@@ -6,7 +6,7 @@
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
-demo: ## see a rotation, one that fails and heals, and what the alert says (a few minutes the first time)
+demo: ## see rotations, and such as fail and heal, on this machine (a few minutes the first time)
 	@scripts/run demo
 
 test: ## everything that must hold: lint, build, all tests; also what CI runs

@@ -1,7 +1,10 @@
 //! The local cloud as a whole: a database, the AWS stand-in, and the real handler binary between them.
 
 use crate::{
-    aws::{Endpoint, store::Version},
+    aws::{
+        Endpoint,
+        store::{Schedule, Version},
+    },
     certificates::{Authority, Leaf},
     consumer::{self, Consumer},
     lambda::Function,
@@ -137,7 +140,7 @@ impl Cloud {
         self.secret(name, json!({ "masterarn": masterarn }))
     }
 
-    /// A secret for a role that is there, with more fields, or other ones.
+    /// A secret for a role that is there, with more fields, or other ones; its rotation is switched on.
     ///
     /// # Errors
     /// When the name is taken.
@@ -149,7 +152,12 @@ impl Cloud {
         for (field, content) in fields.as_object().into_iter().flatten() {
             value[field] = content.clone();
         }
-        self.aws.store().create(name, &value.to_string())
+        let arn = self.aws.store().create(name, &value.to_string())?;
+        let lambda_arn = "arn:aws:lambda:eu-central-1:123456789012:function:rotate".to_owned();
+        let rules = json!({ "AutomaticallyAfterDays": 30, "Duration": "2h" });
+        let schedule = Schedule { enabled: true, lambda_arn, rules };
+        self.aws.store().edit(&arn, |secret| secret.rotation = Some(schedule))?;
+        Ok(arn)
     }
 
     /// Who is let in, by real logins that pass the wire by.

@@ -81,9 +81,9 @@ impl Config {
     /// # Errors
     /// As [`Config::from_env`].
     pub fn from_settings(setting: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let setting = |name: &str| setting(name).filter(|text| !text.is_empty());
         let mut problems = Vec::new();
-        let passwords = PasswordPolicy::from_settings(setting);
+        let passwords = PasswordPolicy::from_settings(&setting);
+        let setting = |name: &str| setting(name).filter(|text| !text.is_empty());
         let mut choice = Choice { setting: &setting, problems: &mut problems };
         let environment = choice.of(
             "RELATCH_ENVIRONMENT",
@@ -103,7 +103,7 @@ impl Config {
         let allow_plaintext = choice.of("RELATCH_ALLOW_PLAINTEXT", &[("false", false), ("true", true)]);
         let always_scram = choice.of("RELATCH_PASSWORD_ENCRYPTION", &[("server", false), ("scram-sha-256", true)]);
         let patience = match setting("RELATCH_TIMEOUT_MS").map(|text| (text.parse::<u64>(), text)) {
-            None => Duration::from_secs(3),
+            None => Duration::from_secs(2),
             Some((Ok(milliseconds @ 100..=60_000), _)) => Duration::from_millis(milliseconds),
             Some((_, text)) => {
                 problems.push(format!("RELATCH_TIMEOUT_MS must be a number from 100 to 60000, not `{text}`"));
@@ -186,6 +186,7 @@ mod tests {
 
     #[test]
     fn an_empty_setting_is_as_good_as_none() {
-        assert_eq!(Config::from_settings(|_| Some(String::new())), Config::from_settings(|_| None));
+        let empty = |name: &str| (name != "EXCLUDE_CHARACTERS").then(String::new);
+        assert_eq!(Config::from_settings(empty), Config::from_settings(|_| None));
     }
 }

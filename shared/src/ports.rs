@@ -289,8 +289,6 @@ pub struct Surroundings {
     /// Whether only members of `rds_password` may change passwords (`rds.restrict_password_commands`), and the
     /// session's user is none.
     pub restricted: bool,
-    /// Whether the server makes md5 verifiers.
-    pub md5: bool,
     /// The user; `None` if there is no such role.
     pub user: Option<Role>,
     /// Its model; `None` if there is no such role.
@@ -344,6 +342,8 @@ pub enum ServerState {
     Reader,
     /// The identifier in the secret names nothing in this account and region.
     Missing,
+    /// The host is an additional endpoint of an RDS Proxy: its name does not tell which.
+    ProxyEndpoint,
 }
 
 /// Why a call to AWS did not succeed. Holds no value of any secret.

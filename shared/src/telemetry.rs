@@ -13,12 +13,29 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 use tracing::{error, info, warn};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
-/// Begins to log, as JSON lines on standard output. The level is `AWS_LAMBDA_LOG_LEVEL`, or what `RUST_LOG` says.
+/// Begins to log, as JSON lines on standard output, at the level that `AWS_LAMBDA_LOG_LEVEL` names (Lambda's own
+/// setting).
+///
+/// It holds for Relatch's own crates. Others say only what is wrong, whatever the level: at `trace` Lambda's runtime
+/// writes out the event with its RotationToken, and the SDK the values of secrets.
 pub fn init() {
-    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").unwrap_or_else(|_| "info".to_owned());
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default();
+    let level = match level.to_ascii_lowercase().as_str() {
+        "trace" => LevelFilter::TRACE,
+        "debug" => LevelFilter::DEBUG,
+        "warn" => LevelFilter::WARN,
+        "error" | "fatal" => LevelFilter::ERROR,
+        _ => LevelFilter::INFO,
+    };
+    let filter =
+        Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets([("relatch", level), ("rotate", level)]);
     let lines = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
     // A second call finds a subscriber in place, and leaves it there.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();

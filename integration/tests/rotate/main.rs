@@ -2,4 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod alternating;
+mod at_the_same_time;
+mod database;
+mod input;
+mod rds;
+mod rollback;
 mod rotation;
+mod scene;
+mod silence;

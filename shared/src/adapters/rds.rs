@@ -30,6 +30,7 @@ enum Name {
     Cluster(String),
     Readers,
     Proxy(String),
+    ProxyEndpoint,
     Instance(String),
     /// Not RDS.
     Foreign,
@@ -97,6 +98,9 @@ impl Servers for Rds {
         let found = match (self.lookup, name(credentials)) {
             (RdsLookup::Off, _) | (RdsLookup::Auto, Name::Foreign) => return Ok(unlisted),
             (RdsLookup::Auto, Name::Readers) => return Ok(Server { state: ServerState::Reader, ..unlisted }),
+            (RdsLookup::Auto, Name::ProxyEndpoint) => {
+                return Ok(Server { state: ServerState::ProxyEndpoint, ..unlisted });
+            }
             (RdsLookup::Auto, Name::Cluster(name)) => self.cluster(&name, credentials).await,
             (RdsLookup::Auto, Name::Instance(name)) => self.instance(&name, credentials).await,
             (RdsLookup::Auto, Name::Proxy(name)) => self.proxy(&name, credentials).await,
@@ -124,11 +128,15 @@ fn name(credentials: &DatabaseCredentials) -> Name {
         || credentials.host.contains(".rds.cn-") && credentials.host.ends_with(".amazonaws.com.cn");
     match labels.as_slice() {
         [proxy, kind, ..] if of_rds && kind.starts_with("proxy-") => Name::Proxy((*proxy).to_owned()),
+        [_, "endpoint", kind, ..] if of_rds && kind.starts_with("proxy-") => Name::ProxyEndpoint,
         [_, kind, ..] if of_rds && kind.starts_with("cluster-ro-") => Name::Readers,
         [cluster, kind, ..] if of_rds && kind.starts_with("cluster-") && !kind.starts_with("cluster-custom-") => {
             Name::Cluster((*cluster).to_owned())
         }
-        [instance, _, ..] if of_rds => Name::Instance((*instance).to_owned()),
+        // Of a custom endpoint only the cluster itself could tell more.
+        [instance, kind, ..] if of_rds && !kind.starts_with("cluster-custom-") => {
+            Name::Instance((*instance).to_owned())
+        }
         _ => match (&credentials.cluster, &credentials.instance) {
             (Some(cluster), _) => Name::Cluster(cluster.clone()),
             (None, Some(instance)) => Name::Instance(instance.clone()),
@@ -190,7 +198,9 @@ mod tests {
             ("app.cluster-c1a2b3.eu-central-1.rds.amazonaws.com", ""),
             ("app.cluster-ro-c1a2b3.eu-central-1.rds.amazonaws.com", ""),
             ("any.cluster-custom-c1a2b3.eu-central-1.rds.amazonaws.com", ""),
+            ("any.cluster-custom-c1a2b3.eu-central-1.rds.amazonaws.com", r#","dbClusterIdentifier":"app""#),
             ("app.proxy-c1a2b3.eu-central-1.rds.amazonaws.com", ""),
+            ("more.endpoint.proxy-c1a2b3.eu-central-1.rds.amazonaws.com", ""),
             ("app-1.c1a2b3.eu-central-1.rds.amazonaws.com", ""),
             ("app-1.c1a2b3.rds.cn-north-1.amazonaws.com.cn", ""),
             ("app-1.c1a2b3.eu-central-1.rds.amazonaws.com.example.com", ""),

@@ -16,13 +16,21 @@ use crate::{
 };
 use relatch_events::{rotation::RotationEvent, secret::VersionId};
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
-/// How often a proof is asked for again when nothing was learned. What follows a failed proof is a rollback, so a
-/// single lost packet should not be the reason.
-const PROOFS: u32 = 3;
-const BETWEEN_PROOFS: Duration = Duration::from_millis(200);
+/// How often a login is tried when nothing is learned from it. What follows is a rollback, or a failed rotation with
+/// AWSCURRENT shut until it is tried again, so a single lost packet should not be the reason.
+const KNOCKS: u32 = 3;
+const BETWEEN_KNOCKS: Duration = Duration::from_millis(200);
+
+/// The longest way from a change to the proof that it is undone, in units of the patience that each operation has: the
+/// change (1.5), its proof (3, and pauses), putting back in the session (1.5) and through a new one (1 + 1.5), and the
+/// proof of that (3, and pauses).
+const LONGEST_WAY: u32 = 12;
+
+/// The longest that closing sessions may take; one whose server is silent is dropped.
+const CLOSING: Duration = Duration::from_millis(300);
 
 /// One attempt at one step: what it knows, and what it holds open.
 pub(super) struct Visit<'a, S, D: Database, R> {
@@ -98,8 +106,7 @@ impl<'a, S: Secrets, D: Database, R: Servers> Visit<'a, S, D, R> {
                 self.known.server = Some(server);
             }
             Look::Login(who) => {
-                let credentials = self.credentials(who)?;
-                let attempt = self.ports.database.log_in(credentials, &self.door(), who == Who::Pending).await;
+                let attempt = self.knock(who).await?;
                 self.learn_login(who, attempt);
             }
             Look::Lock(who) => {
@@ -124,8 +131,7 @@ impl<'a, S: Secrets, D: Database, R: Servers> Visit<'a, S, D, R> {
                 });
             }
             Look::Time => {
-                // The change, its proof (which may be asked for again), the way back, and the proof of that.
-                let needed = self.settings.patience * (4 + PROOFS);
+                let needed = self.settings.patience * LONGEST_WAY;
                 let left = self.deadline.saturating_duration_since(Instant::now());
                 self.facts.time = Some(if left >= needed { Time::Enough } else { Time::Short });
             }
@@ -140,9 +146,12 @@ impl<'a, S: Secrets, D: Database, R: Servers> Visit<'a, S, D, R> {
 
     /// Ends every session that was opened, and the lock with them.
     pub(super) async fn close(self) {
-        for (_, session) in self.sessions {
-            session.close().await;
-        }
+        let close = async {
+            for (_, session) in self.sessions {
+                session.close().await;
+            }
+        };
+        let _ = timeout(CLOSING, close).await;
     }
 
     /// Whose password goes back: of an alternate user, the one that AWSPREVIOUS holds.
@@ -177,26 +186,31 @@ impl<'a, S: Secrets, D: Database, R: Servers> Visit<'a, S, D, R> {
         self.known.server.as_ref().map(|server| server.door.clone()).unwrap_or_default()
     }
 
-    /// Logs in on a connection of its own, which is closed at once. Asks again while nothing is learned.
+    /// Logs in on a connection of its own, which is closed at once.
     async fn prove(&self, who: Who) -> Result<Login, RotationError> {
-        let credentials = self.credentials(who)?;
-        let mut asked = 0;
-        loop {
-            let Attempt { login, session } =
-                self.ports.database.log_in(credentials, &self.door(), who == Who::Pending).await;
-            if let Some(session) = session {
-                session.close().await;
-            }
-            asked += 1;
-            match login {
-                Login::Unknown(silence) if silence.passes() && asked < PROOFS => sleep(BETWEEN_PROOFS).await,
-                Login::Accepted => return Ok(login),
-                Login::Unfit(_) | Login::Refused(_) | Login::Rejected | Login::Unknown(_) => {
-                    warn!(rotation.login = ?login, rotation.who = ?who, "A password that was set does not prove itself");
-                    return Ok(login);
+        let Attempt { login, session } = self.knock(who).await?;
+        if let Some(session) = session {
+            session.close().await;
+        }
+        if login != Login::Accepted {
+            warn!(rotation.login = ?login, rotation.who = ?who, "A password that was set does not prove itself");
+        }
+        Ok(login)
+    }
+
+    /// Logs in; tries again while nothing is learned and waiting may help.
+    async fn knock(&self, who: Who) -> Result<Attempt<D::Session>, RotationError> {
+        let (credentials, door) = (self.credentials(who)?, self.door());
+        for _ in 1..KNOCKS {
+            let attempt = self.ports.database.log_in(credentials, &door, who == Who::Pending).await;
+            match attempt.login {
+                Login::Unknown(silence) if silence.passes() => sleep(BETWEEN_KNOCKS).await,
+                Login::Accepted | Login::Unfit(_) | Login::Refused(_) | Login::Rejected | Login::Unknown(_) => {
+                    return Ok(attempt);
                 }
             }
         }
+        Ok(self.ports.database.log_in(credentials, &door, who == Who::Pending).await)
     }
 
     fn learn_labels(&mut self, description: Description) {
@@ -297,14 +311,15 @@ impl<'a, S: Secrets, D: Database, R: Servers> Visit<'a, S, D, R> {
     fn secret_state(&self) -> Option<SecretState> {
         let description = self.known.description.as_ref()?;
         let tag = |name: &str| description.tags.get(name).map(String::as_str);
-        let server = self.known.server.as_ref().and_then(|server| server.resource_id.as_deref());
+        // A pin that cannot be checked does not hold.
+        let another = |pin: &str| self.known.server.as_ref().is_some_and(|at| at.resource_id.as_deref() != Some(pin));
         Some(if description.deleted {
             SecretState::Deleted
         } else if description.owning_service.is_some() {
             SecretState::Managed
         } else if tag("relatch:kind").is_some_and(|kind| kind != "postgres") {
             SecretState::OtherKind
-        } else if tag("relatch:resource-id").zip(server).is_some_and(|(pinned, found)| pinned != found) {
+        } else if tag("relatch:resource-id").is_some_and(another) {
             SecretState::OtherServer
         } else if !description.rotation_enabled {
             SecretState::RotationOff

@@ -135,6 +135,7 @@ fn set(f: &Facts, promote: Promote) -> Next {
         ServerState::Stopped => return Ok(Plan::Wait(Reason::ServerStopped)),
         ServerState::Reader => return Ok(Plan::Refuse(Reason::ReaderEndpoint)),
         ServerState::Missing => return Ok(Plan::Refuse(Reason::ServerMissing)),
+        ServerState::ProxyEndpoint => return Ok(Plan::Refuse(Reason::ProxyEndpoint)),
     }
     match pair {
         Pair::SingleUser => set_single_user(f, promote),
@@ -173,8 +174,15 @@ fn set_single_user(f: &Facts, promote: Promote) -> Next {
     }
 }
 
-/// The admin sets the password again even if it is set: that is harmless, and asking first would provoke a failed login.
+/// The admin acts only on the word of AWSCURRENT: whoever could write any user's name there would otherwise be given
+/// that user's twin. It sets the password again even if it is set: that is harmless, and asking first would provoke a
+/// failed login.
 fn set_alternate_user(f: &Facts, promote: Promote) -> Next {
+    match login(f, Who::Current)? {
+        Login::Accepted | Login::Unfit(_) => {}
+        Login::Rejected => return Ok(Plan::Refuse(Reason::CurrentRejected)),
+        Login::Refused(_) | Login::Unknown(_) => return no_answer(f, Who::Current),
+    }
     admin(f)?;
     match login(f, Who::Admin)? {
         Login::Accepted | Login::Unfit(_) => return change(f, promote, Pair::Alternating, Who::Admin),
@@ -255,14 +263,14 @@ fn test(f: &Facts) -> Next {
 
 /// Only a login of this moment permits the promotion, and the lock is held on that connection until the label has moved.
 fn finish(f: &Facts) -> Next {
-    versions(f)?;
+    let pair = versions(f)?;
     server(f)?;
     match login(f, Who::Pending)? {
         Login::Accepted => {
             under_lock(f, Who::Pending)?;
             promotion(f)
         }
-        Login::Unfit(state) => Ok(Plan::Refuse(Reason::TestQueryFailed(state))),
+        Login::Unfit(state) => unfit(f, pair, Reason::TestQueryFailed(state)),
         Login::Rejected => pending_rejected(f),
         Login::Refused(_) | Login::Unknown(_) => no_answer(f, Who::Pending),
     }
@@ -695,6 +703,7 @@ mod tests {
                     ServerState::Stopped,
                     ServerState::Reader,
                     ServerState::Missing,
+                    ServerState::ProxyEndpoint,
                 ];
                 each(&states, facts, |facts, state| {
                     facts.server = Some(state);

@@ -87,7 +87,7 @@ pub enum Reason {
     OtherKind,
     /// A clone, or a restored snapshot.
     #[error(
-        "RDS knows this database by another resource id than the tag `relatch:resource-id` says: a clone or a restored snapshot?"
+        "RDS does not confirm the resource id in the tag `relatch:resource-id`: a clone or a restored snapshot, or RDS could not be asked"
     )]
     OtherServer,
     /// Nothing is current.
@@ -132,6 +132,14 @@ pub enum Reason {
     /// The server is not to be talked to as it is.
     #[error("{0}")]
     ServerUnfit(Silence),
+    /// The host is one of a proxy's further endpoints.
+    #[error(
+        "the secret's host is an additional endpoint of an RDS Proxy, behind which the writer cannot be found: use the proxy's own endpoint or the database's"
+    )]
+    ProxyEndpoint,
+    /// The user in use does not log in.
+    #[error("the database rejects AWSCURRENT; the admin user creates or changes its alternate only on its word")]
+    CurrentRejected,
     /// The admin user's password is wrong.
     #[error("the database rejects the admin secret's password")]
     AdminRejected,
@@ -199,6 +207,8 @@ impl Reason {
             Reason::Role(_) => "role",
             Reason::LoginRefused(_) => "login-refused",
             Reason::ServerUnfit(_) => "server-unfit",
+            Reason::ProxyEndpoint => "proxy-endpoint",
+            Reason::CurrentRejected => "current-rejected",
             Reason::AdminRejected => "admin-rejected",
             Reason::PendingRejected => "pending-rejected",
             Reason::NoVersionOpens => "no-version-opens",

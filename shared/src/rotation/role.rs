@@ -43,7 +43,7 @@ mod tests {
 
     const FIT: Role = Role { can_log_in: true, expired: false, sessions_left: None, iam: false, alterable: true };
     const CALM: Surroundings =
-        Surroundings { in_recovery: false, restricted: false, md5: false, user: Some(FIT), model: Some(FIT) };
+        Surroundings { in_recovery: false, restricted: false, user: Some(FIT), model: Some(FIT) };
 
     #[test]
     fn a_healthy_role_is_fit() {

@@ -10,7 +10,7 @@ const NUMBERS: &str = "0123456789";
 /// The punctuation of Secrets Manager's GetRandomPassword.
 const PUNCTUATION: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 /// What AWS's functions leave out when nothing else is said: characters that break connection strings.
-const DEFAULT_EXCLUDED: &str = "/@\"'\\";
+const DEFAULT_EXCLUDED: &str = ":/@\"'\\";
 const DEFAULT_LENGTH: usize = 32;
 /// Shorter passwords can be found from a leaked verifier.
 const SHORTEST: usize = 8;
@@ -33,7 +33,7 @@ pub enum PolicyProblem {
     #[error("PASSWORD_LENGTH must be a number from {SHORTEST} to {LONGEST}, not `{0}`")]
     Length(String),
     /// A flag is neither true nor false.
-    #[error("{0} must be `true` or `false`, not `{1}`")]
+    #[error("{0} must be `true` or `false` (or `1`, `0`, `yes`, `no`, `y`, `n`), not `{1}`")]
     Flag(&'static str, String),
     /// Nothing is left to choose from.
     #[error("the EXCLUDE_… settings leave no character to make a password of")]
@@ -42,7 +42,8 @@ pub enum PolicyProblem {
 
 impl PasswordPolicy {
     /// Reads the policy from settings by name: `PASSWORD_LENGTH`, `EXCLUDE_CHARACTERS`, `EXCLUDE_NUMBERS`,
-    /// `EXCLUDE_PUNCTUATION`, `EXCLUDE_UPPERCASE`, `EXCLUDE_LOWERCASE`, `REQUIRE_EACH_INCLUDED_TYPE`.
+    /// `EXCLUDE_PUNCTUATION`, `EXCLUDE_UPPERCASE`, `EXCLUDE_LOWERCASE`, `REQUIRE_EACH_INCLUDED_TYPE`. An empty
+    /// `EXCLUDE_CHARACTERS` excludes nothing, as in AWS's functions.
     ///
     /// # Errors
     /// Every problem there is, not only the first.
@@ -50,10 +51,15 @@ impl PasswordPolicy {
         let mut problems = Vec::new();
         let mut flag = |name: &'static str, default| match setting(name) {
             None => default,
-            Some(text) => text.to_ascii_lowercase().parse().unwrap_or_else(|_| {
-                problems.push(PolicyProblem::Flag(name, text));
-                default
-            }),
+            Some(text) => match text.to_ascii_lowercase().as_str() {
+                "true" | "1" | "yes" | "y" => true,
+                "false" | "0" | "no" | "n" => false,
+                "" => default,
+                _ => {
+                    problems.push(PolicyProblem::Flag(name, text));
+                    default
+                }
+            },
         };
         let included = [
             (LOWERCASE, !flag("EXCLUDE_LOWERCASE", false)),
@@ -72,7 +78,7 @@ impl PasswordPolicy {
         if kinds.is_empty() {
             problems.push(PolicyProblem::Nothing);
         }
-        let length = setting("PASSWORD_LENGTH").map_or(Some(DEFAULT_LENGTH), |text| {
+        let length = setting("PASSWORD_LENGTH").filter(|text| !text.is_empty()).map_or(Some(DEFAULT_LENGTH), |text| {
             let length = text.parse().ok().filter(|length| (SHORTEST..=LONGEST).contains(length));
             if length.is_none() {
                 problems.push(PolicyProblem::Length(text));
@@ -117,7 +123,7 @@ mod tests {
         let password = PasswordPolicy::from_settings(|_| None).unwrap().generate();
         let password = password.expose_secret();
         assert_eq!(password.len(), 32);
-        assert!(!password.contains(['/', '@', '"', '\'', '\\']));
+        assert!(!password.contains([':', '/', '@', '"', '\'', '\\']));
     }
 
     #[test]
@@ -144,7 +150,7 @@ mod tests {
         assert_eq!(
             text,
             [
-                "EXCLUDE_PUNCTUATION must be `true` or `false`, not `perhaps`",
+                "EXCLUDE_PUNCTUATION must be `true` or `false` (or `1`, `0`, `yes`, `no`, `y`, `n`), not `perhaps`",
                 "PASSWORD_LENGTH must be a number from 8 to 4096, not `7`",
             ]
         );

@@ -101,19 +101,19 @@ impl Database for Postgres {
     type Session = PostgresSession;
 
     async fn log_in(&self, credentials: &DatabaseCredentials, door: &Door, probe: bool) -> Attempt<PostgresSession> {
-        let patience = self.settings.patience;
-        let silent = Login::Unknown(Silence::TimedOut);
-        let session = match timeout(patience, self.open(credentials, door)).await.unwrap_or(Err(silent)) {
-            Ok(session) => session,
-            Err(login) => return Attempt { login, session: None },
+        let attempt = async {
+            let session = self.open(credentials, door).await?;
+            let login = match if probe { self.probe(&session).await } else { Ok(()) } {
+                Ok(()) => Login::Accepted,
+                Err(unfit @ Login::Unfit(_)) => unfit,
+                Err(silent) => return Err(silent),
+            };
+            session.prepare().await?;
+            Ok(Attempt { login, session: Some(session) })
         };
-        let fit = if probe { timeout(patience, self.probe(&session)).await.unwrap_or(Err(silent)) } else { Ok(()) };
-        let ready = timeout(patience, session.prepare()).await.unwrap_or(Err(silent));
-        match (fit, ready) {
-            (Ok(()), Ok(())) => Attempt { login: Login::Accepted, session: Some(session) },
-            (Err(login @ Login::Unfit(_)), Ok(())) => Attempt { login, session: Some(session) },
-            (Err(login), _) | (Ok(()), Err(login)) => Attempt { login, session: None },
-        }
+        let silent = Login::Unknown(Silence::TimedOut);
+        let outcome = timeout(self.settings.patience, attempt).await.unwrap_or(Err(silent));
+        outcome.unwrap_or_else(|login| Attempt { login, session: None })
     }
 }
 

@@ -33,8 +33,7 @@ const SURROUNDINGS: &str = "
     SELECT pg_is_in_recovery(),
            coalesce(current_setting('rds.restrict_password_commands', true), 'off') IN ('on', '1', 'true')
              AND NOT EXISTS (SELECT FROM pg_roles p WHERE p.rolname = 'rds_password'
-                             AND pg_has_role(session_user, p.oid, 'MEMBER')),
-           current_setting('password_encryption') = 'md5'";
+                             AND pg_has_role(session_user, p.oid, 'MEMBER'))";
 
 /// ADMIN on the role is needed from PostgreSQL 16 on; before, CREATEROLE is enough.
 const ROLE: &str = "
@@ -113,7 +112,6 @@ impl PostgresSession {
         Ok(Surroundings {
             in_recovery: row.try_get(0)?,
             restricted: row.try_get(1)?,
-            md5: row.try_get(2)?,
             user: user_role,
             model: model_role,
         })
