@@ -20,7 +20,7 @@ use uuid::Uuid;
 pub use case::{Calm, Case, Kind, Promote, Side, Strategy, Strike, Variant};
 pub use report::Report;
 
-use crate::aws::store::{PREVIOUS, Schedule};
+use crate::aws::store::PREVIOUS;
 use crate::aws::{self, Call};
 use crate::cloud::{ADMIN_PASSWORD, Cloud, FIRST_PASSWORD, Standing};
 use crate::lambda::{AfterTimeout, Function, Line, Outcome, Worker};
@@ -29,14 +29,17 @@ use crate::wire::{self, Victim};
 
 /// What the handler is told to wait for a login, a statement or a call: as short as a busy machine allows, since every
 /// silence costs several of them.
-const PATIENCE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_millis(250);
 
-/// What the function is given for a step: setSecret needs seven times the patience before it changes anything, half a
+/// What the function is given for a step: setSecret needs twelve times the patience before it changes anything, half a
 /// second is kept for farewells, and the rest is for what comes before the change.
-const STEP: Duration = Duration::from_millis(4000);
+const STEP: Duration = Duration::from_millis(4500);
 
 /// How often Secrets Manager tries a rotation again that has failed.
 const RETRIES: u32 = 3;
+
+/// How often a case is played whose fault did not strike.
+const TRIES: u32 = 4;
 
 /// What everything that has to come to rest is given for it.
 const REST: Duration = Duration::from_secs(20);
@@ -63,7 +66,7 @@ pub struct Played {
 }
 
 /// What a case comes down to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The first attempt succeeded, and AWSCURRENT opens the database.
     Unimpressed,
@@ -73,13 +76,19 @@ pub enum Verdict {
     LockedOut,
     /// At some point only a version without labels opened the database.
     Stranded,
-    /// It did not end as it must, in the way that is told here.
-    Bad(String),
+    /// At the end AWSCURRENT did not open the database, and another labelled version did.
+    CurrentShut,
+    /// AWSCURRENT opens the database, and yet no retry completed the rotation.
+    Unfinished,
+    /// A password was in what the handler wrote.
+    Leaked,
+    /// All went well, and the fault never struck: nothing is proved.
+    Missed,
 }
 
 impl Verdict {
     /// Whether it is one that nobody has to look at.
-    pub fn is_good(&self) -> bool {
+    pub fn is_good(self) -> bool {
         matches!(self, Self::Unimpressed | Self::Healed)
     }
 }
@@ -123,12 +132,31 @@ impl Matrix {
     /// When the local cloud itself fails. What the handler does wrong is in the [`Verdict`].
     pub async fn run(&self, case: Case) -> Result<Played> {
         let started = Instant::now();
+        let mut played = self.play(case).await?;
+        // On a busy machine an earlier operation may take longer than the patience; then the fault waits in vain.
+        for _ in 1..TRIES {
+            match played.verdict {
+                Verdict::Missed => played = self.play(case).await?,
+                Verdict::Unimpressed
+                | Verdict::Healed
+                | Verdict::LockedOut
+                | Verdict::Stranded
+                | Verdict::CurrentShut
+                | Verdict::Unfinished
+                | Verdict::Leaked => break,
+            }
+        }
+        Ok(Played { took: started.elapsed(), ..played })
+    }
+
+    async fn play(&self, case: Case) -> Result<Played> {
+        let started = Instant::now();
         let stage = Stage::set(self, case.variant, PATIENCE, STEP).await?;
         let mut story = Story::default();
         let verdict = stage.play(case.strike, &mut story).await.with_context(|| format!("{}", case.strike))?;
         stage.function.stop().await;
         let verdict = match stage.leaked()? {
-            true => Verdict::Bad("a password is in the handler's output".to_owned()),
+            true => Verdict::Leaked,
             false => verdict,
         };
         story.operations(&stage.cloud.wire.operations());
@@ -194,11 +222,11 @@ impl Stage {
         } else if verdict(Standing::Stranded) {
             Verdict::Stranded
         } else if end != Standing::Fine {
-            Verdict::Bad("AWSCURRENT does not open the database".to_owned())
+            Verdict::CurrentShut
         } else if !completed {
-            Verdict::Bad("the rotation is not complete".to_owned())
+            Verdict::Unfinished
         } else if !struck {
-            Verdict::Bad("the fault did not strike".to_owned())
+            Verdict::Missed
         } else if first.succeeded() {
             Verdict::Unimpressed
         } else {
@@ -284,7 +312,7 @@ impl Stage {
     }
 }
 
-/// A secret with a rotation schedule, and what it opens. A single user's has been rotated before, as most have.
+/// A secret, and what it opens. A single user's has been rotated before, as most have.
 async fn role_and_secret(cloud: &Cloud, name: &str, strategy: Strategy) -> Result<String> {
     cloud.postgres.create_role(name, FIRST_PASSWORD).await?;
     let mut fields = json!({ "dbname": DATABASE });
@@ -299,7 +327,6 @@ async fn role_and_secret(cloud: &Cloud, name: &str, strategy: Strategy) -> Resul
     }
     let secret = cloud.secret(name, fields)?;
     let store = cloud.aws.store();
-    store.edit(&secret, |secret| secret.rotation = Some(Schedule { enabled: true, ..Schedule::default() }))?;
     if strategy == Strategy::SingleUser {
         let current = store.labelled(&secret, "AWSCURRENT")?.context("nothing is current")?;
         let earlier = current.text().context("no text")?.replace(FIRST_PASSWORD, "MARKED-earlier-password");

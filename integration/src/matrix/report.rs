@@ -33,10 +33,10 @@ impl Report {
         });
         let row = self.tables[index].1.entry((u8::from(strike.side == Side::Wire), strike.kind)).or_default();
         for tally in [row, &mut self.total] {
-            tally.add(&played.verdict);
+            tally.add(played.verdict);
         }
         if !played.verdict.is_good() {
-            self.bad.push((played.case, played.verdict.clone()));
+            self.bad.push((played.case, played.verdict));
         }
     }
 
@@ -52,14 +52,14 @@ impl Report {
 }
 
 impl Tally {
-    fn add(&mut self, verdict: &Verdict) {
+    fn add(&mut self, verdict: Verdict) {
         self.cases += 1;
         match verdict {
             Verdict::Unimpressed => {}
             Verdict::Healed => self.healed += 1,
             Verdict::LockedOut => self.locked_out += 1,
             Verdict::Stranded => self.stranded += 1,
-            Verdict::Bad(_) => self.other += 1,
+            Verdict::CurrentShut | Verdict::Unfinished | Verdict::Leaked | Verdict::Missed => self.other += 1,
         }
     }
 }
