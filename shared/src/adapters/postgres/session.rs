@@ -61,8 +61,10 @@ pub struct PostgresSession {
 
 /// What the server itself is to keep to: below what the client waits, so that nothing is done after the client gave up.
 pub(super) fn options(patience: Duration) -> String {
-    let milliseconds = patience.as_millis();
-    format!("-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}")
+    let (statement, idle) = (patience.as_millis(), (patience * IDLE).as_millis());
+    format!(
+        "-c statement_timeout={statement} -c lock_timeout={statement} -c idle_in_transaction_session_timeout={idle}"
+    )
 }
 
 impl PostgresSession {
