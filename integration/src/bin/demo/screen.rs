@@ -9,6 +9,7 @@ use anstyle::{AnsiColor, Style};
 const WIDTH: usize = 100;
 
 pub(crate) const HEADING: Style = AnsiColor::Cyan.on_default().bold();
+pub(crate) const PLAIN: Style = Style::new();
 pub(crate) const STRONG: Style = Style::new().bold();
 pub(crate) const QUIET: Style = Style::new().dimmed();
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();

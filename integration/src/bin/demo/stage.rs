@@ -20,7 +20,7 @@ use crate::log::{self, Told};
 pub(crate) const NAME: &str = "shop";
 
 /// From one connection of the application to the next, if the first is over by then.
-pub(crate) const INTERVAL: Duration = Duration::from_millis(5);
+const INTERVAL: Duration = Duration::from_millis(5);
 
 /// How long the application may take to log in again once AWSCURRENT opens the database.
 const RECOVERY: Duration = Duration::from_secs(15);
