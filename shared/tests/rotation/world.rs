@@ -119,14 +119,17 @@ pub(crate) struct World {
     promote: Promote,
 }
 
+type Effect = Box<dyn FnOnce(&mut State)>;
+type Others = Pin<Box<dyn Future<Output = ()>>>;
+
 /// What is planned for a process, and how far it has come.
 #[derive(Default)]
 struct Script {
     calls: u32,
     faults: BTreeMap<u32, Fault>,
-    meanwhile: Option<(u32, Pin<Box<dyn Future<Output = ()>>>)>,
+    meanwhile: Option<(u32, Others)>,
     dead: bool,
-    late: Vec<Box<dyn FnOnce(&mut State)>>,
+    late: Vec<Effect>,
     /// What the world was like when the process froze.
     frozen: Option<String>,
 }
@@ -413,7 +416,7 @@ enum Reply<T> {
 }
 
 impl<T> Reply<T> {
-    fn from_aws(self, operation: &'static str) -> Result<T, CallError> {
+    fn of_aws(self, operation: &'static str) -> Result<T, CallError> {
         let error = |kind| CallError { operation, kind, message: "as planned".to_owned() };
         match self {
             Reply::Came(answer) => Ok(answer),
@@ -599,7 +602,7 @@ impl Secrets for World {
             }
             Description { rotation_enabled: true, labels, ..Description::default() }
         });
-        reply.await.from_aws("secretsmanager:DescribeSecret")
+        reply.await.of_aws("secretsmanager:DescribeSecret")
     }
 
     async fn read(&self, _: &SecretId, which: Which<'_>) -> Result<Option<Version>, CallError> {
@@ -609,26 +612,26 @@ impl Secrets for World {
             Which::Admin(arn) => {
                 assert_eq!(arn, ADMIN_ARN);
                 let text = |state: &mut State| Some(made(version("admin"), ADMIN_ARN, &state.admin));
-                return self.call("read", text).await.from_aws("secretsmanager:GetSecretValue");
+                return self.call("read", text).await.of_aws("secretsmanager:GetSecretValue");
             }
         };
         let reply = self.call("read", move |state| {
             let id = state.secret().labels.get(&label).filter(|id| asked.is_none_or(|asked| asked == **id))?;
             Some(made(id.clone(), ARN, state.secret().versions.get(id)?.as_ref()?))
         });
-        reply.await.from_aws("secretsmanager:GetSecretValue")
+        reply.await.of_aws("secretsmanager:GetSecretValue")
     }
 
     async fn stage(&self, _: &SecretId, pending: Pending<'_>) -> Result<Staged, CallError> {
         let (token, text) = (pending.token.clone(), pending.text.clone());
         let reply = self.call("stage", move |state| state.stage(&token, &text));
-        reply.await.from_aws("secretsmanager:PutSecretValue")
+        reply.await.of_aws("secretsmanager:PutSecretValue")
     }
 
     async fn promote(&self, _: &SecretId, to: &VersionId, from: &VersionId) -> Result<(), CallError> {
         const OPERATION: &str = "secretsmanager:UpdateSecretVersionStage";
         let (to, from) = (to.clone(), from.clone());
-        let reply = self.call("promote", move |state| state.promote(&to, &from)).await.from_aws(OPERATION)?;
+        let reply = self.call("promote", move |state| state.promote(&to, &from)).await.of_aws(OPERATION)?;
         reply.map_err(|kind| CallError { operation: OPERATION, kind, message: "not there".to_owned() })
     }
 }
@@ -637,7 +640,7 @@ impl Servers for World {
     async fn find(&self, _: &DatabaseCredentials) -> Result<Server, CallError> {
         let unlisted =
             |_: &mut State| Server { state: ServerState::Unlisted, door: Door::default(), resource_id: None };
-        self.call("find", unlisted).await.from_aws("rds:DescribeDBInstances")
+        self.call("find", unlisted).await.of_aws("rds:DescribeDBInstances")
     }
 }
 
