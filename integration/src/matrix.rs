@@ -109,7 +109,7 @@ impl Matrix {
     /// # Errors
     /// When anything does go wrong.
     pub async fn calm(&self, variant: Variant) -> Result<Calm> {
-        let stage = Stage::set(self, variant, Duration::from_secs(3), Duration::from_secs(60)).await?;
+        let stage = Stage::set(self, variant, Duration::from_secs(2), Duration::from_secs(30)).await?;
         let (store, wire) = (stage.cloud.aws.store(), &stage.cloud.wire);
         let token = Uuid::new_v4().to_string();
         store.begin_rotation(&stage.secret, &token)?;
