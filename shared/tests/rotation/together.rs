@@ -117,13 +117,15 @@ async fn a_rotation_that_was_taken_over_overwrites_nothing() {
 /// A newer rotation has run from its beginning to its end.
 #[tokio::test(start_paused = true)]
 async fn a_rotation_that_was_overtaken_overwrites_nothing() {
+    let mut cases = 0;
     for (kind, promote) in every_setup().filter(|(kind, _)| !kind.alternates()) {
         for step in [Step::Set, Step::Finish] {
             let alone = prepared(kind, promote, step).await;
             let before = alone.names().len();
             assert!(alone.step(step).await.is_done());
             let names = alone.names().split_off(before);
-            let last = names.iter().position(|name| *name == "lock").unwrap();
+            // Where setSecret has promoted, finishSecret has nothing to do, and takes no lock.
+            let Some(last) = names.iter().position(|name| *name == "lock") else { continue };
             for call in 1..=u32::try_from(last).unwrap() + 1 {
                 let world = prepared(kind, promote, step).await;
                 let person = world.clone();
@@ -138,9 +140,12 @@ async fn a_rotation_that_was_overtaken_overwrites_nothing() {
                 assert!(safe, "{step} at {call}: {end:?}\n{}", world.story());
                 assert_eq!(world.holder(Label::Current), Some(version("v3")), "{}", world.story());
                 assert!(world.opens(Label::Current), "{}", world.story());
+                cases += 1;
             }
         }
     }
+    println!("{cases} cases");
+    assert!(cases > 25, "{cases}");
 }
 
 /// The steps before this one are done.
