@@ -9,9 +9,12 @@ use super::{Case, Kind, Played, Side, Variant, Verdict};
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     total: Tally,
-    tables: Vec<(Variant, BTreeMap<(u8, Kind), Tally>)>,
+    tables: Vec<(Variant, Table)>,
     bad: Vec<(Case, Verdict)>,
 }
+
+/// By side and kind of fault.
+type Table = BTreeMap<(u8, Kind), Tally>;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {

@@ -1,6 +1,6 @@
 //! One fault at every call, and two, and labels that are not up to date.
 
-use crate::world::{Fault, Kind, World, every_setup};
+use crate::world::{Fault, Kind, World, cut, every_setup};
 use relatch::rotation::plan::Promote;
 
 #[tokio::test(start_paused = true)]
@@ -28,12 +28,6 @@ async fn two_faults_are_survived_by_a_single_user() {
 #[tokio::test(start_paused = true)]
 async fn two_faults_are_survived_by_alternating_users() {
     assert!(two_faults(Kind::AlternatingUsers).await * cut() > 35_000);
-}
-
-/// Of two faults, the second visits every so many calls, beginning with another one each time; with
-/// `RELATCH_MATRIX=whole` (`make matrix`) it visits them all.
-fn cut() -> usize {
-    if std::env::var("RELATCH_MATRIX").is_ok_and(|cut| cut == "whole") { 1 } else { 7 }
 }
 
 /// Every pair of calls, the second in the same run or in the retry, with every pair of faults.

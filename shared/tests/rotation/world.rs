@@ -87,6 +87,12 @@ impl Kind {
     }
 }
 
+/// The largest matrices visit one case of so many, beginning with another one each time; with `RELATCH_MATRIX=whole`
+/// (`make matrix`) they visit them all.
+pub(crate) fn cut() -> usize {
+    if std::env::var("RELATCH_MATRIX").is_ok_and(|cut| cut == "whole") { 1 } else { 7 }
+}
+
 /// Every kind with every time of promotion.
 pub(crate) fn every_setup() -> impl Iterator<Item = (Kind, Promote)> {
     Kind::ALL.into_iter().flat_map(|kind| [(kind, Promote::AtFinish), (kind, Promote::AfterVerify)])
