@@ -24,8 +24,8 @@ use tokio_postgres::{Client, Connection, Error, IsolationLevel, Row, SimpleQuery
 /// proved could still be lost in a crash.
 const PREPARE: &str = "SET ROLE NONE; SET synchronous_commit = on; SET default_transaction_read_only = off;";
 
-/// How much longer than one operation an idle session is left alive by the server (from PostgreSQL 14 on), in case the
-/// function that opened it is frozen: then it cannot hold the lock, nor commit late.
+/// How much longer than one operation an idle session is left alive by the server (from PostgreSQL 14 on; inside of a
+/// transaction from any), in case the function that opened it is frozen: then it cannot hold the lock, nor commit late.
 const IDLE: u32 = 5;
 
 /// Members of this role may change passwords where `rds.restrict_password_commands` is on.
@@ -85,7 +85,7 @@ impl PostgresSession {
     pub(super) async fn prepare(&self) -> Result<(), Login> {
         let idle = (self.patience * IDLE).as_millis();
         let statements = format!(
-            "{PREPARE} SELECT set_config('idle_session_timeout', '{idle}', false)
+            "{PREPARE} SET idle_in_transaction_session_timeout = {idle}; SELECT set_config('idle_session_timeout', '{idle}', false)
              WHERE current_setting('server_version_num')::int >= 140000"
         );
         self.run(&statements).await.map_err(|error| login::read(&error))
