@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -109,7 +110,7 @@ impl Matrix {
     /// # Errors
     /// When anything does go wrong.
     pub async fn calm(&self, variant: Variant) -> Result<Calm> {
-        let stage = Stage::set(self, variant, Duration::from_secs(3), Duration::from_secs(30)).await?;
+        let stage = Stage::set(self, variant, Duration::from_secs(2), Duration::from_secs(30)).await?;
         let (store, wire) = (stage.cloud.aws.store(), &stage.cloud.wire);
         let token = Uuid::new_v4().to_string();
         store.begin_rotation(&stage.secret, &token)?;
@@ -124,6 +125,30 @@ impl Matrix {
         }
         ensure!(stage.standing().await? == Standing::Fine, "a rotation without a fault did not end well");
         Ok(calm)
+    }
+
+    /// Plays cases, `jobs` at a time, and hands each result to `each` as it comes. Those that freeze a process are asleep
+    /// most of the time, so as many of them are played beside the others.
+    ///
+    /// # Errors
+    /// As [`Matrix::run`], with the first that fails; the others are abandoned.
+    pub async fn run_all(self: &Arc<Self>, cases: Vec<Case>, jobs: usize, mut each: impl FnMut(Played)) -> Result<()> {
+        let lanes: [Vec<Case>; 2] = cases.into_iter().partition(|case| case.strike.kind.freezes()).into();
+        let mut lanes = lanes.map(|cases| (cases.into_iter(), 0));
+        let mut running = JoinSet::new();
+        loop {
+            for (waiting, busy) in &mut lanes {
+                for case in waiting.take(jobs - *busy) {
+                    let matrix = Arc::clone(self);
+                    running.spawn(async move { matrix.run(case).await });
+                    *busy += 1;
+                }
+            }
+            let Some(played) = running.join_next().await else { return Ok(()) };
+            let played = played??;
+            lanes[usize::from(!played.case.strike.kind.freezes())].1 -= 1;
+            each(played);
+        }
     }
 
     /// Plays one case.
