@@ -9,11 +9,13 @@
 mod case;
 mod report;
 
+use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -23,23 +25,25 @@ pub use report::Report;
 use crate::aws::store::PREVIOUS;
 use crate::aws::{self, Call};
 use crate::cloud::{ADMIN_PASSWORD, Cloud, FIRST_PASSWORD, Standing};
-use crate::lambda::{AfterTimeout, Function, Line, Outcome, Worker};
+use crate::lambda::{AfterTimeout, Function, Line, Outcome, Output, Worker};
 use crate::rotation::{Attempt, Rotation, Step, StepRun};
 use crate::wire::{self, Victim};
 
-/// What the handler is told to wait for a login, a statement or a call: as short as a busy machine allows, since every
-/// silence costs several of them.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// How long the handler of the first attempt waits for a login, a statement or a call: hardly longer than they take,
+/// since every silence costs several of them.
+const HASTE: Duration = Duration::from_millis(250);
 
-/// What the function is given for a step: setSecret needs twelve times the patience before it changes anything, half a
+/// How long the handler of later attempts waits: they meet no fault, and a busy machine is not to be taken for one.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a function is given for a step: setSecret needs twelve times the patience before it changes anything, half a
 /// second is kept for farewells, and the rest is for what comes before the change.
-const STEP: Duration = Duration::from_millis(4500);
+fn time_for_a_step(patience: Duration) -> Duration {
+    patience * 12 + Duration::from_millis(1500)
+}
 
 /// How often Secrets Manager tries a rotation again that has failed.
 const RETRIES: u32 = 3;
-
-/// How often a case is played whose fault did not strike.
-const TRIES: u32 = 4;
 
 /// What everything that has to come to rest is given for it.
 const REST: Duration = Duration::from_secs(20);
@@ -109,21 +113,48 @@ impl Matrix {
     /// # Errors
     /// When anything does go wrong.
     pub async fn calm(&self, variant: Variant) -> Result<Calm> {
-        let stage = Stage::set(self, variant, Duration::from_secs(2), Duration::from_secs(30)).await?;
+        let stage = Stage::set(self, variant, 2 * PATIENCE).await?;
         let (store, wire) = (stage.cloud.aws.store(), &stage.cloud.wire);
         let token = Uuid::new_v4().to_string();
         store.begin_rotation(&stage.secret, &token)?;
         let mut calm = Calm { variant, aws: Vec::new(), wire: Vec::new() };
         for step in Step::ALL {
-            let run = Rotation::of(&stage.cloud.aws, &stage.function, &stage.secret).step(step, &token).await?;
+            let run = stage.rotation(&stage.hasty).step(step, &token).await?;
             ensure!(run.outcome.is_ok(), "{step} failed with nothing going wrong: {:?}", run.outcome);
             timeout(REST, wire.idle()).await.context("a session stays open after its step")?;
             calm.aws.extend(run.calls.iter().map(|call| format!("{step} {}", call.action)));
             let before = calm.wire.len();
             calm.wire.extend(wire.operations().iter().skip(before).map(|done| format!("{step} {}", done.what)));
         }
-        ensure!(stage.standing().await? == Standing::Fine, "a rotation without a fault did not end well");
+        ensure!(
+            stage.standing(&mut Story::default()).await? == Standing::Fine,
+            "a rotation without a fault did not end well"
+        );
         Ok(calm)
+    }
+
+    /// Plays cases, `jobs` at a time, and hands each result to `each` as it comes. Those that freeze a process are asleep
+    /// most of the time, so as many of them are played beside the others.
+    ///
+    /// # Errors
+    /// As [`Matrix::run`], with the first that fails; the others are abandoned.
+    pub async fn run_all(self: &Arc<Self>, cases: Vec<Case>, jobs: usize, mut each: impl FnMut(Played)) -> Result<()> {
+        let lanes: [Vec<Case>; 2] = cases.into_iter().partition(|case| case.strike.kind.freezes()).into();
+        let mut lanes = lanes.map(|cases| (cases.into_iter(), 0));
+        let mut running = JoinSet::new();
+        loop {
+            for (waiting, busy) in &mut lanes {
+                for case in waiting.take(jobs - *busy) {
+                    let matrix = Arc::clone(self);
+                    running.spawn(async move { matrix.run(case).await });
+                    *busy += 1;
+                }
+            }
+            let Some(played) = running.join_next().await else { return Ok(()) };
+            let played = played??;
+            lanes[usize::from(!played.case.strike.kind.freezes())].1 -= 1;
+            each(played);
+        }
     }
 
     /// Plays one case.
@@ -132,35 +163,30 @@ impl Matrix {
     /// When the local cloud itself fails. What the handler does wrong is in the [`Verdict`].
     pub async fn run(&self, case: Case) -> Result<Played> {
         let started = Instant::now();
-        let mut played = self.play(case).await?;
-        // On a busy machine an earlier operation may take longer than the patience; then the fault waits in vain.
-        for _ in 1..TRIES {
-            match played.verdict {
-                Verdict::Missed => played = self.play(case).await?,
-                Verdict::Unimpressed
-                | Verdict::Healed
-                | Verdict::LockedOut
-                | Verdict::Stranded
-                | Verdict::CurrentShut
-                | Verdict::Unfinished
-                | Verdict::Leaked => break,
-            }
+        let mut haste = HASTE;
+        let mut played = self.play(case, haste).await?;
+        // On a busy machine an earlier operation may take longer than that, and then the fault waits in vain.
+        while played.verdict == Verdict::Missed && haste < PATIENCE {
+            haste *= 2;
+            played = self.play(case, haste).await?;
         }
         Ok(Played { took: started.elapsed(), ..played })
     }
 
-    async fn play(&self, case: Case) -> Result<Played> {
+    async fn play(&self, case: Case, haste: Duration) -> Result<Played> {
         let started = Instant::now();
-        let stage = Stage::set(self, case.variant, PATIENCE, STEP).await?;
+        let stage = Stage::set(self, case.variant, haste).await?;
         let mut story = Story::default();
         let verdict = stage.play(case.strike, &mut story).await.with_context(|| format!("{}", case.strike))?;
-        stage.function.stop().await;
+        stage.hasty.stop().await;
+        stage.patient.stop().await;
         let verdict = match stage.leaked()? {
             true => Verdict::Leaked,
             false => verdict,
         };
         story.operations(&stage.cloud.wire.operations());
-        story.output(&stage.function.output().lines());
+        story.output("the hasty handler", stage.hasty.output());
+        story.output("the patient handler", stage.patient.output());
         Ok(Played { case, verdict, took: started.elapsed(), story: story.0 })
     }
 }
@@ -168,52 +194,58 @@ impl Matrix {
 /// What one case is played on.
 struct Stage {
     cloud: Cloud,
-    function: Function,
+    /// The function of the first two attempts. That the second finds it warm is part of the case.
+    hasty: Function,
+    /// The same function with more patience, for what comes then.
+    patient: Function,
     secret: String,
     /// The process that the fault will meet.
     worker: Arc<Worker>,
 }
 
 impl Stage {
-    async fn set(matrix: &Matrix, variant: Variant, patience: Duration, step: Duration) -> Result<Self> {
+    async fn set(matrix: &Matrix, variant: Variant, haste: Duration) -> Result<Self> {
         let cloud = matrix.cloud.beside().await?;
         let name = format!("app_{}", Uuid::new_v4().simple());
         let secret = role_and_secret(&cloud, &name, variant.strategy).await?;
-        let patience = patience.as_millis().to_string();
-        let settings = [("RELATCH_PROMOTE", variant.promote.setting()), ("RELATCH_TIMEOUT_MS", &patience)];
-        let function = cloud.rotate_with(&settings)?.timeout(step).after_timeout(AfterTimeout::Leave);
-        let worker = function.provision().await?;
-        Ok(Self { cloud, function, secret, worker })
+        let function = |patience: Duration| {
+            let milliseconds = patience.as_millis().to_string();
+            let settings = [("RELATCH_PROMOTE", variant.promote.setting()), ("RELATCH_TIMEOUT_MS", &milliseconds)];
+            let function = cloud.rotate_with(&settings)?.timeout(time_for_a_step(patience));
+            anyhow::Ok(function.after_timeout(AfterTimeout::Leave))
+        };
+        let (hasty, patient) = (function(haste)?, function(PATIENCE)?);
+        let worker = hasty.provision().await?;
+        Ok(Self { cloud, hasty, patient, secret, worker })
     }
 
     async fn play(&self, strike: Strike, story: &mut Story) -> Result<Verdict> {
         self.arm(strike);
-        let rotation = Rotation::of(&self.cloud.aws, &self.function, &self.secret);
-        let first = rotation.clone().run().await?;
+        let first = self.rotation(&self.hasty).run().await?;
         story.attempts("First attempt, with the fault", &first.attempts);
         let struck = self.has_struck(strike);
-        let mut standings = vec![self.standing().await?];
-        story.standing(standings[0]);
+        let mut standings = vec![self.standing(story).await?];
         self.cloud.aws.clear_faults();
         self.cloud.wire.clear();
 
         let mut completed = first.succeeded();
-        if !completed {
-            let retried = rotation.clone().retries(RETRIES - 1).run_with(&first.token).await?;
-            story.attempts("Retries", &retried.attempts);
-            completed = retried.succeeded();
-            standings.push(self.standing().await?);
-            story.standing(standings[1]);
+        for (number, function) in (1..=RETRIES).zip(iter::once(&self.hasty).chain(iter::repeat(&self.patient))) {
+            if completed {
+                break;
+            }
+            let again = self.rotation(function).run_with(&first.token).await?;
+            story.attempts(&format!("Retry {number}"), &again.attempts);
+            standings.push(self.standing(story).await?);
+            completed = again.succeeded();
         }
         if strike.kind.freezes() && completed {
-            let next = rotation.retries(RETRIES).run().await?;
+            let next = self.rotation(&self.patient).retries(RETRIES).run().await?;
             story.attempts("The next rotation, while the process is still frozen", &next.attempts);
             completed = next.succeeded();
         }
         self.thaw(story).await?;
         timeout(REST, self.cloud.wire.idle()).await.context("a session stays open")?;
-        let end = self.standing().await?;
-        story.standing(end);
+        let end = self.standing(story).await?;
         standings.push(end);
 
         let verdict = |standing| standings.contains(&standing);
@@ -288,7 +320,7 @@ impl Stage {
     /// Lets every frozen process go on, and waits until it has nothing more to do.
     async fn thaw(&self, story: &mut Story) -> Result<()> {
         self.worker.thaw();
-        for worker in self.function.left() {
+        for worker in [self.hasty.left(), self.patient.left()].concat() {
             worker.thaw();
             let outcome = worker.wait(REST).await?;
             ensure!(outcome != Outcome::TimedOut, "a process that was thawed does not come to an end");
@@ -297,8 +329,14 @@ impl Stage {
         Ok(())
     }
 
-    async fn standing(&self) -> Result<Standing> {
-        self.cloud.standing(&self.secret).await
+    fn rotation<'a>(&'a self, function: &'a Function) -> Rotation<'a> {
+        Rotation::of(&self.cloud.aws, function, &self.secret)
+    }
+
+    async fn standing(&self, story: &mut Story) -> Result<Standing> {
+        let standing = self.cloud.standing(&self.secret).await?;
+        story.line(&format!("Standing: {standing:?}"));
+        Ok(standing)
     }
 
     /// Whether a password that was ever in the secret, or the admin's, is in what the handler wrote.
@@ -308,7 +346,8 @@ impl Stage {
             let value: Value = serde_json::from_str(version.text().unwrap_or("{}"))?;
             passwords.extend(value["password"].as_str().map(str::to_owned));
         }
-        Ok(passwords.iter().any(|password| self.function.output().contains(password)))
+        let outputs = [self.hasty.output(), self.patient.output()];
+        Ok(passwords.iter().any(|password| outputs.iter().any(|output| output.contains(password))))
     }
 }
 
@@ -357,10 +396,6 @@ impl Story {
         }
     }
 
-    fn standing(&mut self, standing: Standing) {
-        self.line(&format!("Standing: {standing:?}"));
-    }
-
     fn operations(&mut self, operations: &[wire::Operation]) {
         self.line("On the wire:");
         for wire::Operation { number, connection, what, outcome } in operations {
@@ -368,9 +403,9 @@ impl Story {
         }
     }
 
-    fn output(&mut self, lines: &[Line]) {
-        self.line("What the handler wrote:");
-        for Line { pid, text, .. } in lines {
+    fn output(&mut self, whose: &str, output: &Output) {
+        self.line(&format!("What {whose} wrote:"));
+        for Line { pid, text, .. } in output.lines() {
             self.line(&format!("  [{pid}] {text}"));
         }
     }

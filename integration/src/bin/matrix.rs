@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
 use relatch_integration::matrix::{Calm, Case, Matrix, Played, Promote, Report, Strategy, Strike, Variant};
-use tokio::task::JoinSet;
 
 /// Rotates a secret of a real PostgreSQL with the real `rotate` function, over and over, each time with one fault at one
 /// of its operations: every call to Secrets Manager (`aws`) and every message to the database that awaits an answer
@@ -90,23 +89,15 @@ async fn play(arguments: &Arguments) -> Result<ExitCode> {
         calm.push(operations);
     }
     let (mut report, mut progress) = (Report::default(), Progress::new(cases.len()));
-    let (mut waiting, mut running) = (cases.into_iter(), JoinSet::new());
-    loop {
-        while running.len() < usize::from(arguments.jobs)
-            && let Some(case) = waiting.next()
-        {
-            let matrix = Arc::clone(&matrix);
-            running.spawn(async move { matrix.run(case).await });
-        }
-        let Some(played) = running.join_next().await else { break };
-        let played = played??;
+    let each = |played: Played| {
         report.add(&played);
         if arguments.only.is_some() || !played.verdict.is_good() {
             progress.clear();
             tell(&played, &calm);
         }
         progress.show(&report);
-    }
+    };
+    matrix.run_all(cases, arguments.jobs.into(), each).await?;
     progress.clear();
     say(&format!("{report}"));
     Ok(if report.bad().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -4,8 +4,7 @@
 
 use std::sync::Arc;
 
-use relatch_integration::matrix::{Matrix, Promote, Report, Strategy, Variant};
-use tokio::task::JoinSet;
+use relatch_integration::matrix::{Matrix, Played, Promote, Report, Strategy, Variant};
 
 /// The least that a rotation can do: two calls to AWS in each step, and four connections of six operations.
 const LEAST: (usize, usize) = (8, 24);
@@ -25,21 +24,14 @@ async fn nobody_is_locked_out(strategy: Strategy) {
     let calm = matrix.calm(Variant { strategy, promote: Promote::AtFinish }).await.unwrap();
     assert!(calm.aws.len() >= LEAST.0, "only {:?}", calm.aws);
     assert!(calm.wire.len() >= LEAST.1, "only {:?}", calm.wire);
-    let (mut waiting, mut running, mut report) = (calm.cut().into_iter(), JoinSet::new(), Report::default());
-    loop {
-        while running.len() < 2
-            && let Some(case) = waiting.next()
-        {
-            let matrix = Arc::clone(&matrix);
-            running.spawn(async move { matrix.run(case).await });
-        }
-        let Some(played) = running.join_next().await else { break };
-        let played = played.unwrap().unwrap();
+    let mut report = Report::default();
+    let each = |played: Played| {
         if !played.verdict.is_good() {
             println!("{}: {:?}\n{}", played.case.strike, played.verdict, played.story);
         }
         report.add(&played);
-    }
+    };
+    matrix.run_all(calm.cut(), 2, each).await.unwrap();
     println!("{report}");
     assert_eq!(report.cases() as usize, calm.aws.len() + calm.wire.len());
     assert!(report.bad().is_empty(), "{} bad cases, told above", report.bad().len());
