@@ -81,7 +81,7 @@ pub(super) fn call_error<E: ProvideErrorMetadata, R>(operation: &'static str, er
             "the request could not be sent: check region, endpoint and credentials".to_owned(),
         ),
         SdkError::ResponseError(_) => (CallErrorKind::NoAnswer, "the answer was not understood".to_owned()),
-        _ => (CallErrorKind::Refused, "the request could not be made".to_owned()),
+        SdkError::ConstructionFailure(_) | _ => (CallErrorKind::Refused, "the request could not be made".to_owned()),
     };
     CallError { operation, kind, message }
 }

@@ -61,10 +61,8 @@ pub struct PostgresSession {
 
 /// What the server itself is to keep to: below what the client waits, so that nothing is done after the client gave up.
 pub(super) fn options(patience: Duration) -> String {
-    let (statement, idle) = (patience.as_millis(), (patience * IDLE).as_millis());
-    format!(
-        "-c statement_timeout={statement} -c lock_timeout={statement} -c idle_in_transaction_session_timeout={idle}"
-    )
+    let milliseconds = patience.as_millis();
+    format!("-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}")
 }
 
 impl PostgresSession {
@@ -125,7 +123,7 @@ impl PostgresSession {
         let messages = self.client.simple_query(query).await?;
         let row = messages.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
+            SimpleQueryMessage::CommandComplete(_) | SimpleQueryMessage::RowDescription(_) | _ => None,
         });
         let iterations = row.and_then(|row| row.get(1)).and_then(|text| text.parse().ok());
         let kind = match row.and_then(|row| row.get(0)) {
