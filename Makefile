@@ -15,7 +15,8 @@ test: ## everything that must hold: lint, build, all tests; also what CI runs
 lint: ## formatting, warnings, documentation, dependencies, templates, scripts
 	@scripts/lint
 
-matrix: ## rotate with a fault at every single operation, and show who was locked out
+matrix: ## rotate with a fault at every single operation, in memory and for real, and show who was locked out
+	@RELATCH_MATRIX=whole cargo test --locked --package relatch --test rotation
 	@scripts/run matrix
 
 bench: ## measure, on a release build, beside AWS's limits and the peers

@@ -132,6 +132,8 @@ pub(crate) fn said(run: &StepRun) -> String {
             let message = error_message.split_once(": ").map_or(error_message.as_str(), |(_, sentence)| sentence);
             format!("{} {error_type}: {message}", run.step)
         }
-        other => format!("{} {other:?}", run.step),
+        other @ (Outcome::Ok(_) | Outcome::TimedOut | Outcome::Exited { .. } | Outcome::InitError { .. }) => {
+            format!("{} {other:?}", run.step)
+        }
     }
 }
