@@ -2,7 +2,7 @@
 
 use crate::{
     aws::{
-        Endpoint,
+        ACCOUNT, Endpoint, REGION,
         store::{Schedule, Version},
     },
     certificates::{Authority, Leaf},
@@ -13,7 +13,12 @@ use crate::{
 };
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    env, fs,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tempfile::TempDir;
 
 /// The password that roles begin with. Marked, so that it can be searched for where it must not be.
@@ -32,6 +37,8 @@ pub struct Cloud {
     pub wire: Wire,
     /// Secrets Manager and RDS.
     pub aws: Endpoint,
+    /// What was started, in this order, and how long each took.
+    pub started: Vec<(&'static str, Duration)>,
     leaf: Leaf,
     files: Arc<TempDir>,
 }
@@ -63,13 +70,23 @@ impl Cloud {
     /// # Errors
     /// As [`Cloud::start`].
     pub async fn start_with(options: impl FnOnce(Options) -> Options) -> Result<Self> {
+        let (mut started, mut begun) = (Vec::new(), Instant::now());
+        let mut done = |what| {
+            started.push((what, begun.elapsed()));
+            begun = Instant::now();
+        };
         let authority = Arc::new(Authority::new()?);
         let leaf = authority.leaf(&["localhost"])?;
-        let postgres = Arc::new(Postgres::start(options(Options::with_tls(leaf.clone()))).await?);
-        let wire = Wire::start(postgres.address(), Some(&leaf))?;
         let files = Arc::new(tempfile::tempdir()?);
         fs::write(files.path().join("ca.pem"), authority.pem())?;
-        Ok(Self { authority, postgres, wire, aws: Endpoint::start().await?, leaf, files })
+        done("certificates");
+        let postgres = Arc::new(Postgres::start(options(Options::with_tls(leaf.clone()))).await?);
+        done("PostgreSQL");
+        let wire = Wire::start(postgres.address(), Some(&leaf))?;
+        done("wire");
+        let aws = Endpoint::start().await?;
+        done("AWS");
+        Ok(Self { authority, postgres, wire, aws, started, leaf, files })
     }
 
     /// Another cloud on the same database: with a wire and an AWS stand-in of its own, whose numbers and faults are
@@ -83,6 +100,7 @@ impl Cloud {
             postgres: Arc::clone(&self.postgres),
             wire: Wire::start(self.postgres.address(), Some(&self.leaf))?,
             aws: Endpoint::start().await?,
+            started: Vec::new(),
             leaf: self.leaf.clone(),
             files: Arc::clone(&self.files),
         })
@@ -153,7 +171,7 @@ impl Cloud {
             value[field] = content.clone();
         }
         let arn = self.aws.store().create(name, &value.to_string())?;
-        let lambda_arn = "arn:aws:lambda:eu-central-1:123456789012:function:rotate".to_owned();
+        let lambda_arn = format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:rotate");
         let rules = json!({ "AutomaticallyAfterDays": 30, "Duration": "2h" });
         let schedule = Schedule { enabled: true, lambda_arn, rules };
         self.aws.store().edit(&arn, |secret| secret.rotation = Some(schedule))?;

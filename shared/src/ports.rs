@@ -190,8 +190,22 @@ pub enum Silence {
     /// The server speaks no TLS, and plaintext is not allowed.
     #[error("the server offers no TLS, and Relatch does not go back to plaintext")]
     NoTls,
-    /// The certificate, or its name, or the TLS version is not trusted.
-    #[error("the server's TLS is not to be trusted: certificate, its name, its dates, or a version below 1.2")]
+    /// The certificate bears another name.
+    #[error("the server's certificate is for another host (`sslservername` in the secret names the one to expect)")]
+    WrongName,
+    /// The certificate is expired, or not valid yet.
+    #[error("the server's certificate is expired or not valid yet")]
+    WrongDate,
+    /// Nobody who is trusted has signed the certificate.
+    #[error(
+        "the server's certificate is signed by nobody who is trusted (`sslrootcert` in the secret, or RELATCH_CA_FILE, adds an authority)"
+    )]
+    UnknownAuthority,
+    /// The server speaks no TLS version from 1.2 on.
+    #[error("the server speaks no TLS from version 1.2 on")]
+    OldTls,
+    /// Anything else about the server's TLS.
+    #[error("the server's TLS is not to be trusted")]
     Distrusted,
     /// The secret asks for plaintext and the environment does not allow it.
     #[error("the secret says `\"ssl\": false`, and RELATCH_ALLOW_PLAINTEXT is not set")]
@@ -209,6 +223,10 @@ impl Silence {
             Silence::NotLetIn
             | Silence::Pooler
             | Silence::NoTls
+            | Silence::WrongName
+            | Silence::WrongDate
+            | Silence::UnknownAuthority
+            | Silence::OldTls
             | Silence::Distrusted
             | Silence::PlaintextForbidden
             | Silence::BadAuthority => false,

@@ -1,6 +1,6 @@
 //! The fault matrix, cut to one fault at each operation; `make matrix` plays all of it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 use std::sync::Arc;
 

@@ -147,9 +147,9 @@ async fn likeness(scene: &Scene, role: &str) -> String {
         .value(&format!(
             "SELECT jsonb_build_object(
                 'attributes', (SELECT to_jsonb(r) - 'rolname' - 'oid' - 'rolpassword' - 'rolconfig' FROM pg_roles r WHERE rolname = '{role}'),
-                'groups', (SELECT jsonb_agg(g.rolname ORDER BY 1) FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
+                'groups', (SELECT jsonb_agg(g.rolname ORDER BY g.rolname) FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
                            JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = '{role}' AND g.rolname <> 'app'),
-                'settings', (SELECT jsonb_agg(e ORDER BY 1) FROM (SELECT s.setdatabase::text || unnest(s.setconfig) AS e
+                'settings', (SELECT jsonb_agg(e ORDER BY e) FROM (SELECT s.setdatabase::text || unnest(s.setconfig) AS e
                              FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole WHERE r.rolname = '{role}') x
                              WHERE e <> '0role=app'))::text"
         ))

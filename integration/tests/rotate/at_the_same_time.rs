@@ -18,14 +18,13 @@ async fn a_rotation_waits_for_the_lock_and_then_says_that_it_is_busy() {
     let scene = Scene::single_user_with(&[("RELATCH_TIMEOUT_MS", "300")], |options| options).await;
     let token = scene.staged().await;
     let admin = scene.cloud.postgres.admin("app").await.unwrap();
-    // Whatever key it is: every advisory lock is taken away from under it by a lock on the function that takes them.
     let key = lock_key(&scene).await;
     admin.execute("SELECT pg_advisory_lock($1)", &[&key]).await.unwrap();
     let run = scene.step(Step::SetSecret, &token).await;
     insta::assert_snapshot!(crate::scene::said(&run), @"setSecret Rotation.NotYet: not yet: another rotation or repair of this secret is at work");
     assert_eq!(scene.standing().await, Standing::Fine);
     drop(admin);
-    scene.rotates().await;
+    scene.patiently().rotates().await;
 }
 
 async fn twice_each(scene: &Scene) {

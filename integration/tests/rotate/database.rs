@@ -121,7 +121,7 @@ async fn a_server_that_speaks_only_tls_1_1_is_refused() {
     scene.tamper("AWSCURRENT", |value| {
         (value["port"], value["sslrootcert"]) = (json!(old.port()), json!(authority.pem()));
     });
-    insta::assert_snapshot!(scene.fails().await, @"setSecret Rotation.Refused: refused: the server's TLS is not to be trusted: certificate, its name, its dates, or a version below 1.2");
+    insta::assert_snapshot!(scene.fails().await, @"setSecret Rotation.Refused: refused: the server speaks no TLS from version 1.2 on");
 }
 
 #[tokio::test]

@@ -66,8 +66,9 @@ async fn both_spellings_of_a_step_are_understood() {
 #[tokio::test]
 async fn the_rotation_token_is_passed_on() {
     let scene = Scene::single_user().await;
-    let outcome = scene.rotation().rotation_token("MARKED-rotation-token").run().await.unwrap();
-    assert!(outcome.succeeded());
+    let outcome =
+        scene.rotation().rotation_token("MARKED-rotation-token-of-36-characters-or-more").run().await.unwrap();
+    assert!(outcome.succeeded(), "{outcome:#?}");
     assert!(scene.current().with_rotation_token);
     assert!(!scene.function.output().contains("MARKED"));
 }

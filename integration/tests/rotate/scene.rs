@@ -36,6 +36,11 @@ impl Scene {
         Self { cloud, secret, function }
     }
 
+    /// The same scene, with a handler of the ordinary settings in place of one that gives up early.
+    pub(crate) fn patiently(self) -> Self {
+        Self { function: self.cloud.rotate().unwrap(), ..self }
+    }
+
     pub(crate) fn rotation(&self) -> Rotation<'_> {
         Rotation::of(&self.cloud.aws, &self.function, &self.secret)
     }

@@ -23,7 +23,7 @@ async fn databases_that_do_not_answer() {
     table.push(format!("stopped server: {}", scene.fails().await));
     scene.cloud.postgres.start_again().await.unwrap();
     insta::assert_snapshot!(table.join("\n"));
-    assert!(scene.rotates().await.reattempted);
+    assert!(scene.patiently().rotates().await.reattempted);
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn calls_to_aws_that_fail_are_told_by_name() {
     }
     insta::assert_snapshot!(table.join("\n"));
     assert_eq!(scene.standing().await, Standing::Fine);
-    scene.rotates().await;
+    scene.patiently().rotates().await;
 }
 
 #[tokio::test]

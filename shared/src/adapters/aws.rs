@@ -2,7 +2,17 @@
 
 use crate::ports::{CallError, CallErrorKind};
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_http_client::{
+    Builder, Connector,
+    proxy::ProxyConfig,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::{
+    connector_metadata::ConnectorMetadata,
+    http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
+    result::SdkError,
+    runtime_components::RuntimeComponents,
+};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use std::time::Duration;
 
@@ -10,10 +20,43 @@ use std::time::Duration;
 pub async fn sdk_config(patience: Duration) -> SdkConfig {
     let timeouts = TimeoutConfig::builder().connect_timeout(patience).operation_attempt_timeout(patience).build();
     aws_config::defaults(BehaviorVersion::latest())
+        .http_client(SharedHttpClient::new(OnDemand::default()))
         .timeout_config(timeouts)
         .retry_config(RetryConfig::standard().with_max_attempts(3))
         .load()
         .await
+}
+
+/// The SDK's own HTTP client, shared by the clients of all services and not made ready before the first call.
+///
+/// Left to itself, the SDK reads and parses every certificate authority of the machine for each service's client when
+/// that is made, throws the result away, and does it again for the first call. That was most of a cold start.
+#[derive(Debug)]
+struct OnDemand(SharedHttpClient);
+
+impl Default for OnDemand {
+    fn default() -> Self {
+        Self(Builder::new().build_with_connector_fn(|settings, components| {
+            let mut connector = Connector::builder()
+                .tls_provider(Provider::rustls(CryptoMode::AwsLc))
+                .proxy_config(ProxyConfig::from_env());
+            connector.set_connector_settings(settings.cloned());
+            connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+            connector.build()
+        }))
+    }
+}
+
+impl HttpClient for OnDemand {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        self.0.http_connector(settings, components)
+    }
+
+    // `validate_base_client_config` is deliberately not passed on: it is what makes a connector only to drop it.
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.0.connector_metadata()
+    }
 }
 
 /// Why a call failed, in our words. The SDK's own rendering of an error can contain the response's body, and with it a
@@ -22,8 +65,11 @@ pub(super) fn call_error<E: ProvideErrorMetadata, R>(operation: &'static str, er
     let (kind, message) = match error {
         SdkError::ServiceError(answer) => {
             let answer = answer.err();
-            let code = answer.code().unwrap_or_default();
-            (kind(code), [code, answer.message().unwrap_or_default()].join(": "))
+            match (answer.code(), answer.message()) {
+                (Some(code), Some(message)) => (kind(code), format!("{code}: {message}")),
+                (Some(code), None) => (kind(code), code.to_owned()),
+                (None, _) => (CallErrorKind::NoAnswer, "the answer was not understood".to_owned()),
+            }
         }
         SdkError::TimeoutError(_) => (CallErrorKind::NoAnswer, "timed out".to_owned()),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => (CallErrorKind::NoAnswer, "timed out".to_owned()),
@@ -35,7 +81,7 @@ pub(super) fn call_error<E: ProvideErrorMetadata, R>(operation: &'static str, er
             "the request could not be sent: check region, endpoint and credentials".to_owned(),
         ),
         SdkError::ResponseError(_) => (CallErrorKind::NoAnswer, "the answer was not understood".to_owned()),
-        _ => (CallErrorKind::Refused, "the request could not be made".to_owned()),
+        SdkError::ConstructionFailure(_) | _ => (CallErrorKind::Refused, "the request could not be made".to_owned()),
     };
     CallError { operation, kind, message }
 }
@@ -54,7 +100,9 @@ fn kind(code: &str) -> CallErrorKind {
         "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "LimitExceededException" => {
             CallErrorKind::Throttled
         }
-        "InternalServiceError" | "InternalFailure" | "ServiceUnavailable" | "" => CallErrorKind::NoAnswer,
+        "InternalServiceError" | "InternalFailure" | "ServiceUnavailable" | "ServiceUnavailableException" => {
+            CallErrorKind::NoAnswer
+        }
         _ => CallErrorKind::Refused,
     }
 }

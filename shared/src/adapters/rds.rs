@@ -15,12 +15,15 @@ use aws_sdk_rds::{
     Client,
     types::{DbCluster, DbInstance},
 };
+use std::sync::OnceLock;
 use tracing::warn;
 
 /// RDS.
 #[derive(Debug, Clone)]
 pub struct Rds {
-    client: Client,
+    sdk: SdkConfig,
+    /// Made when it is needed, which it is only where the host is one of RDS's.
+    client: OnceLock<Client>,
     lookup: RdsLookup,
 }
 
@@ -39,17 +42,21 @@ enum Name {
 impl Rds {
     /// A client by the SDK's settings.
     pub fn new(sdk: &SdkConfig, lookup: RdsLookup) -> Self {
-        Self { client: Client::new(sdk), lookup }
+        Self { sdk: sdk.clone(), client: OnceLock::new(), lookup }
+    }
+
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| Client::new(&self.sdk))
     }
 
     async fn cluster(&self, name: &str, credentials: &DatabaseCredentials) -> Result<Server, CallError> {
-        let answer = self.client.describe_db_clusters().db_cluster_identifier(name).send().await;
+        let answer = self.client().describe_db_clusters().db_cluster_identifier(name).send().await;
         let answer = answer.map_err(|error| call_error("rds:DescribeDBClusters", &error))?;
         Ok(answer.db_clusters().first().map_or_else(missing, |cluster| read_cluster(cluster, &credentials.host)))
     }
 
     async fn instance(&self, name: &str, credentials: &DatabaseCredentials) -> Result<Server, CallError> {
-        let answer = self.client.describe_db_instances().db_instance_identifier(name).send().await;
+        let answer = self.client().describe_db_instances().db_instance_identifier(name).send().await;
         let answer = answer.map_err(|error| call_error("rds:DescribeDBInstances", &error))?;
         let Some(instance) = answer.db_instances().first() else { return Ok(missing()) };
         match instance.db_cluster_identifier() {
@@ -63,14 +70,14 @@ impl Rds {
     }
 
     async fn proxy(&self, name: &str, credentials: &DatabaseCredentials) -> Result<Server, CallError> {
-        let answer = self.client.describe_db_proxy_targets().db_proxy_name(name).send().await;
+        let answer = self.client().describe_db_proxy_targets().db_proxy_name(name).send().await;
         let answer = answer.map_err(|error| call_error("rds:DescribeDBProxyTargets", &error))?;
         let targets = answer.targets();
         let cluster = targets.iter().find_map(|target| target.tracked_cluster_id());
         let instance = || targets.iter().find_map(|target| target.rds_resource_id());
         match (cluster, instance()) {
             (Some(cluster), _) => {
-                let answer = self.client.describe_db_clusters().db_cluster_identifier(cluster).send().await;
+                let answer = self.client().describe_db_clusters().db_cluster_identifier(cluster).send().await;
                 let answer = answer.map_err(|error| call_error("rds:DescribeDBClusters", &error))?;
                 Ok(answer.db_clusters().first().map_or_else(missing, |cluster| Server {
                     door: door(cluster.endpoint(), cluster.port(), credentials),
@@ -78,7 +85,7 @@ impl Rds {
                 }))
             }
             (None, Some(instance)) => {
-                let answer = self.client.describe_db_instances().db_instance_identifier(instance).send().await;
+                let answer = self.client().describe_db_instances().db_instance_identifier(instance).send().await;
                 let answer = answer.map_err(|error| call_error("rds:DescribeDBInstances", &error))?;
                 Ok(answer.db_instances().first().map_or_else(missing, |instance| {
                     let endpoint = instance.endpoint();

@@ -2,25 +2,22 @@
 
 use super::{
     RotationError,
-    facts::Effect,
+    facts::{Effect, Standing},
     observe::Visit,
-    plan::{Action, Who},
+    plan::{Action, Look, Who},
     strategy,
 };
 use crate::{
-    ports::{CallError, CallErrorKind, Database, Pending, Secrets, Servers, Session, SessionError},
+    ports::{CallError, CallErrorKind, Database, Lock, Pending, Secrets, Servers, Session, SessionError},
     rollback::Rung,
 };
 use tokio::time::Instant;
 use tracing::warn;
 
 impl<S: Secrets, D: Database, R: Servers> Visit<'_, S, D, R> {
-    /// Does one thing, unless the invocation's time is over: a function that was frozen and wakes up late must not act
-    /// on what was true before.
+    /// Does one thing, if there is time left.
     pub(super) async fn carry_out(&mut self, action: Action) -> Result<(), RotationError> {
-        if Instant::now() >= self.deadline {
-            return Err(RotationError::OutOfTime);
-        }
+        self.in_time()?;
         match action {
             Action::Stage => self.stage().await,
             Action::SetPassword(who) => self.set_password(who).await,
@@ -29,6 +26,11 @@ impl<S: Secrets, D: Database, R: Servers> Visit<'_, S, D, R> {
             Action::PutBack(Rung::ThroughPending, _) => self.put_back_through_pending().await,
             Action::Promote => self.promote().await,
         }
+    }
+
+    /// A function that was frozen and wakes up late must not act on what was true before.
+    fn in_time(&self) -> Result<(), RotationError> {
+        if Instant::now() < self.deadline { Ok(()) } else { Err(RotationError::OutOfTime) }
     }
 
     async fn stage(&mut self) -> Result<(), RotationError> {
@@ -65,16 +67,28 @@ impl<S: Secrets, D: Database, R: Servers> Visit<'_, S, D, R> {
         Ok(())
     }
 
+    /// The session that held the lock may be gone, and others may have been at work since. So this begins again as the
+    /// change did: the labels are read under the lock, and only if they are as before, the password goes back.
     async fn put_back_through_pending(&mut self) -> Result<(), RotationError> {
+        for (_, session) in self.sessions.drain(..) {
+            session.close().await;
+        }
         let attempt = self.ports.database.log_in(self.credentials(Who::Pending)?, &self.door(), false).await;
-        let effect = match attempt.session {
-            Some(session) => {
-                self.sessions.push((Who::Pending, session));
-                self.set_to(self.restored(), Who::Pending).await?
-            }
-            None => Effect::Unsure,
+        self.sessions.extend(attempt.session.map(|session| (Who::Pending, session)));
+        let (arn, patience) = (self.known.arn.clone().unwrap_or_default(), self.settings.patience);
+        let lock = match self.session(Who::Pending) {
+            Some(session) => session.lock(&arn, patience).await,
+            None => Lock::Lost,
         };
-        self.facts.rollback.through_pending = Some(effect);
+        if lock != Lock::Held {
+            self.facts.rollback.through_pending = Some(Effect::Unsure);
+            return Ok(());
+        }
+        self.look(Look::Labels).await?;
+        self.in_time()?;
+        if self.facts.standing == Some(Standing::Pending) {
+            self.facts.rollback.through_pending = Some(self.set_to(self.restored(), Who::Pending).await?);
+        }
         Ok(())
     }
 

@@ -178,12 +178,12 @@ fn set_single_user(f: &Facts, promote: Promote) -> Next {
 /// that user's twin. It sets the password again even if it is set: that is harmless, and asking first would provoke a
 /// failed login.
 fn set_alternate_user(f: &Facts, promote: Promote) -> Next {
+    admin(f)?;
     match login(f, Who::Current)? {
         Login::Accepted | Login::Unfit(_) => {}
         Login::Rejected => return Ok(Plan::Refuse(Reason::CurrentRejected)),
         Login::Refused(_) | Login::Unknown(_) => return no_answer(f, Who::Current),
     }
-    admin(f)?;
     match login(f, Who::Admin)? {
         Login::Accepted | Login::Unfit(_) => return change(f, promote, Pair::Alternating, Who::Admin),
         Login::Rejected => {}
@@ -197,10 +197,9 @@ fn set_alternate_user(f: &Facts, promote: Promote) -> Next {
     }
 }
 
-/// Everything that must be true is looked at once more under the lock; then change, prove, and otherwise go back.
+/// The lock is held by the session that makes the change, so that it cannot be had by anybody else while the change may
+/// still happen. Everything that must be true is looked at once more under it; then change, prove, and otherwise go back.
 fn change(f: &Facts, promote: Promote, pair: Pair, holder: Who) -> Next {
-    under_lock(f, holder)?;
-    eligible(f)?;
     let worker = match f.role.ok_or(Plan::Look(Look::Role(holder)))? {
         RoleVerdict::Fit => holder,
         RoleVerdict::NeedsAdmin => {
@@ -214,6 +213,8 @@ fn change(f: &Facts, promote: Promote, pair: Pair, holder: Who) -> Next {
         RoleVerdict::Unfit(problem) => return Ok(Plan::Refuse(Reason::Role(problem))),
         RoleVerdict::Unknown => return Ok(Plan::Wait(Reason::SessionLost)),
     };
+    under_lock(f, worker)?;
+    eligible(f)?;
     match f.time.ok_or(Plan::Look(Look::Time))? {
         Time::Enough => {}
         Time::Short => return Ok(Plan::Wait(Reason::TooLittleTime)),
@@ -575,7 +576,7 @@ mod tests {
                     }
                     Plan::Act(action) => facts = answers(Plan::Act(action), &facts).swap_remove(0).1,
                     Plan::Done(_) => break,
-                    end => panic!("{step}: {end:?}"),
+                    end @ (Plan::Wait(_) | Plan::Refuse(_)) => panic!("{step}: {end:?}"),
                 }
             }
             let expected: &[Who] = match step {

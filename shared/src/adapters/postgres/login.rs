@@ -5,6 +5,7 @@
 //! routines have borne these names in every release since 9.1. Poolers name no routine; of them nothing is believed.
 
 use crate::ports::{Login, Refusal, Silence};
+use rustls::{AlertDescription, CertificateError};
 use std::{error::Error, io};
 use tokio_postgres::{Error as PostgresError, error::DbError};
 
@@ -15,9 +16,12 @@ pub(super) fn read(error: &PostgresError) -> Login {
     }
     let causes = || std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| (*cause).source());
     let io = causes().find_map(|cause| cause.downcast_ref::<io::Error>());
-    let inner = io.and_then(io::Error::get_ref).and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    Login::Unknown(if inner.is_some() || causes().any(|cause| cause.is::<rustls::Error>()) {
-        Silence::Distrusted
+    let within = io.and_then(io::Error::get_ref).and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let tls = within.or_else(|| causes().find_map(|cause| cause.downcast_ref::<rustls::Error>()));
+    Login::Unknown(if let Some(tls) = tls {
+        read_distrust(tls)
+    } else if io.is_some_and(|io| io.kind() == io::ErrorKind::TimedOut) {
+        Silence::TimedOut
     } else if io.is_some() || error.is_closed() || causes().any(|cause| cause.is::<DbError>()) {
         Silence::Unreachable
     } else if causes().any(|cause| cause.to_string() == NO_TLS) {
@@ -29,6 +33,27 @@ pub(super) fn read(error: &PostgresError) -> Login {
 
 /// tokio-postgres gives this no type of its own.
 const NO_TLS: &str = "server does not support TLS";
+
+/// What is wrong with a server's TLS.
+#[allow(clippy::wildcard_enum_match_arm, reason = "rustls names many more, and adds to them")]
+fn read_distrust(error: &rustls::Error) -> Silence {
+    match error {
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => Silence::WrongName,
+        rustls::Error::InvalidCertificate(
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        ) => Silence::WrongDate,
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => Silence::UnknownAuthority,
+        rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) | rustls::Error::PeerIncompatible(_) => {
+            Silence::OldTls
+        }
+        _ => Silence::Distrusted,
+    }
+}
 
 fn read_refusal(code: &str, routine: Option<&str>) -> Login {
     match (code, routine) {

@@ -123,7 +123,7 @@ impl PostgresSession {
         let messages = self.client.simple_query(query).await?;
         let row = messages.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
+            SimpleQueryMessage::CommandComplete(_) | SimpleQueryMessage::RowDescription(_) | _ => None,
         });
         let iterations = row.and_then(|row| row.get(1)).and_then(|text| text.parse().ok());
         let kind = match row.and_then(|row| row.get(0)) {

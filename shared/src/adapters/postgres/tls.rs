@@ -8,40 +8,55 @@ use rustls::{
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, pem::PemObject},
 };
-use std::{fs, io, path::Path, sync::Arc};
+use std::{
+    fs, io,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 /// Where they come from and when they end is written beside them.
 const RDS_ROOTS: &[u8] = include_bytes!("roots/amazon-rds.pem");
 
 /// The certificate authorities that are trusted for every secret.
 #[derive(Debug, Clone)]
-pub(super) struct Roots(RootCertStore);
+pub(super) struct Roots {
+    /// Those of the file.
+    own: Vec<CertificateDer<'static>>,
+    /// All of them. Those of RDS take longer to read than all else at the start, so the first login has them read.
+    all: OnceLock<RootCertStore>,
+}
 
 impl Roots {
     /// Those that are built in, and those of a file.
     pub(super) fn load(file: Option<&Path>) -> io::Result<Self> {
-        let mut store = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        store.add_parsable_certificates(certificates(RDS_ROOTS).unwrap_or_default());
-        if let Some(file) = file {
-            let found = fs::read(file).ok().and_then(|pem| certificates(&pem)).ok_or_else(|| {
+        let own = file.map(|file| {
+            fs::read(file).ok().and_then(|pem| certificates(&pem)).ok_or_else(|| {
                 io::Error::other(format!(
                     "RELATCH_CA_FILE: {} holds no certificate in PEM that can be read",
                     file.display()
                 ))
-            })?;
-            store.add_parsable_certificates(found);
-        }
-        Ok(Self(store))
+            })
+        });
+        Ok(Self { own: own.transpose()?.unwrap_or_default(), all: OnceLock::new() })
     }
 
     /// A client that trusts these, and the secret's own authority if it has one; `None` if that is no certificate.
     pub(super) fn trust(&self, authority: Option<&str>) -> Option<ClientConfig> {
-        let mut store = self.0.clone();
+        let mut store = self.all().clone();
         if let Some(pem) = authority {
             store.add_parsable_certificates(certificates(pem.as_bytes())?);
         }
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
         Some(builder.with_safe_default_protocol_versions().ok()?.with_root_certificates(store).with_no_client_auth())
+    }
+
+    fn all(&self) -> &RootCertStore {
+        self.all.get_or_init(|| {
+            let mut store = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+            store.add_parsable_certificates(certificates(RDS_ROOTS).unwrap_or_default());
+            store.add_parsable_certificates(self.own.iter().cloned());
+            store
+        })
     }
 }
 

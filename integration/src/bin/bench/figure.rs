@@ -1,0 +1,107 @@
+//! What was measured, and how it is shown.
+
+use std::io::{self, IsTerminal};
+
+use serde::Serialize;
+
+/// One figure of one run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Figure {
+    name: &'static str,
+    value: f64,
+    unit: &'static str,
+    /// The most that the value may be.
+    goal: Option<f64>,
+    peer: Option<&'static str>,
+    peer_value: Option<f64>,
+    /// Of what the value is the median, how far it spreads.
+    how: String,
+}
+
+impl Figure {
+    pub(crate) fn new(name: &'static str, value: f64, unit: &'static str) -> Self {
+        let value = (value * 1000.0).round() / 1000.0;
+        Self { name, value, unit, goal: None, peer: None, peer_value: None, how: String::new() }
+    }
+
+    /// The median of a sample.
+    pub(crate) fn median(name: &'static str, sample: &Sample, unit: &'static str) -> Self {
+        Self::new(name, sample.median(), unit).how(sample.spread())
+    }
+
+    pub(crate) fn at_most(self, goal: f64) -> Self {
+        Self { goal: Some(goal), ..self }
+    }
+
+    pub(crate) fn beside(self, peer: &'static str, value: f64) -> Self {
+        Self { peer: Some(peer), peer_value: Some((value * 1000.0).round() / 1000.0), ..self }
+    }
+
+    pub(crate) fn how(self, how: impl Into<String>) -> Self {
+        Self { how: how.into(), ..self }
+    }
+
+    /// Whether the value keeps within its goal, or has none.
+    pub(crate) fn met(&self) -> bool {
+        self.goal.is_none_or(|goal| self.value <= goal)
+    }
+}
+
+/// All figures, one to a line.
+pub(crate) fn table(figures: &[Figure]) -> String {
+    let number = |value: f64| if value.fract() == 0.0 { format!("{value}") } else { format!("{value:.2}") };
+    let rows = figures.iter().map(|figure| {
+        let goal = figure.goal.map(|goal| format!("≤ {goal} {}", if figure.met() { "✓" } else { "✗ MISSED" }));
+        let peer = figure.peer.zip(figure.peer_value).map(|(peer, value)| format!("{} {peer}", number(value)));
+        [
+            figure.name.to_owned(),
+            format!("{} {}", number(figure.value), figure.unit),
+            goal.unwrap_or_default(),
+            peer.unwrap_or_default(),
+            figure.how.clone(),
+        ]
+    });
+    let titles = ["figure", "value", "goal", "peer", "how"].map(str::to_owned);
+    let rows: Vec<[String; 5]> = std::iter::once(titles).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: [usize; 5] = std::array::from_fn(width);
+    let line = |row: &[String; 5]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+/// The same thing measured several times.
+#[derive(Debug, Default)]
+pub(crate) struct Sample(Vec<f64>);
+
+impl Sample {
+    pub(crate) fn add(&mut self, value: f64) {
+        self.0.push(value);
+        self.0.sort_by(f64::total_cmp);
+    }
+
+    /// Not a number for nothing measured, which no goal lets pass.
+    pub(crate) fn median(&self) -> f64 {
+        self.0.get(self.0.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    pub(crate) fn worst(&self) -> f64 {
+        self.0.last().copied().unwrap_or(f64::NAN)
+    }
+
+    fn spread(&self) -> String {
+        let least = self.0.first().copied().unwrap_or(f64::NAN);
+        format!("median of {}, from {least:.2} to {:.2}", self.0.len(), self.worst())
+    }
+}
+
+/// Says how far a measurement is.
+pub(crate) fn progress(what: &str, done: usize, of: usize) {
+    if io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{what}: {done} of {of}{}", if done == of { "\n" } else { "" });
+    } else if done == of {
+        eprintln!("{what}: {of} done");
+    }
+}
