@@ -33,7 +33,7 @@ pub struct Variant {
 }
 
 /// Where an operation is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
     /// Calls to Secrets Manager.
     Aws,

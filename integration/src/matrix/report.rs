@@ -9,12 +9,11 @@ use super::{Case, Kind, Played, Side, Variant, Verdict};
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     total: Tally,
-    tables: Vec<(Variant, Table)>,
+    tables: Vec<(Variant, Rows)>,
     bad: Vec<(Case, Verdict)>,
 }
 
-/// By side and kind of fault.
-type Table = BTreeMap<(u8, Kind), Tally>;
+type Rows = BTreeMap<(Side, Kind), Tally>;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
@@ -31,10 +30,10 @@ impl Report {
         let Case { variant, strike } = played.case;
         let found = self.tables.iter().position(|(of, _)| *of == variant);
         let index = found.unwrap_or_else(|| {
-            self.tables.push((variant, BTreeMap::new()));
+            self.tables.push((variant, Rows::new()));
             self.tables.len() - 1
         });
-        let row = self.tables[index].1.entry((u8::from(strike.side == Side::Wire), strike.kind)).or_default();
+        let row = self.tables[index].1.entry((strike.side, strike.kind)).or_default();
         for tally in [row, &mut self.total] {
             tally.add(played.verdict);
         }
@@ -46,6 +45,11 @@ impl Report {
     /// How many cases were counted.
     pub fn cases(&self) -> u64 {
         self.total.cases
+    }
+
+    /// How many cases failed at first and were completed by a retry.
+    pub fn healed(&self) -> u64 {
+        self.total.healed
     }
 
     /// The cases that did not end as they must.
@@ -78,7 +82,7 @@ impl fmt::Display for Report {
                 "fault", "cases", "healed", "locked out", "stranded", "other bad"
             )?;
             for ((side, kind), row) in rows {
-                let name = format!("{} {kind:?}", if *side == 0 { Side::Aws } else { Side::Wire });
+                let name = format!("{side} {kind:?}");
                 let Tally { cases, healed, locked_out, stranded, other } = row;
                 writeln!(f, "  {name:22}{cases:>7}{healed:>8}{locked_out:>12}{stranded:>10}{other:>11}")?;
             }
