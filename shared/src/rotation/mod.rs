@@ -108,7 +108,8 @@ impl<S: Secrets, D: Database, R: Servers> Rotation<S, D, R> {
     /// Does one step of one rotation, within the time given.
     ///
     /// # Errors
-    /// See [`RotationError`]. Whatever the error, some labelled version of the secret opens the database.
+    /// See [`RotationError`]. Whatever the error: if some labelled version of the secret opened the database before, one
+    /// does after.
     pub async fn step(&self, event: &RotationEvent, deadline: Instant) -> Result<Reason, RotationError> {
         let outcome = self.settle(event, deadline).await;
         self.metrics.rotation_step(event, &outcome);
