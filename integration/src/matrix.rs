@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// What a function is given for a step: setSecret needs twelve times the patience before it changes anything, half a
 /// second is kept for farewells, and the rest is for what comes before the change.
 fn time_for_a_step(patience: Duration) -> Duration {
-    patience * 12 + Duration::from_millis(1500)
+    patience * 16 + Duration::from_millis(500)
 }
 
 /// How often Secrets Manager tries a rotation again that has failed.
@@ -166,7 +166,7 @@ impl Matrix {
         let mut haste = HASTE;
         let mut played = self.play(case, haste).await?;
         // On a busy machine an earlier operation may take longer than that, and then the fault waits in vain.
-        while played.verdict == Verdict::Missed && haste < PATIENCE {
+        while played.verdict == Verdict::Missed && haste < 2 * PATIENCE {
             haste *= 2;
             played = self.play(case, haste).await?;
         }
