@@ -30,7 +30,7 @@ start     from exec to the first request for work, and memory, beside the smalle
 zip       the size of what is deployed
 
 Goals are upper bounds. The figures are printed as a table and written to bench.json in the target directory,
-as a list of {name, value, unit, goal, peer, peer_value, how}. It takes about a minute. Other work on the machine
+as a list of {name, value, unit, goal, peer, peer_value, how}. Measuring takes less than a minute. Other work on the machine
 makes every time longer: for figures to publish, let it do nothing else.
 ";
 
