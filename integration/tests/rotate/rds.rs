@@ -3,7 +3,7 @@
 use crate::scene::Scene;
 use relatch_integration::aws::{
     fault::Fault,
-    rds::{Cluster, Instance, Member},
+    rds::{Cluster, Instance, Member, Proxy, Target},
 };
 use serde_json::json;
 
@@ -63,6 +63,41 @@ async fn rds_is_not_asked_where_it_is_switched_off() {
     scene.tamper("AWSCURRENT", |value| value["dbClusterIdentifier"] = json!("nowhere"));
     let outcome = scene.rotates().await;
     assert!(outcome.calls().all(|call| call.service != "rds"));
+}
+
+#[tokio::test]
+async fn behind_a_proxy_the_writer_itself_is_worked_on() {
+    const PROXY: &str = "front.proxy-c1a2b3.eu-central-1.rds.amazonaws.com";
+    for (kind, tracked_cluster) in [("TRACKED_CLUSTER", None), ("RDS_INSTANCE", Some("app".to_owned()))] {
+        let scene = clustered("available").await;
+        let id = if tracked_cluster.is_some() { "app-1" } else { "app" };
+        let (kind, id, role, health) = (kind.into(), id.into(), "READ_WRITE".into(), "AVAILABLE".into());
+        let target = Target { kind, id, tracked_cluster, endpoint: None, role, health };
+        scene.cloud.aws.rds().edit(|databases| {
+            databases.proxies.push(Proxy {
+                name: "front".into(),
+                status: "available".into(),
+                endpoint: PROXY.into(),
+                secret_arns: Vec::new(),
+                targets: vec![target],
+            });
+        });
+        // The proxy's name leads nowhere from here: what succeeds has gone to the cluster's own endpoint.
+        scene.tamper("AWSCURRENT", |value| value["host"] = json!(PROXY));
+        scene.rotates().await;
+        assert_eq!(scene.cloud.wire.tally().connections, 4);
+        scene.cloud.aws.rds().edit(|databases| databases.clusters[0].status = "failing-over".into());
+        assert!(scene.fails_and_stays_open().await.contains("failing over"));
+    }
+}
+
+#[tokio::test]
+async fn a_further_endpoint_of_a_proxy_is_refused_without_a_connection() {
+    let scene = Scene::single_user().await;
+    let host = "more.endpoint.proxy-c1a2b3.eu-central-1.rds.amazonaws.com";
+    scene.tamper("AWSCURRENT", |value| value["host"] = json!(host));
+    assert!(scene.fails().await.contains("an additional endpoint of an RDS Proxy"));
+    assert_eq!(scene.cloud.wire.tally().connections, 0);
 }
 
 /// A scene whose secret names an Aurora cluster of this status.

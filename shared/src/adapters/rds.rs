@@ -13,7 +13,7 @@ use crate::{
 use aws_config::SdkConfig;
 use aws_sdk_rds::{
     Client,
-    types::{DbCluster, DbInstance},
+    types::{DbCluster, DbInstance, DbProxyTarget, TargetType},
 };
 use std::sync::OnceLock;
 use tracing::warn;
@@ -73,9 +73,11 @@ impl Rds {
         let answer = self.client().describe_db_proxy_targets().db_proxy_name(name).send().await;
         let answer = answer.map_err(|error| call_error("rds:DescribeDBProxyTargets", &error))?;
         let targets = answer.targets();
-        let cluster = targets.iter().find_map(|target| target.tracked_cluster_id());
-        let instance = || targets.iter().find_map(|target| target.rds_resource_id());
-        match (cluster, instance()) {
+        // A cluster stands there by itself, and each of its instances names it.
+        let is_cluster = |target: &&DbProxyTarget| target.r#type() == Some(&TargetType::TrackedCluster);
+        let itself = targets.iter().find(is_cluster).and_then(DbProxyTarget::rds_resource_id);
+        let cluster = itself.or_else(|| targets.iter().find_map(DbProxyTarget::tracked_cluster_id));
+        match (cluster, targets.iter().find_map(DbProxyTarget::rds_resource_id)) {
             (Some(cluster), _) => {
                 let answer = self.client().describe_db_clusters().db_cluster_identifier(cluster).send().await;
                 let answer = answer.map_err(|error| call_error("rds:DescribeDBClusters", &error))?;
