@@ -685,6 +685,22 @@ impl<T: Topic> Topic for Option<T> {
     }
 }
 
+/// A check outside of this account that raises the alarm when it is no longer told that all is well.
+pub trait Heartbeat {
+    /// Tells it that all is well.
+    async fn beat(&self) -> Result<(), CallError>;
+}
+
+/// No such check: nobody is told.
+impl<T: Heartbeat> Heartbeat for Option<T> {
+    async fn beat(&self) -> Result<(), CallError> {
+        match self {
+            Some(heartbeat) => heartbeat.beat().await,
+            None => Ok(()),
+        }
+    }
+}
+
 /// Why a call to AWS did not succeed. Holds no value of any secret.
 #[derive(Debug, thiserror::Error)]
 #[error("{operation}: {kind}: {message}")]
