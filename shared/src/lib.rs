@@ -11,6 +11,7 @@
 //! * [`config`]: the environment as typed settings; [`telemetry`]: logs and metrics.
 
 pub mod adapters;
+pub mod alert;
 pub mod config;
 pub mod ports;
 pub mod rollback;

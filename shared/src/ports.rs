@@ -5,20 +5,26 @@
 
 #![allow(async_fn_in_trait, reason = "a handler runs one invocation at a time, on one thread")]
 
-use crate::secret::DatabaseCredentials;
-use relatch_events::secret::{SecretId, VersionId};
+use crate::{alert::Alert, secret::DatabaseCredentials};
+use jiff::Timestamp;
+use relatch_events::{
+    rotation::Step,
+    secret::{SecretId, VersionId},
+};
 use secrecy::SecretString;
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-/// What a rotation needs of the outside.
+/// What a rotation, or a repair, needs of the outside.
 #[derive(Debug, Clone)]
-pub struct Ports<S, D, R> {
+pub struct Ports<S, D, R, T> {
     /// Secrets Manager.
     pub secrets: S,
     /// PostgreSQL.
     pub database: D,
     /// RDS.
     pub servers: R,
+    /// What is remembered between invocations.
+    pub table: T,
 }
 
 /// Secrets Manager. It is eventually consistent: what it says of labels may be a little old.
@@ -36,6 +42,40 @@ pub trait Secrets {
     async fn promote(&self, secret: &SecretId, to: &VersionId, from: &VersionId) -> Result<(), CallError>;
 }
 
+/// What only a repair does with a secret's versions. A rotation is built on [`Secrets`] alone, and so cannot take a label
+/// off.
+pub trait Custody: Secrets {
+    /// Every version that there still is, the newest first; also those without a label, which Secrets Manager deletes some
+    /// time after their first day.
+    async fn versions(&self, secret: &SecretId) -> Result<Vec<Kept>, CallError>;
+
+    /// Takes AWSPENDING off, if it still is on `from`.
+    async fn unstage(&self, secret: &SecretId, from: &VersionId) -> Result<(), CallError>;
+
+    /// A page of the secrets of this account and region, those that are scheduled for deletion among them.
+    async fn list(&self, after: Option<&str>) -> Result<Page, CallError>;
+}
+
+/// A version that there still is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The version's id.
+    pub id: VersionId,
+    /// Whether it has any label.
+    pub labelled: bool,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+}
+
+/// A page of a list of secrets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The secrets: full ARN, and what is known without their values.
+    pub secrets: Vec<(SecretId, Description)>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<String>,
+}
+
 /// A version to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which<'a> {
@@ -43,6 +83,8 @@ pub enum Which<'a> {
     Labelled(Label),
     /// A version by its id, if it holds the label as well.
     Exactly(&'a VersionId, Label),
+    /// A version by its id, whatever labels it has.
+    Kept(&'a VersionId),
     /// AWSCURRENT of another secret than the one being rotated: the admin secret's.
     Admin(&'a str),
 }
@@ -67,6 +109,8 @@ pub struct Version {
     pub arn: String,
     /// The text that it holds; `None` if it holds bytes.
     pub text: Option<SecretString>,
+    /// When it was made.
+    pub created: Option<Timestamp>,
 }
 
 /// A value to be staged.
@@ -94,6 +138,18 @@ pub enum Staged {
 pub struct Description {
     /// Whether rotation is switched on.
     pub rotation_enabled: bool,
+    /// ARN of the function that rotates it.
+    pub rotation_function: Option<String>,
+    /// After how many days it is to be rotated again, where the rules say it in days.
+    pub rotated_every: Option<i64>,
+    /// When it was rotated last.
+    pub rotated: Option<Timestamp>,
+    /// When Secrets Manager means to rotate it next.
+    pub next_rotation: Option<Timestamp>,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// The day on which its value was read last; Secrets Manager tells no more than the day.
+    pub accessed: Option<Timestamp>,
     /// The service that manages the secret instead of its owner (RDS for its master users).
     pub owning_service: Option<String>,
     /// Whether the secret is scheduled for deletion.
@@ -335,7 +391,7 @@ pub trait Servers {
 }
 
 /// The server that a secret leads to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Server {
     /// Whether it can be worked on.
     pub state: ServerState,
@@ -343,12 +399,39 @@ pub struct Server {
     pub door: Door,
     /// RDS's immutable name of the cluster or instance.
     pub resource_id: Option<String>,
+    /// The user that RDS created with it, whose password RDS can set.
+    pub master: Option<Master>,
+}
+
+/// A master user, and of what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Master {
+    /// The user's name.
+    pub username: String,
+    /// Whose it is.
+    pub of: MasterOf,
+}
+
+/// Whose master user it is, by RDS's identifier. The instances of an Aurora cluster have the cluster's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MasterOf {
+    /// A cluster's.
+    Cluster(String),
+    /// An instance's that is in no cluster.
+    Instance(String),
+}
+
+/// What RDS itself can do, where nobody can log in any more.
+pub trait Masters: Servers {
+    /// Has RDS set a master user's password. It takes effect some time after the answer.
+    async fn set_master_password(&self, of: &MasterOf, password: &SecretString) -> Result<(), CallError>;
 }
 
 /// Whether a server can be worked on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ServerState {
     /// Not RDS, or RDS was not asked: its own answers must do.
+    #[default]
     Unlisted,
     /// RDS says it is available.
     Available,
@@ -362,6 +445,239 @@ pub enum ServerState {
     Missing,
     /// The host is an additional endpoint of an RDS Proxy: its name does not tell which.
     ProxyEndpoint,
+}
+
+/// What is remembered of secrets between invocations. Never a value, and never anything that a repair depends on: it says
+/// what people have asked for and what has been said to them.
+///
+/// Secrets are named by their full ARN.
+pub trait Table {
+    /// What people and the circuit breaker have asked for, of a secret and of all.
+    async fn controls(&self, arn: &str) -> Result<Controls, CallError>;
+
+    /// Pauses rotation and repair, of a secret or of all.
+    async fn pause(&self, scope: Scope<'_>, pause: &Pause) -> Result<(), CallError>;
+
+    /// Ends a pause; of a secret, also what the circuit breaker has stopped. Tells whether there was anything to end.
+    async fn resume(&self, scope: Scope<'_>) -> Result<bool, CallError>;
+
+    /// Stops rotations of a secret until somebody resumes them.
+    async fn stop(&self, arn: &str, why: &str) -> Result<(), CallError>;
+
+    /// Remembers how a rotation failed, for some days.
+    async fn record_failure(&self, failure: &Failure) -> Result<(), CallError>;
+
+    /// How the rotation of a token failed last.
+    async fn failure(&self, arn: &str, token: &VersionId) -> Result<Option<Failure>, CallError>;
+
+    /// Forgets the attempts that were rolled back: a rotation has succeeded.
+    async fn record_success(&self, arn: &str) -> Result<(), CallError>;
+
+    /// Takes the lease of a secret, for where no login is possible and so no lock. It is over by itself after `term`.
+    async fn lease(&self, arn: &str, owner: &str, term: Duration) -> Result<Lock, CallError>;
+
+    /// Gives a lease back.
+    async fn release(&self, arn: &str, owner: &str) -> Result<(), CallError>;
+
+    /// Notes that a condition of a subject is firing. Tells whether that was known already, by exactly one of several
+    /// that note it at the same time.
+    async fn fire(&self, subject: &str, condition: &str, impact: &str) -> Result<Fired, CallError>;
+
+    /// Notes that a condition of a subject has ended. Tells whether it was firing, to exactly one of several.
+    async fn resolve(&self, subject: &str, condition: &str) -> Result<bool, CallError>;
+
+    /// The conditions of a subject that are firing.
+    async fn firing(&self, subject: &str) -> Result<Vec<String>, CallError>;
+}
+
+/// One secret, or all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope<'a> {
+    /// One, by its full ARN.
+    Secret(&'a str),
+    /// All of this account and region.
+    Everything,
+}
+
+/// What people and the circuit breaker have asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Controls {
+    /// This secret is paused.
+    pub paused: Option<Pause>,
+    /// All are.
+    pub everything_paused: Option<Pause>,
+    /// Its rotations were stopped, and why.
+    pub stopped: Option<String>,
+    /// How many attempts in a row were rolled back.
+    pub rolled_back: u32,
+}
+
+/// A pause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pause {
+    /// Who asked for it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// How a rotation failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The secret, by its full ARN.
+    pub arn: String,
+    /// The token.
+    pub token: VersionId,
+    /// The step.
+    pub step: Step,
+    /// The reason's stable name.
+    pub reason: String,
+    /// The error's stable name.
+    pub error_type: String,
+    /// What the database said, if it said anything.
+    pub sqlstate: Option<String>,
+    /// Whether a change was made and undone.
+    pub rolled_back: bool,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Whether it was known that a condition is firing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fired {
+    /// It is new.
+    New,
+    /// It was firing, with another impact.
+    Changed,
+    /// It was firing like this.
+    Known,
+}
+
+/// Where alerts are published.
+pub trait Topic {
+    /// Publishes an alert.
+    async fn publish(&self, alert: &Alert) -> Result<(), CallError>;
+}
+
+/// CloudWatch's alarms.
+pub trait Alarms {
+    /// How an alarm is now; `None` if there is no such alarm.
+    async fn state(&self, name: &str) -> Result<Option<AlarmState>, CallError>;
+}
+
+/// How an alarm is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AlarmState {
+    /// Its threshold is breached.
+    Firing,
+    /// It is not.
+    Quiet,
+    /// There are too few data to tell.
+    Unclear,
+}
+
+/// No table: nothing is paused, nothing is remembered, and every alert is new.
+impl<T: Table> Table for Option<T> {
+    async fn controls(&self, arn: &str) -> Result<Controls, CallError> {
+        match self {
+            Some(table) => table.controls(arn).await,
+            None => Ok(Controls::default()),
+        }
+    }
+
+    async fn pause(&self, scope: Scope<'_>, pause: &Pause) -> Result<(), CallError> {
+        match self {
+            Some(table) => table.pause(scope, pause).await,
+            None => Err(no_table()),
+        }
+    }
+
+    async fn resume(&self, scope: Scope<'_>) -> Result<bool, CallError> {
+        match self {
+            Some(table) => table.resume(scope).await,
+            None => Err(no_table()),
+        }
+    }
+
+    async fn stop(&self, arn: &str, why: &str) -> Result<(), CallError> {
+        match self {
+            Some(table) => table.stop(arn, why).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn record_failure(&self, failure: &Failure) -> Result<(), CallError> {
+        match self {
+            Some(table) => table.record_failure(failure).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn failure(&self, arn: &str, token: &VersionId) -> Result<Option<Failure>, CallError> {
+        match self {
+            Some(table) => table.failure(arn, token).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn record_success(&self, arn: &str) -> Result<(), CallError> {
+        match self {
+            Some(table) => table.record_success(arn).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn lease(&self, arn: &str, owner: &str, term: Duration) -> Result<Lock, CallError> {
+        match self {
+            Some(table) => table.lease(arn, owner, term).await,
+            None => Ok(Lock::Held),
+        }
+    }
+
+    async fn release(&self, arn: &str, owner: &str) -> Result<(), CallError> {
+        match self {
+            Some(table) => table.release(arn, owner).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn fire(&self, subject: &str, condition: &str, impact: &str) -> Result<Fired, CallError> {
+        match self {
+            Some(table) => table.fire(subject, condition, impact).await,
+            None => Ok(Fired::New),
+        }
+    }
+
+    async fn resolve(&self, subject: &str, condition: &str) -> Result<bool, CallError> {
+        match self {
+            Some(table) => table.resolve(subject, condition).await,
+            None => Ok(false),
+        }
+    }
+
+    async fn firing(&self, subject: &str) -> Result<Vec<String>, CallError> {
+        match self {
+            Some(table) => table.firing(subject).await,
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+fn no_table() -> CallError {
+    let message = "no table is named: set RELATCH_TABLE".to_owned();
+    CallError { operation: "dynamodb:UpdateItem", kind: CallErrorKind::Refused, message }
+}
+
+/// No topic: alerts are only in the log.
+impl<T: Topic> Topic for Option<T> {
+    async fn publish(&self, alert: &Alert) -> Result<(), CallError> {
+        match self {
+            Some(topic) => topic.publish(alert).await,
+            None => Ok(()),
+        }
+    }
 }
 
 /// Why a call to AWS did not succeed. Holds no value of any secret.

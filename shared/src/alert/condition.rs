@@ -1,0 +1,133 @@
+//! What an alert can be about. The names are a stable interface: filter policies, runbooks and dashboards use them.
+
+use crate::rollback::Impact;
+
+/// What an alert is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Condition {
+    /// A rotation failed.
+    RotationFailed,
+    /// Secrets Manager gave a rotation up, since somebody wrote a version meanwhile.
+    RotationAbandoned,
+    /// Rotations of a secret are stopped until somebody resumes them.
+    RotationStopped,
+    /// A rotation is overdue.
+    RotationOverdue,
+    /// AWSPENDING has been on a version that is not current for too long.
+    PendingStuck,
+    /// AWSCURRENT does not open the database.
+    CurrentRejected,
+    /// No version of the secret opens the database.
+    LockedOut,
+    /// Only a version without a label opens the database.
+    Stranded,
+    /// The database does not answer.
+    DatabaseSilent,
+    /// A secret that is in use is scheduled for deletion.
+    DeletionScheduled,
+    /// The sweep did not get through all secrets.
+    SweepUnfinished,
+    /// A CloudWatch alarm.
+    AlarmFiring,
+}
+
+/// How urgent an alert is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// For the record.
+    Info,
+    /// To be looked at in working hours.
+    Warning,
+    /// To be looked at today.
+    Error,
+    /// To be looked at now.
+    Critical,
+}
+
+impl Severity {
+    /// The severity's stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
+impl Condition {
+    /// Every condition.
+    pub const ALL: [Self; 12] = [
+        Self::RotationFailed,
+        Self::RotationAbandoned,
+        Self::RotationStopped,
+        Self::RotationOverdue,
+        Self::PendingStuck,
+        Self::CurrentRejected,
+        Self::LockedOut,
+        Self::Stranded,
+        Self::DatabaseSilent,
+        Self::DeletionScheduled,
+        Self::SweepUnfinished,
+        Self::AlarmFiring,
+    ];
+
+    /// The condition's stable name, which is its runbook's too.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Condition::RotationFailed => "rotation-failed",
+            Condition::RotationAbandoned => "rotation-abandoned",
+            Condition::RotationStopped => "rotation-stopped",
+            Condition::RotationOverdue => "rotation-overdue",
+            Condition::PendingStuck => "pending-stuck",
+            Condition::CurrentRejected => "current-rejected",
+            Condition::LockedOut => "locked-out",
+            Condition::Stranded => "stranded",
+            Condition::DatabaseSilent => "database-silent",
+            Condition::DeletionScheduled => "deletion-scheduled",
+            Condition::SweepUnfinished => "sweep-unfinished",
+            Condition::AlarmFiring => "alarm-firing",
+        }
+    }
+
+    /// The condition by its stable name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|condition| condition.name() == name)
+    }
+
+    /// What it is, in a few words.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Condition::RotationFailed => "A rotation failed",
+            Condition::RotationAbandoned => "A rotation was abandoned",
+            Condition::RotationStopped => "Rotations are stopped until somebody resumes them",
+            Condition::RotationOverdue => "The rotation is overdue",
+            Condition::PendingStuck => "AWSPENDING is stuck",
+            Condition::CurrentRejected => "The database rejects AWSCURRENT",
+            Condition::LockedOut => "No version of the secret opens the database",
+            Condition::Stranded => "The working password is only in a version without a label",
+            Condition::DatabaseSilent => "The database does not answer",
+            Condition::DeletionScheduled => "A secret in use is scheduled for deletion",
+            Condition::SweepUnfinished => "The sweep did not get through all secrets",
+            Condition::AlarmFiring => "A CloudWatch alarm is firing",
+        }
+    }
+
+    /// Where to read what to do: a path in this repository.
+    pub fn runbook(self) -> String {
+        format!("infra/runbooks/{}.md", self.name())
+    }
+
+    /// How urgent it is. What it means for consumers counts for more than what it is.
+    pub const fn severity(self, impact: Option<Impact>) -> Severity {
+        match (impact, self) {
+            (Some(Impact::LockedOut | Impact::Stranded), _) => Severity::Critical,
+            (Some(Impact::Degraded), _) => Severity::Error,
+            (_, Condition::RotationStopped | Condition::DeletionScheduled | Condition::SweepUnfinished) => {
+                Severity::Error
+            }
+            (Some(Impact::Safe) | None, _) => Severity::Warning,
+        }
+    }
+}
