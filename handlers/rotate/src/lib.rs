@@ -4,9 +4,12 @@
 
 use lambda_runtime::{Diagnostic, Error, LambdaEvent};
 use relatch::{
-    adapters::{self, postgres::Postgres, rds::Rds, secrets_manager::SecretsManager},
+    adapters::{
+        self, postgres::Postgres, rds::Rds, secrets_manager::SecretsManager, table::DynamoTable, topic::SnsTopic,
+    },
+    alert::{Alerts, findings},
     config::Config,
-    ports::{Database, Ports, Secrets, Servers},
+    ports::{Database, Ports, Secrets, Servers, Table, Topic},
     rotation::{Rotation, RotationError},
     telemetry,
 };
@@ -21,11 +24,12 @@ const RESERVE: Duration = Duration::from_millis(500);
 
 /// The handler, over an outside that tests may replace.
 #[derive(Debug, Clone)]
-pub struct App<S, D, R> {
-    rotation: Rotation<S, D, R>,
+pub struct App<S, D, R, T, P> {
+    rotation: Rotation<S, D, R, T>,
+    alerts: Alerts<T, P>,
 }
 
-impl App<SecretsManager, Postgres, Rds> {
+impl App<SecretsManager, Postgres, Rds, Option<DynamoTable>, Option<SnsTopic>> {
     /// The handler over AWS, by the environment.
     ///
     /// # Errors
@@ -33,19 +37,23 @@ impl App<SecretsManager, Postgres, Rds> {
     pub async fn from_env() -> Result<Self, Error> {
         let config = Config::from_env()?;
         let sdk = adapters::sdk_config(config.rotation.patience).await;
+        let table = config.people.table.map(|name| DynamoTable::new(&sdk, name));
+        let topic = config.people.topic.map(|arn| SnsTopic::new(&sdk, arn));
         let ports = Ports {
             secrets: SecretsManager::new(&sdk, config.secrets_endpoint.as_deref()),
             database: Postgres::new(config.database)?,
             servers: Rds::new(&sdk, config.rds),
+            table: table.clone(),
         };
-        Ok(Self::new(Rotation { ports, settings: config.rotation, metrics: config.metrics }))
+        let rotation = Rotation { ports, settings: config.rotation, metrics: config.metrics };
+        Ok(Self::new(rotation, Alerts { table, topic }))
     }
 }
 
-impl<S: Secrets, D: Database, R: Servers> App<S, D, R> {
+impl<S: Secrets, D: Database, R: Servers, T: Table, P: Topic> App<S, D, R, T, P> {
     /// The handler over any outside.
-    pub const fn new(rotation: Rotation<S, D, R>) -> Self {
-        Self { rotation }
+    pub const fn new(rotation: Rotation<S, D, R, T>, alerts: Alerts<T, P>) -> Self {
+        Self { rotation, alerts }
     }
 
     /// Does the step that the event asks for, within the invocation's time.
@@ -59,11 +67,20 @@ impl<S: Secrets, D: Database, R: Servers> App<S, D, R> {
         })?;
         // Boxed: a rotation's future is large, and Lambda's runtime would move it about.
         let outcome = Box::pin(self.rotation.step(&event, deadline(invocation.context.deadline))).await;
-        outcome.map(drop).map_err(|problem: RotationError| {
-            let RotationEvent { step, secret_id, client_request_token: version, rotation_token: _ } = &event;
-            let text = format!("{step} of {secret_id}, version {version}: {}", telemetry::chain(&problem));
-            diagnostic(problem.error_type(), text)
-        })
+        let Err(problem) = outcome else { return Ok(()) };
+        self.tell(&event, &problem).await;
+        let RotationEvent { step, secret_id, client_request_token: version, rotation_token: _ } = &event;
+        let text = format!("{step} of {secret_id}, version {version}: {}", telemetry::chain(&problem));
+        Err(diagnostic(problem.error_type(), text))
+    }
+
+    /// People hear of it now, and not when CloudTrail delivers its event some minutes later.
+    async fn tell(&self, event: &RotationEvent, problem: &RotationError) {
+        let environment = self.rotation.metrics.environment;
+        let Some(alert) = findings::of_step(event, problem, environment) else { return };
+        if let Err(error) = self.alerts.raise(&alert).await {
+            error!(aws.operation = error.operation, error = error.message, "Nobody could be told of the failed step");
+        }
     }
 }
 

@@ -9,9 +9,11 @@ use crate::{
         facts::{Age, PendingLabel},
         recovery::Outcome,
     },
-    rotation::facts::Control,
+    rotation::{self, RotationError, facts::Control},
+    telemetry::chain,
 };
 use jiff::{SignedDuration, Timestamp};
+use relatch_events::rotation::RotationEvent;
 
 /// Why a secret was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +65,47 @@ pub fn alerts(recovery: &Recovery, cause: &Cause, environment: Environment, now:
         }
     }
     alerts
+}
+
+/// What is said of a step of a rotation that failed; nothing where somebody else is at work, or wants it so.
+pub fn of_step(event: &RotationEvent, error: &RotationError, environment: Environment) -> Option<Alert> {
+    use rotation::Reason::{LabelsUnsettled, LockBusy, Paused, RotationOff, Stopped, Superseded};
+    let (impact, condition) = match error {
+        RotationError::NotYet(LockBusy | LabelsUnsettled)
+        | RotationError::Refused(Superseded | Paused | RotationOff) => {
+            return None;
+        }
+        RotationError::Refused(Stopped) => (None, Condition::RotationStopped),
+        RotationError::Refused(rotation::Reason::RolledBack) => (Some(Impact::Safe), Condition::RotationFailed),
+        RotationError::NotYet(_)
+        | RotationError::Refused(_)
+        | RotationError::Interrupted(_)
+        | RotationError::OutOfTime
+        | RotationError::Fault(_) => (None, Condition::RotationFailed),
+    };
+    let (done, to_do) = match error {
+        RotationError::Refused(rotation::Reason::RolledBack) => (
+            vec!["The previous password was put back, and a login has proved it.".to_owned()],
+            vec!["Nothing at once: applications are not affected. Mend the cause before the next rotation.".to_owned()],
+        ),
+        RotationError::NotYet(_) | RotationError::Interrupted(_) | RotationError::OutOfTime => {
+            (Vec::new(), vec!["Nothing yet: Secrets Manager tries again, and the responder looks after it.".to_owned()])
+        }
+        RotationError::Refused(_) | RotationError::Fault(_) => (
+            Vec::new(),
+            vec![format!("`relatch doctor {}` shows what is wrong, and what repairs it.", event.secret_id)],
+        ),
+    };
+    Some(Alert {
+        condition,
+        status: Status::Firing,
+        subject: event.secret_id.to_string(),
+        impact,
+        environment,
+        found: vec![format!("{} failed: {}.", event.step, chain(error))],
+        done,
+        to_do,
+    })
 }
 
 /// The conditions that the state of the secret itself shows.

@@ -9,10 +9,11 @@ use super::{
     reason::Reason,
 };
 use crate::{
-    ports::{Controls, Database, Description, Failure, Login},
+    ports::{Controls, Database, Description, Failure, Label, Login},
     rotation::facts::{Effect, Held, RoleVerdict},
     telemetry::chain,
 };
+use relatch_events::secret::VersionId;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct Recovery {
     pub outcome: Outcome,
     /// Everything that was learned, and what each rung came to.
     pub facts: Facts,
+    /// The version that AWSPENDING was on.
+    pub pending: Option<VersionId>,
     /// What Secrets Manager says of the secret.
     pub description: Option<Description>,
     /// What people and the circuit breaker have asked for.
@@ -60,6 +63,7 @@ impl Recovery {
             intent: *intent,
             outcome,
             facts: visit.facts,
+            pending: visit.known.description.as_ref().and_then(|known| known.holder(Label::Pending)).cloned(),
             description: visit.known.description.clone(),
             controls: visit.known.controls.clone(),
             failure: visit.known.failure.clone(),

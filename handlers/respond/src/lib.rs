@@ -1,0 +1,281 @@
+//! Failed rotations, alarms, a schedule → look, repair, tell.
+//!
+//! Only wiring: what a repair does is decided in [`relatch::rollback`], what is said of it in [`relatch::alert`].
+
+mod sweep;
+
+use jiff::Timestamp;
+use lambda_runtime::{Diagnostic, Error, LambdaEvent};
+use relatch::{
+    adapters::{
+        self, alarms::CloudWatchAlarms, heartbeat::DeadMansCheck, postgres::Postgres, rds::Rds,
+        secrets_manager::SecretsManager, table::DynamoTable, topic::SnsTopic,
+    },
+    alert::{
+        Alert, Alerts, Condition, Status,
+        findings::{self, Cause},
+    },
+    config::Config,
+    ports::{AlarmState, Alarms, CallError, Custody, Database, Heartbeat, Masters, Ports, Table, Topic},
+    rollback::{Intent, Order, Recovery, Repair, facts::FailureClass, recovery::Outcome},
+    telemetry::{self, Metrics},
+};
+use relatch_events::{
+    secret::SecretId,
+    trigger::{self, ServiceEvent, ServiceEventKind, Trigger},
+};
+use serde_json::{Value, json};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
+use tracing::{error, info};
+
+/// Kept back of the invocation's time, for closing sessions and saying what happened.
+const RESERVE: Duration = Duration::from_millis(1500);
+
+/// The handler, over an outside that tests may replace.
+#[derive(Debug, Clone)]
+pub struct App<S, D, R, T, P, A, H> {
+    /// How secrets are repaired.
+    pub repair: Repair<S, D, R, T>,
+    /// Who is told.
+    pub alerts: Alerts<T, P>,
+    /// CloudWatch's alarms.
+    pub alarms: A,
+    /// The outside dead-man's check.
+    pub heartbeat: H,
+    /// Where it is counted.
+    pub metrics: Metrics,
+    /// ARN of the function that rotates; secrets that name another are not touched.
+    pub rotate_function: Option<String>,
+}
+
+impl
+    App<SecretsManager, Postgres, Rds, Option<DynamoTable>, Option<SnsTopic>, CloudWatchAlarms, Option<DeadMansCheck>>
+{
+    /// The handler over AWS, by the environment.
+    ///
+    /// # Errors
+    /// When a setting is wrong; the error names every one.
+    pub async fn from_env() -> Result<Self, Error> {
+        let config = Config::from_env()?;
+        let (people, patience) = (config.people, config.repair.patience);
+        let sdk = adapters::sdk_config(patience).await;
+        let table = people.table.map(|name| DynamoTable::new(&sdk, name));
+        let topic = people.topic.map(|arn| SnsTopic::new(&sdk, arn));
+        let ports = Ports {
+            secrets: SecretsManager::new(&sdk, config.secrets_endpoint.as_deref()),
+            database: Postgres::new(config.database)?,
+            servers: Rds::new(&sdk, config.rds),
+            table: table.clone(),
+        };
+        Ok(Self {
+            repair: Repair { ports, settings: config.repair },
+            alerts: Alerts { table, topic },
+            alarms: CloudWatchAlarms::new(&sdk),
+            heartbeat: people.heartbeat.map(|url| DeadMansCheck::new(url, patience)),
+            metrics: config.metrics,
+            rotate_function: people.rotate_function,
+        })
+    }
+}
+
+impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Heartbeat> App<S, D, R, T, P, A, H> {
+    /// Does what the event asks for, within the invocation's time, and answers with what it found and did.
+    ///
+    /// # Errors
+    /// When it could not look, or could not tell people; EventBridge then tries again. That a secret could not be
+    /// repaired is an answer.
+    pub async fn handle(&self, invocation: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
+        let trigger = Trigger::parse(&invocation.payload).map_err(|problem| {
+            error!(error.kind = "Respond.BadEvent", "The event cannot be used: {problem}");
+            diagnostic("Respond.BadEvent", format!("the event cannot be used: {problem}"))
+        })?;
+        let deadline = deadline(invocation.context.deadline);
+        let answer = Box::pin(async {
+            match trigger {
+                Trigger::Rotation(event) => self.after_rotation(&event, deadline).await,
+                Trigger::Alarm(alarm) => self.after_alarm(&alarm, deadline).await,
+                Trigger::Sweep => self.sweep(deadline).await,
+            }
+        });
+        answer.await.map_err(|problem| {
+            let text = telemetry::chain(&problem);
+            error!(error.kind = "Respond.Interrupted", "Interrupted: {text}");
+            diagnostic("Respond.Interrupted", text)
+        })
+    }
+
+    async fn after_rotation(&self, event: &ServiceEvent, deadline: Instant) -> Result<Value, CallError> {
+        let cause = match event.kind {
+            ServiceEventKind::Failed => Cause::Failed,
+            ServiceEventKind::Abandoned => Cause::Abandoned,
+            // What it may have ended is told.
+            ServiceEventKind::Succeeded => Cause::Sweep,
+            ServiceEventKind::Started => return Ok(json!({ "secret": event.secret, "outcome": "nothing-to-do" })),
+        };
+        let description = self.repair.ports.secrets.describe(&event.secret).await?;
+        if self.rotate_function.is_some() && description.rotation_function != self.rotate_function {
+            info!(secret.id = %event.secret, "Another function rotates this secret; it is not touched");
+            return Ok(json!({ "secret": event.secret, "outcome": "not-ours" }));
+        }
+        let failed = (cause == Cause::Failed).then(|| event.token.clone());
+        let order = Order { secret: event.secret.clone(), intent: Intent::Heal, failed, rehearse: false };
+        let (recovery, told) = self.tend(&order, &cause, deadline).await?;
+        if let Outcome::Fails(problem) = recovery.outcome {
+            return Err(interruption(&problem));
+        }
+        let mut answer = recovery.json();
+        answer["told"] = json!(told);
+        Ok(answer)
+    }
+
+    /// An alarm says that something is wrong, and not of which secret: so all are looked at.
+    async fn after_alarm(&self, alarm: &trigger::Alarm, deadline: Instant) -> Result<Value, CallError> {
+        let alert = Alert {
+            condition: Condition::AlarmFiring,
+            status: Status::Firing,
+            subject: alarm.name.clone(),
+            impact: None,
+            environment: self.metrics.environment,
+            found: vec![alarm.reason.clone().unwrap_or_else(|| "CloudWatch gives no reason.".to_owned())],
+            done: Vec::new(),
+            to_do: vec![format!("Look at the alarm `{}` in CloudWatch, and at what the sweep says.", alarm.name)],
+        };
+        let answer = |outcome: &str, told: bool| json!({ "alarm": alarm.name, "outcome": outcome, "told": told });
+        match alarm.state {
+            trigger::AlarmState::Ok => Ok(answer("resolved", self.alerts.resolve(&alert).await?)),
+            trigger::AlarmState::InsufficientData => {
+                info!(alarm.name = alarm.name, "CloudWatch has too few data to tell how the alarm is");
+                Ok(answer("unclear", false))
+            }
+            trigger::AlarmState::Alarm => match self.alarms.state(&alarm.name).await? {
+                // The event is late, or came twice.
+                Some(AlarmState::Quiet) => {
+                    info!(alarm.name = alarm.name, "The alarm is over already; nothing is done");
+                    Ok(answer("over-already", self.alerts.resolve(&alert).await?))
+                }
+                Some(AlarmState::Firing | AlarmState::Unclear) | None => {
+                    let told = self.alerts.raise(&alert).await?;
+                    let mut answer = answer("firing", told);
+                    answer["sweep"] = self.sweep(deadline).await?;
+                    Ok(answer)
+                }
+            },
+        }
+    }
+
+    /// Repairs one secret, and tells what is new: what fires now, and what of it has ended.
+    async fn tend(
+        &self,
+        order: &Order,
+        cause: &Cause,
+        deadline: Instant,
+    ) -> Result<(Recovery, Vec<String>), CallError> {
+        let mut recovery = self.repair.run(order, deadline).await;
+        self.metrics.repair(&recovery);
+        let told = if matches!(recovery.outcome, Outcome::Fails(_)) {
+            Vec::new()
+        } else {
+            self.stop_if_refused(&mut recovery).await?;
+            self.tell(&recovery, &current_cause(&recovery, order, cause)).await?
+        };
+        Ok((recovery, told))
+    }
+
+    /// A change that the database itself refuses is refused again, until somebody has mended the cause.
+    async fn stop_if_refused(&self, recovery: &mut Recovery) -> Result<(), CallError> {
+        let (Some(FailureClass::Update), Some(failure)) = (recovery.facts.failure, &recovery.failure) else {
+            return Ok(());
+        };
+        let state = failure.sqlstate.as_deref().unwrap_or("none");
+        let why = format!("the database refused the change in {} (SQLSTATE {state})", failure.step);
+        if recovery.controls.as_ref().is_some_and(|controls| controls.stopped.is_none()) {
+            self.repair.ports.table.stop(&recovery.arn, &why).await?;
+        }
+        if let Some(controls) = &mut recovery.controls {
+            controls.stopped.get_or_insert(why);
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, recovery: &Recovery, cause: &Cause) -> Result<Vec<String>, CallError> {
+        let environment = self.metrics.environment;
+        let alerts = findings::alerts(recovery, cause, environment, Timestamp::now());
+        let mut told = Vec::new();
+        for alert in &alerts {
+            if self.alerts.raise(alert).await? {
+                told.push(format!("firing {}", alert.condition.name()));
+            }
+        }
+        // What is not known not to be so has not ended.
+        if !matches!(recovery.outcome, Outcome::Opens(_)) {
+            return Ok(told);
+        }
+        for condition in self.alerts.firing(&recovery.arn).await? {
+            if alerts.iter().all(|alert| alert.condition != condition) {
+                let resolved = Alert {
+                    condition,
+                    status: Status::Resolved,
+                    subject: recovery.arn.clone(),
+                    impact: recovery.left(),
+                    environment,
+                    found: recovery.found_lines(),
+                    done: recovery.done_lines(),
+                    to_do: Vec::new(),
+                };
+                if self.alerts.resolve(&resolved).await? {
+                    told.push(format!("resolved {}", condition.name()));
+                }
+            }
+        }
+        Ok(told)
+    }
+}
+
+/// An event may come late, or twice. A rotation that is over, with nothing left to repair, is no news.
+fn current_cause(recovery: &Recovery, order: &Order, cause: &Cause) -> Cause {
+    let waiting = recovery.facts.label.is_some_and(|label| !label.is_idle());
+    let over = match &order.failed {
+        Some(Some(token)) => recovery.pending.as_ref() != Some(token) || !waiting,
+        Some(None) => !waiting,
+        None => false,
+    };
+    if over && !recovery.changed() && matches!(recovery.outcome, Outcome::Opens(_)) {
+        info!(secret.id = recovery.arn, "The rotation that failed is over, and AWSCURRENT opens the database");
+        return Cause::Sweep;
+    }
+    cause.clone()
+}
+
+/// A repair that could not look, as the call that kept it from looking.
+fn interruption(problem: &relatch::rollback::RepairError) -> CallError {
+    use relatch::{ports::CallErrorKind, rollback::RepairError};
+    match problem {
+        RepairError::Interrupted(CallError { operation, kind, message }) => {
+            CallError { operation, kind: *kind, message: message.clone() }
+        }
+        RepairError::OutOfTime | RepairError::Fault(_) => {
+            CallError { operation: "relatch:Repair", kind: CallErrorKind::NoAnswer, message: problem.to_string() }
+        }
+    }
+}
+
+/// Lambda's deadline is in milliseconds since 1970.
+fn deadline(milliseconds: u64) -> Instant {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Instant::now() + Duration::from_millis(milliseconds).saturating_sub(now).saturating_sub(RESERVE)
+}
+
+fn diagnostic(error_type: &str, error_message: String) -> Diagnostic {
+    Diagnostic { error_type: error_type.to_owned(), error_message }
+}
+
+/// The subject of what is said of the sweep itself.
+fn sweep_subject(environment: relatch::config::Environment) -> String {
+    format!("sweep of {}", environment.name())
+}
+
+/// The secret of an entry of a list, as an order to look after it.
+fn order(secret: SecretId) -> Order {
+    Order { secret, intent: Intent::Heal, failed: None, rehearse: false }
+}

@@ -1,0 +1,180 @@
+//! The sweep: every secret that Relatch rotates is looked at, whether anybody said that something is wrong or not.
+
+use super::{App, order, sweep_subject};
+use futures_util::{StreamExt, stream};
+use rand::{RngExt, rand_core::UnwrapErr, rngs::SysRng};
+use relatch::{
+    alert::{Alert, Condition, Status, findings::Cause},
+    ports::{Alarms, CallError, Custody, Database, Description, Heartbeat, Masters, Table, Topic},
+    rollback::recovery::Outcome,
+};
+use relatch_events::secret::SecretId;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+/// How many secrets are looked at at the same time.
+const ABREAST: usize = 8;
+
+/// The longest that one secret may take: it is not to keep the others waiting. Where RDS has to set a password, the next
+/// sweep finds it set.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// A look at a sound secret takes less than this many times the patience; with less time left, no further one is begun.
+const LEAST: u32 = 3;
+
+/// How many secrets are named in an alert.
+const MOST_NAMES: usize = 10;
+
+/// What a sweep came to.
+#[derive(Debug, Default)]
+struct Tally {
+    sound: usize,
+    repaired: Vec<String>,
+    waiting: Vec<String>,
+    broken: Vec<String>,
+    unlooked: Vec<String>,
+    left: Vec<String>,
+}
+
+impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Heartbeat> App<S, D, R, T, P, A, H> {
+    /// Looks after every secret, as many as the time allows, and says which it left.
+    pub(super) async fn sweep(&self, deadline: Instant) -> Result<Value, CallError> {
+        let mut secrets = self.ours().await?;
+        // Where the time never suffices for all, it is not always the same ones that are left.
+        if !secrets.is_empty() {
+            let first = UnwrapErr(SysRng).random_range(0..secrets.len());
+            secrets.rotate_left(first);
+        }
+        let looked_at = secrets.len();
+        let least = self.repair.settings.patience * LEAST;
+        let looks =
+            stream::iter(secrets).map(|secret| self.look_after(secret, deadline, least)).buffer_unordered(ABREAST);
+        let tally = looks.fold(Tally::default(), async |tally, seen| tally.with(seen)).await;
+        self.tell_of_sweep(&tally).await?;
+        self.metrics.heartbeat();
+        if let Err(problem) = self.heartbeat.beat().await {
+            warn!(error = %problem, "The dead-man's check could not be told that the sweep lives");
+        }
+        info!(
+            sweep.secrets = looked_at,
+            sweep.sound = tally.sound,
+            sweep.repaired = tally.repaired.len(),
+            sweep.waiting = tally.waiting.len(),
+            sweep.broken = tally.broken.len(),
+            sweep.unlooked = tally.unlooked.len(),
+            sweep.left = tally.left.len(),
+            "Looked after {looked_at} secrets"
+        );
+        Ok(json!({
+            "secrets": looked_at,
+            "sound": tally.sound,
+            "repaired": tally.repaired,
+            "waiting": tally.waiting,
+            "broken": tally.broken,
+            "couldNotLook": tally.unlooked,
+            "left": tally.left,
+        }))
+    }
+
+    /// Every secret that names the rotation function as its own.
+    async fn ours(&self) -> Result<Vec<SecretId>, CallError> {
+        let (mut secrets, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.repair.ports.secrets.list(after.as_deref()).await?;
+            secrets.extend(page.secrets.into_iter().filter(|(_, known)| self.is_ours(known)).map(|(secret, _)| secret));
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(secrets),
+            }
+        }
+    }
+
+    fn is_ours(&self, known: &Description) -> bool {
+        let function = match &self.rotate_function {
+            Some(ours) => known.rotation_function.as_ref() == Some(ours),
+            None => known.rotation_function.is_some(),
+        };
+        let kind = known.tags.get("relatch:kind").is_none_or(|kind| kind == "postgres");
+        function && kind && known.owning_service.is_none()
+    }
+
+    async fn look_after(&self, secret: SecretId, deadline: Instant, least: Duration) -> Seen {
+        let now = Instant::now();
+        if now + least > deadline {
+            return Seen { secret, how: How::Left };
+        }
+        let deadline = deadline.min(now + LONGEST);
+        let how = match self.tend(&order(secret.clone()), &Cause::Sweep, deadline).await {
+            Err(problem) => {
+                warn!(secret.id = %secret, error = %problem, "People could not be told of a secret");
+                How::Unlooked
+            }
+            Ok((recovery, _)) => match recovery.outcome {
+                Outcome::Opens(_) if recovery.changed() => How::Repaired,
+                Outcome::Opens(_) => How::Sound,
+                Outcome::Waits(_) | Outcome::Would(_) => How::Waiting,
+                Outcome::Refuses(_) => How::Broken,
+                Outcome::Fails(_) => How::Unlooked,
+            },
+        };
+        Seen { secret, how }
+    }
+
+    /// That secrets were left, or could not be looked at, is told like anything else.
+    async fn tell_of_sweep(&self, tally: &Tally) -> Result<(), CallError> {
+        let line = |count: usize, what: &str, names: &[String]| {
+            let more = if count > MOST_NAMES { ", …" } else { "" };
+            format!("{count} {what}: {}{more}.", names.iter().take(MOST_NAMES).cloned().collect::<Vec<_>>().join(", "))
+        };
+        let left = (!tally.left.is_empty()).then(|| line(tally.left.len(), "were left for want of time", &tally.left));
+        let unlooked =
+            (!tally.unlooked.is_empty()).then(|| line(tally.unlooked.len(), "could not be looked at", &tally.unlooked));
+        let alert = Alert {
+            condition: Condition::SweepUnfinished,
+            status: Status::Firing,
+            subject: sweep_subject(self.metrics.environment),
+            impact: None,
+            environment: self.metrics.environment,
+            found: left.into_iter().chain(unlooked).collect(),
+            done: Vec::new(),
+            to_do: vec!["Look into the function's log; give it more time, or the permission that it lacks.".to_owned()],
+        };
+        match alert.found.is_empty() {
+            true => self.alerts.resolve(&alert).await,
+            false => self.alerts.raise(&alert).await,
+        }
+        .map(drop)
+    }
+}
+
+/// How a secret was seen.
+struct Seen {
+    secret: SecretId,
+    how: How,
+}
+
+enum How {
+    Sound,
+    Repaired,
+    Waiting,
+    Broken,
+    Unlooked,
+    Left,
+}
+
+impl Tally {
+    fn with(mut self, Seen { secret, how }: Seen) -> Self {
+        let name = secret.to_string();
+        match how {
+            How::Sound => self.sound += 1,
+            How::Repaired => self.repaired.push(name),
+            How::Waiting => self.waiting.push(name),
+            How::Broken => self.broken.push(name),
+            How::Unlooked => self.unlooked.push(name),
+            How::Left => self.left.push(name),
+        }
+        self
+    }
+}
