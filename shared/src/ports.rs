@@ -136,6 +136,8 @@ pub enum Staged {
 /// What Secrets Manager says of a secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Description {
+    /// The secret's full ARN.
+    pub arn: Option<String>,
     /// Whether rotation is switched on.
     pub rotation_enabled: bool,
     /// ARN of the function that rotates it.
@@ -382,6 +384,9 @@ pub struct Role {
     pub iam: bool,
     /// Whether the session's user may change its password.
     pub alterable: bool,
+    /// Whether it may do more than work with data: a superuser, a maker of roles, a replicator, or one whom row security
+    /// does not hold.
+    pub privileged: bool,
 }
 
 /// RDS.
@@ -675,6 +680,22 @@ impl<T: Topic> Topic for Option<T> {
     async fn publish(&self, alert: &Alert) -> Result<(), CallError> {
         match self {
             Some(topic) => topic.publish(alert).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// A check outside of this account that raises the alarm when it is no longer told that all is well.
+pub trait Heartbeat {
+    /// Tells it that all is well.
+    async fn beat(&self) -> Result<(), CallError>;
+}
+
+/// No such check: nobody is told.
+impl<T: Heartbeat> Heartbeat for Option<T> {
+    async fn beat(&self) -> Result<(), CallError> {
+        match self {
+            Some(heartbeat) => heartbeat.beat().await,
             None => Ok(()),
         }
     }

@@ -14,6 +14,8 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+#[cfg(any(feature = "table", feature = "topic"))]
+use rand::{RngExt, rand_core::UnwrapErr, rngs::SysRng};
 use std::time::Duration;
 
 /// The SDK's settings, from its own environment variables; one attempt of a call takes at most `patience`.
@@ -86,23 +88,41 @@ pub(super) fn call_error<E: ProvideErrorMetadata, R>(operation: &'static str, er
     CallError { operation, kind, message }
 }
 
+/// A name that nothing else has: 128 bits of the operating system's randomness.
+#[cfg(any(feature = "table", feature = "topic"))]
+pub(super) fn nonce() -> String {
+    format!("{:032x}", UnwrapErr(SysRng).random::<u128>())
+}
+
 fn kind(code: &str) -> CallErrorKind {
     match code {
         "AccessDenied"
         | "AccessDeniedException"
+        | "AuthorizationError"
         | "UnrecognizedClientException"
         | "ExpiredTokenException"
         | "DecryptionFailure"
-        | "EncryptionFailure" => CallErrorKind::Denied,
-        "ResourceNotFoundException" | "DBClusterNotFoundFault" | "DBInstanceNotFound" | "DBProxyNotFoundFault" => {
-            CallErrorKind::NotFound
-        }
-        "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "LimitExceededException" => {
-            CallErrorKind::Throttled
-        }
-        "InternalServiceError" | "InternalFailure" | "ServiceUnavailable" | "ServiceUnavailableException" => {
-            CallErrorKind::NoAnswer
-        }
+        | "EncryptionFailure"
+        | "KMSAccessDenied" => CallErrorKind::Denied,
+        "ResourceNotFoundException"
+        | "NotFound"
+        | "DBClusterNotFoundFault"
+        | "DBInstanceNotFound"
+        | "DBProxyNotFoundFault" => CallErrorKind::NotFound,
+        "ThrottlingException"
+        | "Throttling"
+        | "Throttled"
+        | "KMSThrottling"
+        | "TooManyRequestsException"
+        | "LimitExceededException"
+        | "ProvisionedThroughputExceededException"
+        | "RequestLimitExceeded" => CallErrorKind::Throttled,
+        "InternalServiceError"
+        | "InternalServerError"
+        | "InternalError"
+        | "InternalFailure"
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException" => CallErrorKind::NoAnswer,
         _ => CallErrorKind::Refused,
     }
 }

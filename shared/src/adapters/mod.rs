@@ -1,13 +1,21 @@
 //! The fulfilment of the [ports](crate::ports): vendors' words end here.
 
-#[cfg(any(feature = "secrets-manager", feature = "rds"))]
+#[cfg(feature = "alarms")]
+pub mod alarms;
+#[cfg(feature = "aws")]
 mod aws;
+#[cfg(feature = "heartbeat")]
+pub mod heartbeat;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "rds")]
 pub mod rds;
 #[cfg(feature = "secrets-manager")]
 pub mod secrets_manager;
+#[cfg(feature = "table")]
+pub mod table;
+#[cfg(feature = "topic")]
+pub mod topic;
 
-#[cfg(any(feature = "secrets-manager", feature = "rds"))]
+#[cfg(feature = "aws")]
 pub use aws::sdk_config;

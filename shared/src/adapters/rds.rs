@@ -3,11 +3,13 @@
 //! A host of RDS's own tells what it is: `NAME.cluster-…` is an Aurora cluster's writer, `NAME.cluster-ro-…` its readers,
 //! `NAME.proxy-…` an RDS Proxy, anything else an instance. A proxy checks passwords against its own copy of the secret,
 //! so a login through it proves nothing of the database; changes and proofs go to the writer behind it.
+//!
+//! RDS can also set the password of the user that it created together with the server.
 
 use super::aws::call_error;
 use crate::{
     config::RdsLookup,
-    ports::{CallError, CallErrorKind, Door, Server, ServerState, Servers},
+    ports::{CallError, CallErrorKind, Door, Master, MasterOf, Masters, Server, ServerState, Servers},
     secret::DatabaseCredentials,
 };
 use aws_config::SdkConfig;
@@ -15,6 +17,7 @@ use aws_sdk_rds::{
     Client,
     types::{DbCluster, DbInstance, DbProxyTarget, TargetType},
 };
+use secrecy::{ExposeSecret, SecretString};
 use std::sync::OnceLock;
 use tracing::warn;
 
@@ -103,7 +106,7 @@ impl Rds {
 
 impl Servers for Rds {
     async fn find(&self, credentials: &DatabaseCredentials) -> Result<Server, CallError> {
-        let unlisted = Server { state: ServerState::Unlisted, door: Door::default(), resource_id: None };
+        let unlisted = Server::default();
         let found = match (self.lookup, name(credentials)) {
             (RdsLookup::Off, _) | (RdsLookup::Auto, Name::Foreign) => return Ok(unlisted),
             (RdsLookup::Auto, Name::Readers) => return Ok(Server { state: ServerState::Reader, ..unlisted }),
@@ -127,6 +130,24 @@ impl Servers for Rds {
             }
             Err(error) if error.kind == CallErrorKind::NotFound => Ok(missing()),
             found => found,
+        }
+    }
+}
+
+impl Masters for Rds {
+    async fn set_master_password(&self, of: &MasterOf, password: &SecretString) -> Result<(), CallError> {
+        let password = password.expose_secret();
+        match of {
+            MasterOf::Cluster(name) => {
+                let call = self.client().modify_db_cluster().db_cluster_identifier(name);
+                let answer = call.master_user_password(password).apply_immediately(true).send().await;
+                answer.map(drop).map_err(|error| call_error("rds:ModifyDBCluster", &error))
+            }
+            MasterOf::Instance(name) => {
+                let call = self.client().modify_db_instance().db_instance_identifier(name);
+                let answer = call.master_user_password(password).apply_immediately(true).send().await;
+                answer.map(drop).map_err(|error| call_error("rds:ModifyDBInstance", &error))
+            }
         }
     }
 }
@@ -164,6 +185,10 @@ fn read_cluster(cluster: &DbCluster, host: &str) -> Server {
         state: if reads { ServerState::Reader } else { state(cluster.status()) },
         door: Door::default(),
         resource_id: cluster.db_cluster_resource_id().map(str::to_owned),
+        master: master(
+            cluster.master_username().filter(|_| cluster.master_user_secret().is_none()),
+            cluster.db_cluster_identifier().map(|name| MasterOf::Cluster(name.to_owned())),
+        ),
     }
 }
 
@@ -173,7 +198,16 @@ fn read_instance(instance: &DbInstance) -> Server {
         state: if replica { ServerState::Reader } else { state(instance.db_instance_status()) },
         door: Door::default(),
         resource_id: instance.dbi_resource_id().map(str::to_owned),
+        master: master(
+            instance.master_username().filter(|_| !replica && instance.master_user_secret().is_none()),
+            instance.db_instance_identifier().map(|name| MasterOf::Instance(name.to_owned())),
+        ),
     }
+}
+
+/// A master user whose password RDS manages itself (`MasterUserSecret`) is not ours to set, and RDS would refuse it.
+fn master(username: Option<&str>, of: Option<MasterOf>) -> Option<Master> {
+    Some(Master { username: username?.to_owned(), of: of? })
 }
 
 /// Statuses in which a database answers as usual. Source: the RDS user guide, "Viewing DB instance status".
@@ -192,7 +226,7 @@ fn door(host: Option<&str>, port: Option<i32>, credentials: &DatabaseCredentials
 }
 
 fn missing() -> Server {
-    Server { state: ServerState::Missing, door: Door::default(), resource_id: None }
+    Server { state: ServerState::Missing, ..Server::default() }
 }
 
 #[cfg(test)]
@@ -200,6 +234,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use aws_sdk_rds::types::MasterUserSecret;
 
     #[test]
     fn a_host_tells_what_it_is() {
@@ -225,6 +260,24 @@ mod tests {
         })
         .collect();
         insta::assert_snapshot!(table.join("\n"));
+    }
+
+    #[test]
+    fn only_a_password_that_rds_can_set_has_a_master() {
+        let secret = MasterUserSecret::builder().secret_arn("arn").build();
+        let cluster = DbCluster::builder().db_cluster_identifier("app").master_username("root");
+        let of = MasterOf::Cluster("app".to_owned());
+        let found = read_cluster(&cluster.clone().build(), "").master;
+        assert_eq!(found, Some(Master { username: "root".to_owned(), of }));
+        assert_eq!(read_cluster(&cluster.master_user_secret(secret.clone()).build(), "").master, None);
+
+        let instance = DbInstance::builder().db_instance_identifier("app-1").master_username("root");
+        let of = MasterOf::Instance("app-1".to_owned());
+        let found = read_instance(&instance.clone().build()).master;
+        assert_eq!(found, Some(Master { username: "root".to_owned(), of }));
+        let replica = instance.clone().read_replica_source_db_instance_identifier("app-0").build();
+        assert_eq!(read_instance(&replica).master, None);
+        assert_eq!(read_instance(&instance.master_user_secret(secret).build()).master, None);
     }
 
     #[test]

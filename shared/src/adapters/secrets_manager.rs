@@ -1,16 +1,20 @@
 //! Secrets Manager, through the AWS SDK.
 
 use super::aws::call_error;
-use crate::ports::{CallError, Description, Label, Pending, Secrets, Staged, Version, Which};
+use crate::ports::{CallError, Custody, Description, Kept, Label, Page, Pending, Secrets, Staged, Version, Which};
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::{
     Client,
     config::Builder,
     error::{ProvideErrorMetadata, SdkError},
     operation::get_secret_value::GetSecretValueOutput,
+    primitives::DateTime,
+    types::{RotationRulesType, SecretVersionsListEntry},
 };
+use jiff::Timestamp;
 use relatch_events::secret::{SecretId, VersionId};
 use secrecy::ExposeSecret;
+use std::cmp::Reverse;
 
 /// Secrets Manager.
 #[derive(Debug, Clone)]
@@ -30,22 +34,36 @@ impl SecretsManager {
     }
 }
 
-impl Secrets for SecretsManager {
-    async fn describe(&self, secret: &SecretId) -> Result<Description, CallError> {
-        let answer = self.client.describe_secret().secret_id(secret.as_str()).send().await;
-        let answer = answer.map_err(|error| call_error("secretsmanager:DescribeSecret", &error))?;
-        let labels = answer.version_ids_to_stages().into_iter().flatten().filter_map(|(id, labels)| {
+/// A [`Description`] from DescribeSecret's answer or from an entry of ListSecrets, which say the same in two types.
+macro_rules! description {
+    ($answer:expr, $labels:expr) => {{
+        let answer = $answer;
+        let labels = $labels.into_iter().flatten().filter_map(|(id, labels)| {
             let labels = labels.iter().filter_map(|label| read_label(label)).collect();
             VersionId::try_from(id.as_str()).ok().map(|id| (id, labels))
         });
         let tags = answer.tags().iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned())));
-        Ok(Description {
+        Description {
             rotation_enabled: answer.rotation_enabled().unwrap_or_default(),
+            rotation_function: answer.rotation_lambda_arn().map(str::to_owned),
+            rotated_every: answer.rotation_rules().and_then(days),
+            rotated: answer.last_rotated_date().and_then(timestamp),
+            next_rotation: answer.next_rotation_date().and_then(timestamp),
+            created: answer.created_date().and_then(timestamp),
+            accessed: answer.last_accessed_date().and_then(timestamp),
             owning_service: answer.owning_service().map(str::to_owned),
             deleted: answer.deleted_date().is_some(),
             labels: labels.collect(),
             tags: tags.collect(),
-        })
+        }
+    }};
+}
+
+impl Secrets for SecretsManager {
+    async fn describe(&self, secret: &SecretId) -> Result<Description, CallError> {
+        let answer = self.client.describe_secret().secret_id(secret.as_str()).send().await;
+        let answer = answer.map_err(|error| call_error("secretsmanager:DescribeSecret", &error))?;
+        Ok(description!(&answer, answer.version_ids_to_stages()))
     }
 
     async fn read(&self, secret: &SecretId, which: Which<'_>) -> Result<Option<Version>, CallError> {
@@ -55,6 +73,7 @@ impl Secrets for SecretsManager {
             Which::Exactly(id, label) => {
                 call.secret_id(secret.as_str()).version_id(id.as_str()).version_stage(write_label(label))
             }
+            Which::Kept(id) => call.secret_id(secret.as_str()).version_id(id.as_str()),
             Which::Admin(arn) => call.secret_id(arn).version_stage(write_label(Label::Current)),
         };
         match call.send().await {
@@ -101,12 +120,79 @@ impl Secrets for SecretsManager {
     }
 }
 
+impl Custody for SecretsManager {
+    async fn versions(&self, secret: &SecretId) -> Result<Vec<Kept>, CallError> {
+        let call = self.client.list_secret_version_ids().secret_id(secret.as_str()).include_deprecated(true);
+        let mut pages = call.max_results(100).into_paginator().send();
+        let mut versions = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| call_error("secretsmanager:ListSecretVersionIds", &error))?;
+            versions.extend(page.versions().iter().filter_map(kept));
+        }
+        // What has no date is the last to be tried.
+        versions.sort_by_key(|version| Reverse(version.created));
+        Ok(versions)
+    }
+
+    async fn unstage(&self, secret: &SecretId, from: &VersionId) -> Result<(), CallError> {
+        let answer = self
+            .client
+            .update_secret_version_stage()
+            .secret_id(secret.as_str())
+            .version_stage(write_label(Label::Pending))
+            .remove_from_version_id(from.as_str())
+            .send()
+            .await;
+        answer.map(drop).map_err(|error| call_error("secretsmanager:UpdateSecretVersionStage", &error))
+    }
+
+    async fn list(&self, after: Option<&str>) -> Result<Page, CallError> {
+        let call = self.client.list_secrets().include_planned_deletion(true).max_results(100);
+        let answer = call.set_next_token(after.map(str::to_owned)).send().await;
+        let answer = answer.map_err(|error| call_error("secretsmanager:ListSecrets", &error))?;
+        let secrets = answer.secret_list().iter().filter_map(|entry| {
+            Some((SecretId::try_from(entry.arn()?).ok()?, description!(entry, entry.secret_versions_to_stages())))
+        });
+        Ok(Page { secrets: secrets.collect(), next: answer.next_token().map(str::to_owned) })
+    }
+}
+
 fn version(answer: GetSecretValueOutput) -> Option<Version> {
     Some(Version {
         id: answer.version_id?.try_into().ok()?,
         arn: answer.arn.unwrap_or_default(),
         text: answer.secret_string.map(Into::into),
+        created: answer.created_date.as_ref().and_then(timestamp),
     })
+}
+
+fn kept(entry: &SecretVersionsListEntry) -> Option<Kept> {
+    Some(Kept {
+        id: entry.version_id()?.try_into().ok()?,
+        labelled: !entry.version_stages().is_empty(),
+        created: entry.created_date().and_then(timestamp),
+    })
+}
+
+fn timestamp(time: &DateTime) -> Option<Timestamp> {
+    Timestamp::new(time.secs(), time.subsec_nanos().try_into().ok()?).ok()
+}
+
+/// After how many days the rules have the secret rotated, rounded up. Of a `cron(…)` that is not known.
+///
+/// Source: the Secrets Manager user guide, "Schedule expressions": `rate(4 hours)`, `rate(1 day)`, `rate(10 days)`.
+fn days(rules: &RotationRulesType) -> Option<i64> {
+    let rate = || {
+        let rate = rules.schedule_expression()?.trim().strip_prefix("rate(")?.strip_suffix(')')?;
+        let (number, unit) = rate.trim().split_once(char::is_whitespace)?;
+        let number: u32 = number.parse().ok()?;
+        match unit.trim() {
+            "day" | "days" => Some(number),
+            "hour" | "hours" => Some(number.div_ceil(24)),
+            _ => None,
+        }
+    };
+    rules.automatically_after_days().or_else(|| rate().map(i64::from))
 }
 
 const fn write_label(label: Label) -> &'static str {
@@ -120,4 +206,40 @@ const fn write_label(label: Label) -> &'static str {
 /// Labels of the owner's own are none of Relatch's business.
 fn read_label(text: &str) -> Option<Label> {
     [Label::Current, Label::Pending, Label::Previous].into_iter().find(|label| write_label(*label) == text)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_schedule_is_read_in_days() {
+        for (expression, expected) in [
+            ("rate(1 day)", Some(1)),
+            ("rate(10 days)", Some(10)),
+            ("rate(4 hours)", Some(1)),
+            ("rate(24 hours)", Some(1)),
+            ("rate(25 hours)", Some(2)),
+            (" rate( 30  days ) ", Some(30)),
+            ("cron(0 8 1 * ? *)", None),
+            ("rate(10 minutes)", None),
+            ("rate(-1 days)", None),
+            ("rate()", None),
+            ("", None),
+        ] {
+            assert_eq!(days(&RotationRulesType::builder().schedule_expression(expression).build()), expected);
+        }
+        let rules = RotationRulesType::builder().automatically_after_days(7).schedule_expression("rate(30 days)");
+        assert_eq!(days(&rules.build()), Some(7));
+        assert_eq!(days(&RotationRulesType::builder().build()), None);
+    }
+
+    #[test]
+    fn a_time_keeps_its_milliseconds() {
+        let time = DateTime::from_millis(1_767_225_600_123);
+        assert_eq!(timestamp(&time).unwrap().to_string(), "2026-01-01T00:00:00.123Z");
+        assert_eq!(timestamp(&DateTime::from_secs(i64::MAX)), None);
+    }
 }
