@@ -1,10 +1,16 @@
 //! **Facts**: what AWS tells Relatch, as types.
 //!
-//! This crate only knows how an event is written. It decides nothing, calls nothing, and depends on `serde` and on
-//! `secrecy` (so that a token that must not be printed cannot be), nothing else.
+//! This crate only knows how an event is written. It decides nothing, calls nothing, and depends on `serde`, on
+//! `aws_lambda_events` (for the envelopes of EventBridge and SNS) and on `secrecy` (so that a token that must not be
+//! printed cannot be), nothing else.
 //!
 //! * [`rotation`]: what Secrets Manager sends to a rotation function.
+//! * [`trigger`]: what wakes the function that puts things right.
 //! * [`secret`]: the names by which secrets and their versions are called.
 
 pub mod rotation;
 pub mod secret;
+pub mod trigger;
+
+#[cfg(test)]
+mod fixtures;

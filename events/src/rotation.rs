@@ -70,15 +70,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use std::{fs, path::Path};
+    use crate::fixtures;
 
     #[test]
     fn every_fixture_parses() {
         let mut seen = 0;
-        for file in files("fixtures/rotation") {
-            let event: RotationEvent = serde_json::from_slice(&fs::read(&file).unwrap())
-                .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-            assert!(event.secret_id.as_str().starts_with("arn:"), "{}", file.display());
+        for (name, bytes) in fixtures::files("fixtures/rotation") {
+            let event: RotationEvent = serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(event.secret_id.as_str().starts_with("arn:"), "{name}");
             seen += 1;
         }
         assert!(seen >= 4, "a fixture for each step, found {seen}");
@@ -121,17 +120,10 @@ mod tests {
 
     #[test]
     fn the_fuzzers_corpus_never_panics() {
-        let corpus = files("fuzz/corpus/rotation_event");
+        let corpus = fixtures::files("fuzz/corpus/rotation_event");
         assert!(!corpus.is_empty());
-        for file in corpus {
-            let _ = serde_json::from_slice::<RotationEvent>(&fs::read(file).unwrap());
+        for (_, bytes) in corpus {
+            let _ = serde_json::from_slice::<RotationEvent>(&bytes);
         }
-    }
-
-    fn files(folder: &str) -> Vec<std::path::PathBuf> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-        let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        files.sort();
-        files
     }
 }

@@ -2,6 +2,7 @@
 //! function with wrong settings does not start.
 
 use crate::{
+    rollback,
     rotation::{
         Settings,
         plan::Promote,
@@ -10,13 +11,21 @@ use crate::{
     secret::PasswordPolicy,
     telemetry::Metrics,
 };
+use secrecy::SecretString;
 use std::{path::PathBuf, time::Duration};
 
+/// A rotation that began longer ago than this is not under way any more: as long as the longest Lambda invocation.
+const IN_FLIGHT: Duration = Duration::from_secs(15 * 60);
+
 /// Everything that is set from outside. What each setting means is in the README's table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// How rotations are to be done.
     pub rotation: Settings,
+    /// How repairs are to be done.
+    pub repair: rollback::Settings,
+    /// What is remembered, and who is told.
+    pub people: People,
     /// Where metrics go.
     pub metrics: Metrics,
     /// How PostgreSQL is reached.
@@ -40,6 +49,20 @@ pub struct DatabaseSettings {
     pub test_query: Option<String>,
     /// Whether a SCRAM verifier is made also where the server makes md5 ones (`RELATCH_PASSWORD_ENCRYPTION`).
     pub always_scram: bool,
+}
+
+/// What is remembered between invocations, and who is told.
+#[derive(Debug, Clone)]
+pub struct People {
+    /// Name of the DynamoDB table (`RELATCH_TABLE`); without it nothing can be paused, and nothing is remembered.
+    pub table: Option<String>,
+    /// ARN of the SNS topic (`RELATCH_TOPIC_ARN`); without it alerts are only in the log.
+    pub topic: Option<String>,
+    /// ARN of the function that rotates (`RELATCH_ROTATE_ARN`): the sweep looks at the secrets that name it, and without it
+    /// at every secret that has a rotation function.
+    pub rotate_function: Option<String>,
+    /// Where an outside dead-man's check is told that the sweep lives (`RELATCH_HEARTBEAT_URL`). The address is a secret.
+    pub heartbeat: Option<SecretString>,
 }
 
 /// Which environment this is. Only `dev` is "development".
@@ -110,6 +133,14 @@ impl Config {
                 Duration::ZERO
             }
         };
+        let stuck = match setting("RELATCH_STUCK_MINUTES").map(|text| (text.parse::<u64>(), text)) {
+            None => Duration::from_secs(60 * 60),
+            Some((Ok(minutes @ 15..=10_080), _)) => Duration::from_secs(minutes * 60),
+            Some((_, text)) => {
+                problems.push(format!("RELATCH_STUCK_MINUTES must be a number from 15 to 10080, not `{text}`"));
+                Duration::ZERO
+            }
+        };
         let passwords = passwords.map_err(|wrong| problems.extend(wrong.iter().map(ToString::to_string)));
         match passwords {
             Ok(passwords) if problems.is_empty() => Ok(Self {
@@ -118,6 +149,18 @@ impl Config {
                     strategy: strategy.unwrap_or_default(),
                     passwords,
                     patience,
+                },
+                repair: rollback::Settings {
+                    strategy: strategy.unwrap_or_default(),
+                    patience,
+                    in_flight: IN_FLIGHT,
+                    stuck,
+                },
+                people: People {
+                    table: setting("RELATCH_TABLE"),
+                    topic: setting("RELATCH_TOPIC_ARN"),
+                    rotate_function: setting("RELATCH_ROTATE_ARN"),
+                    heartbeat: setting("RELATCH_HEARTBEAT_URL").map(Into::into),
                 },
                 metrics: Metrics {
                     namespace: setting("RELATCH_METRICS_NAMESPACE").unwrap_or_else(|| "Relatch".to_owned()),
@@ -187,6 +230,7 @@ mod tests {
     #[test]
     fn an_empty_setting_is_as_good_as_none() {
         let empty = |name: &str| (name != "EXCLUDE_CHARACTERS").then(String::new);
-        assert_eq!(Config::from_settings(empty), Config::from_settings(|_| None));
+        let shown = |config: Config| format!("{config:?}");
+        assert_eq!(Config::from_settings(empty).map(shown), Config::from_settings(|_| None).map(shown));
     }
 }

@@ -136,6 +136,8 @@ pub enum Staged {
 /// What Secrets Manager says of a secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Description {
+    /// The secret's full ARN.
+    pub arn: Option<String>,
     /// Whether rotation is switched on.
     pub rotation_enabled: bool,
     /// ARN of the function that rotates it.
@@ -382,6 +384,9 @@ pub struct Role {
     pub iam: bool,
     /// Whether the session's user may change its password.
     pub alterable: bool,
+    /// Whether it may do more than work with data: a superuser, a maker of roles, a replicator, or one whom row security
+    /// does not hold.
+    pub privileged: bool,
 }
 
 /// RDS.

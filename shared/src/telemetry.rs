@@ -4,6 +4,7 @@
 
 use crate::{
     config::Environment,
+    rollback::{Impact, Recovery, recovery::Outcome},
     rotation::{Reason, RotationError},
 };
 use relatch_events::rotation::RotationEvent;
@@ -34,8 +35,11 @@ pub fn init() {
         "error" | "fatal" => LevelFilter::ERROR,
         _ => LevelFilter::INFO,
     };
-    let filter =
-        Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets([("relatch", level), ("rotate", level)]);
+    let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets([
+        ("relatch", level),
+        ("rotate", level),
+        ("respond", level),
+    ]);
     let lines = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
     // A second call finds a subscriber in place, and leaves it there.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
@@ -59,7 +63,7 @@ impl Metrics {
                 info!(rotation.step = %step, rotation.plan = "Done", rotation.reason = reason.name(),
                     secret.id = %secret_id, secret.version = %version, "{step} succeeded: {reason}");
                 if *reason == Reason::Promoted {
-                    self.count("RotationSucceeded", &[], event);
+                    self.write("RotationSucceeded", Unit::Count(1), &[], &of_rotation(event));
                 }
             }
             Err(problem) => {
@@ -76,41 +80,105 @@ impl Metrics {
                         rotation.reason = reason, error.kind = kind, secret.id = %secret_id,
                         secret.version = %version, "{step} did not succeed: {causes}"),
                 }
-                self.count("RotationFailed", &[("Reason", reason)], event);
+                self.write("RotationFailed", Unit::Count(1), &[("Reason", reason)], &of_rotation(event));
                 if reason == Reason::RolledBack.name() {
-                    self.count("RolledBack", &[], event);
+                    self.write("RolledBack", Unit::Count(1), &[], &of_rotation(event));
                 }
             }
         }
     }
 
-    /// Writes one metric line. The secret and its version are properties, not dimensions: they can be searched for, and
-    /// do not make a metric each.
-    #[allow(clippy::print_stdout, reason = "CloudWatch Logs reads metrics from standard output")]
-    fn count(&self, name: &str, dimensions: &[(&str, &str)], event: &RotationEvent) {
-        println!("{}", self.line(name, dimensions, event, now()));
+    /// Says how a repair ended: once in the log, and where it counts, in metrics.
+    pub fn repair(&self, recovery: &Recovery) {
+        let (reason, sentence, arn) = (recovery.reason(), recovery.sentence(), recovery.arn.as_str());
+        let impact = recovery.left().map(Impact::name);
+        let done = recovery.done_lines().join(" ");
+        match &recovery.outcome {
+            Outcome::Opens(_) | Outcome::Would(_) => info!(
+                repair.reason = reason,
+                repair.impact = impact,
+                repair.done = done,
+                secret.id = arn,
+                "Repair of {arn}: {sentence}"
+            ),
+            Outcome::Waits(_) => warn!(
+                repair.reason = reason,
+                repair.impact = impact,
+                repair.done = done,
+                secret.id = arn,
+                "Repair of {arn} is put off: {sentence}"
+            ),
+            Outcome::Refuses(_) | Outcome::Fails(_) => error!(
+                repair.reason = reason,
+                repair.impact = impact,
+                repair.done = done,
+                secret.id = arn,
+                "Repair of {arn} came to nothing: {sentence}"
+            ),
+        }
+        let property = [("secret.id", arn)];
+        if matches!(recovery.left(), Some(Impact::LockedOut | Impact::Stranded)) {
+            self.write("LockedOut", Unit::Count(1), &[], &property);
+        }
+        if recovery.climbed().next().is_some() && matches!(recovery.outcome, Outcome::Opens(_)) {
+            self.write("RolledBack", Unit::Count(1), &[("Reason", reason)], &property);
+            let took = u64::try_from(recovery.took.as_millis()).unwrap_or(u64::MAX);
+            self.write("RecoverMs", Unit::Milliseconds(took), &[], &property);
+        }
     }
 
-    fn line(&self, name: &str, dimensions: &[(&str, &str)], event: &RotationEvent, timestamp: u128) -> Value {
+    /// Says that the sweep lives; an alarm on the absence of this metric says that it does not.
+    pub fn heartbeat(&self) {
+        self.write("Heartbeat", Unit::Count(1), &[], &[]);
+    }
+
+    /// Writes one metric line. The properties are not dimensions: they can be searched for, and do not make a metric each.
+    #[allow(clippy::print_stdout, reason = "CloudWatch Logs reads metrics from standard output")]
+    fn write(&self, name: &str, unit: Unit, dimensions: &[(&str, &str)], properties: &[(&str, &str)]) {
+        println!("{}", self.line(name, unit, dimensions, properties, now()));
+    }
+
+    fn line(
+        &self,
+        name: &str,
+        unit: Unit,
+        dimensions: &[(&str, &str)],
+        properties: &[(&str, &str)],
+        timestamp: u128,
+    ) -> Value {
         let names: Vec<&str> = std::iter::once("Environment").chain(dimensions.iter().map(|(name, _)| *name)).collect();
         let sets = if dimensions.is_empty() { json!([names]) } else { json!([["Environment"], names]) };
+        let (unit, value) = match unit {
+            Unit::Count(value) => ("Count", value),
+            Unit::Milliseconds(value) => ("Milliseconds", value),
+        };
         let mut line = json!({
             "_aws": {
                 "Timestamp": timestamp,
                 "CloudWatchMetrics": [{
-                    "Namespace": self.namespace, "Dimensions": sets, "Metrics": [{"Name": name, "Unit": "Count"}],
+                    "Namespace": self.namespace, "Dimensions": sets, "Metrics": [{"Name": name, "Unit": unit}],
                 }],
             },
             "Environment": self.environment.name(),
-            "secret.id": event.secret_id,
-            "secret.version": event.client_request_token,
         });
-        for (dimension, value) in dimensions {
-            line[dimension] = json!(value);
+        for (name, value) in properties.iter().chain(dimensions) {
+            line[name] = json!(value);
         }
-        line[name] = json!(1);
+        line[name] = json!(value);
         line
     }
+}
+
+/// A value and its unit.
+#[derive(Debug, Clone, Copy)]
+enum Unit {
+    Count(u64),
+    Milliseconds(u64),
+}
+
+/// What a metric of a rotation can be searched for by.
+fn of_rotation(event: &RotationEvent) -> [(&str, &str); 2] {
+    [("secret.id", event.secret_id.as_str()), ("secret.version", event.client_request_token.as_str())]
 }
 
 /// An error and everything that caused it, on one line.
@@ -139,8 +207,9 @@ mod tests {
         let metrics = Metrics { namespace: "Relatch".into(), environment: Environment::Prod };
         insta::assert_snapshot!(metrics.line(
             "RotationFailed",
+            Unit::Count(1),
             &[("Reason", "rolled-back")],
-            &event,
+            &of_rotation(&event),
             1_700_000_000_000
         ));
     }

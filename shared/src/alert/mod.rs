@@ -4,6 +4,7 @@
 //! the same key resolves it. It says what was found, what was done, what is left to do, and which runbook helps.
 
 mod condition;
+pub mod findings;
 mod raise;
 
 pub use condition::{Condition, Severity};

@@ -65,8 +65,13 @@ impl<T: Table, P: Topic> Alerts<T, P> {
     }
 
     async fn publish(&self, alert: &Alert) -> Result<(), CallError> {
-        info!(alert.key = alert.key(), alert.status = alert.status.name(), alert.severity = alert.severity().name(),
-            "Telling people: {}", alert.headline());
+        info!(
+            alert.key = alert.key(),
+            alert.status = alert.status.name(),
+            alert.severity = alert.severity().name(),
+            "Telling people: {}",
+            alert.headline()
+        );
         self.topic.publish(alert).await
     }
 }

@@ -2,19 +2,16 @@
 
 use super::{
     RotationError,
-    facts::{Effect, Standing},
+    facts::Effect,
     observe::Visit,
-    plan::{Action, Look, Who},
+    plan::{Action, Who},
     strategy,
 };
-use crate::{
-    ports::{CallError, CallErrorKind, Database, Lock, Pending, Secrets, Servers, Session, SessionError},
-    rollback::Rung,
-};
+use crate::ports::{CallError, CallErrorKind, Database, Pending, Secrets, Servers, Session, SessionError, Table};
 use tokio::time::Instant;
 use tracing::warn;
 
-impl<S: Secrets, D: Database, R: Servers> Visit<'_, S, D, R> {
+impl<S: Secrets, D: Database, R: Servers, T: Table> Visit<'_, S, D, R, T> {
     /// Does one thing, if there is time left.
     pub(super) async fn carry_out(&mut self, action: Action) -> Result<(), RotationError> {
         self.in_time()?;
@@ -22,8 +19,8 @@ impl<S: Secrets, D: Database, R: Servers> Visit<'_, S, D, R> {
             Action::Stage => self.stage().await,
             Action::SetPassword(who) => self.set_password(who).await,
             Action::Provision => self.provision().await,
-            Action::PutBack(Rung::SameSession, who) => self.put_back_in_same_session(who).await,
-            Action::PutBack(Rung::ThroughPending, _) => self.put_back_through_pending().await,
+            Action::PutBack(who) => self.put_back(who).await,
+            Action::PutBackThroughPending => self.put_back_through_pending().await,
             Action::Promote => self.promote().await,
         }
     }
@@ -62,33 +59,13 @@ impl<S: Secrets, D: Database, R: Servers> Visit<'_, S, D, R> {
         Ok(())
     }
 
-    async fn put_back_in_same_session(&mut self, who: Who) -> Result<(), RotationError> {
+    async fn put_back(&mut self, who: Who) -> Result<(), RotationError> {
         self.facts.rollback.same_session = Some(self.set_to(self.restored(), who).await?);
         Ok(())
     }
 
-    /// The session that held the lock may be gone, and others may have been at work since. So this begins again as the
-    /// change did: the labels are read under the lock, and only if they are as before, the password goes back.
     async fn put_back_through_pending(&mut self) -> Result<(), RotationError> {
-        for (_, session) in self.sessions.drain(..) {
-            session.close().await;
-        }
-        let attempt = self.ports.database.log_in(self.credentials(Who::Pending)?, &self.door(), false).await;
-        self.sessions.extend(attempt.session.map(|session| (Who::Pending, session)));
-        let (arn, patience) = (self.known.arn.clone().unwrap_or_default(), self.settings.patience);
-        let lock = match self.session(Who::Pending) {
-            Some(session) => session.lock(&arn, patience).await,
-            None => Lock::Lost,
-        };
-        if lock != Lock::Held {
-            self.facts.rollback.through_pending = Some(Effect::Unsure);
-            return Ok(());
-        }
-        self.look(Look::Labels).await?;
-        self.in_time()?;
-        if self.facts.standing == Some(Standing::Pending) {
-            self.facts.rollback.through_pending = Some(self.set_to(self.restored(), Who::Pending).await?);
-        }
+        self.facts.rollback.through_pending = Some(self.set_to(self.restored(), Who::Pending).await?);
         Ok(())
     }
 

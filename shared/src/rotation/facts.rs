@@ -4,13 +4,13 @@
 //! situation a rotation can be in is a value that a test can write down.
 
 use crate::{
-    ports::{Lock, Login, ServerState, SqlState, Staged},
-    rollback,
+    ports::{Controls, Description, Lock, Login, Server, ServerState, SqlState, Staged},
+    rollback::undo,
     secret::{Field, Problem},
 };
 
 /// What has been learned so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Facts {
     /// What Secrets Manager says of the secret as a whole.
     pub secret: Option<SecretState>,
@@ -45,7 +45,9 @@ pub struct Facts {
     /// The login with the new password, on a connection of its own.
     pub proof: Option<Login>,
     /// The way back.
-    pub rollback: rollback::Facts,
+    pub rollback: undo::Facts,
+    /// Whether people or the circuit breaker let the rotation go on.
+    pub control: Option<Control>,
     /// The move of AWSCURRENT.
     pub promotion: Option<Effect>,
     /// Where the token's version stands after a move whose answer was lost.
@@ -69,6 +71,29 @@ pub enum SecretState {
     OtherServer,
 }
 
+impl SecretState {
+    /// What Secrets Manager's description comes down to; the server, where it is known already, must be the one that the
+    /// tag pins.
+    pub fn of(description: &Description, server: Option<&Server>) -> Self {
+        let tag = |name: &str| description.tags.get(name).map(String::as_str);
+        // A pin that cannot be checked does not hold.
+        let another = |pin: &str| server.is_some_and(|server| server.resource_id.as_deref() != Some(pin));
+        if description.deleted {
+            SecretState::Deleted
+        } else if description.owning_service.is_some() {
+            SecretState::Managed
+        } else if tag("relatch:kind").is_some_and(|kind| kind != "postgres") {
+            SecretState::OtherKind
+        } else if tag("relatch:resource-id").is_some_and(another) {
+            SecretState::OtherServer
+        } else if !description.rotation_enabled {
+            SecretState::RotationOff
+        } else {
+            SecretState::Ours
+        }
+    }
+}
+
 /// Where the version that the token names stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Standing {
@@ -80,6 +105,33 @@ pub enum Standing {
     Superseded,
     /// The labels do not fit together, as they may for a moment after a change.
     Unsettled,
+}
+
+/// Whether people or the circuit breaker let a rotation go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Control {
+    /// They do.
+    Free,
+    /// Somebody has paused it.
+    Paused,
+    /// Too many attempts in a row were rolled back, or the database itself refused a change.
+    Stopped,
+}
+
+impl Control {
+    /// After how many attempts in a row that were rolled back a secret's rotation stops.
+    pub const MOST_ROLLED_BACK: u32 = 3;
+
+    /// What the table's entries come down to.
+    pub const fn of(controls: &Controls) -> Self {
+        if controls.paused.is_some() || controls.everything_paused.is_some() {
+            Control::Paused
+        } else if controls.stopped.is_some() || controls.rolled_back >= Self::MOST_ROLLED_BACK {
+            Control::Stopped
+        } else {
+            Control::Free
+        }
+    }
 }
 
 /// What a label holds.
@@ -122,7 +174,7 @@ pub enum Pair {
 }
 
 /// Who could log in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Logins {
     /// With AWSCURRENT.
     pub current: Option<Login>,
@@ -171,6 +223,11 @@ pub enum RoleProblem {
     /// Not allowed to change the role.
     #[error("the admin user may not change the role: it needs CREATEROLE, and ADMIN on the role from PostgreSQL 16 on")]
     NotAlterable,
+    /// A role that the admin secret's word alone does not suffice for.
+    #[error(
+        "the role may do more than work with data (superuser, CREATEROLE, REPLICATION, BYPASSRLS), and whoever can write the secret could take it over: set its password by hand"
+    )]
+    Privileged,
     /// `rds.restrict_password_commands`, and no admin secret.
     #[error(
         "rds.restrict_password_commands keeps the role from changing its password, and no admin secret (`masterarn`) is named"

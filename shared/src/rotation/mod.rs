@@ -12,23 +12,25 @@ pub mod facts;
 mod observe;
 pub mod plan;
 mod reason;
-mod role;
+pub(crate) mod role;
 pub mod strategy;
 
 pub use reason::Reason;
 
 use crate::{
-    ports::{CallError, Database, Ports, Secrets, Servers},
+    ports::{CallError, Database, Failure, Ports, Secrets, Servers, Table},
     secret::PasswordPolicy,
     telemetry::Metrics,
 };
+use jiff::Timestamp;
 use observe::Visit;
+pub(crate) use observe::held;
 use plan::{Plan, Promote};
 use relatch_events::rotation::RotationEvent;
 use std::time::Duration;
 use strategy::StrategyChoice;
 use tokio::time::{Instant, sleep, timeout_at};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 /// How often a step looks again when Secrets Manager's labels do not fit together, which they may not for a moment
 /// after every change.
@@ -39,9 +41,9 @@ const MOST_MOVES: usize = 64;
 
 /// Rotates secrets.
 #[derive(Debug, Clone)]
-pub struct Rotation<S, D, R> {
+pub struct Rotation<S, D, R, T> {
     /// The outside.
-    pub ports: Ports<S, D, R>,
+    pub ports: Ports<S, D, R, T>,
     /// How it is to be done.
     pub settings: Settings,
     /// Where it is counted.
@@ -93,6 +95,24 @@ impl RotationError {
         }
     }
 
+    /// The failure as it is remembered.
+    fn failure(&self, event: &RotationEvent) -> Failure {
+        let reason = match self {
+            RotationError::NotYet(reason) | RotationError::Refused(reason) => Some(*reason),
+            RotationError::Interrupted(_) | RotationError::OutOfTime | RotationError::Fault(_) => None,
+        };
+        Failure {
+            arn: event.secret_id.to_string(),
+            token: event.client_request_token.clone(),
+            step: event.step,
+            reason: self.reason().to_owned(),
+            error_type: self.error_type().to_owned(),
+            sqlstate: reason.and_then(Reason::sqlstate).map(|state| state.to_string()),
+            rolled_back: reason == Some(Reason::RolledBack),
+            at: Timestamp::now(),
+        }
+    }
+
     /// The reason's stable name, for metrics.
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -104,7 +124,7 @@ impl RotationError {
     }
 }
 
-impl<S: Secrets, D: Database, R: Servers> Rotation<S, D, R> {
+impl<S: Secrets, D: Database, R: Servers, T: Table> Rotation<S, D, R, T> {
     /// Does one step of one rotation, within the time given.
     ///
     /// # Errors
@@ -113,7 +133,22 @@ impl<S: Secrets, D: Database, R: Servers> Rotation<S, D, R> {
     pub async fn step(&self, event: &RotationEvent, deadline: Instant) -> Result<Reason, RotationError> {
         let outcome = self.settle(event, deadline).await;
         self.metrics.rotation_step(event, &outcome);
+        self.remember(event, &outcome).await;
         outcome
+    }
+
+    /// Leaves word of how it ended, for whoever repairs it. That it cannot be left changes nothing: a repair looks for
+    /// itself.
+    async fn remember(&self, event: &RotationEvent, outcome: &Result<Reason, RotationError>) {
+        let table = &self.ports.table;
+        let remembered = match outcome {
+            Ok(Reason::Promoted) => table.record_success(event.secret_id.as_str()).await,
+            Ok(_) => Ok(()),
+            Err(error) => table.record_failure(&error.failure(event)).await,
+        };
+        if let Err(problem) = remembered {
+            warn!(aws.operation = problem.operation, error = problem.message, "How the step ended is not remembered");
+        }
     }
 
     async fn settle(&self, event: &RotationEvent, deadline: Instant) -> Result<Reason, RotationError> {
@@ -135,7 +170,7 @@ impl<S: Secrets, D: Database, R: Servers> Rotation<S, D, R> {
         outcome
     }
 
-    async fn moves(&self, visit: &mut Visit<'_, S, D, R>) -> Result<Reason, RotationError> {
+    async fn moves(&self, visit: &mut Visit<'_, S, D, R, T>) -> Result<Reason, RotationError> {
         for _ in 0..MOST_MOVES {
             let step = visit.event.step;
             match plan::plan(step, self.settings.promote, &visit.facts) {

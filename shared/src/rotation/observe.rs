@@ -2,15 +2,15 @@
 
 use super::{
     RotationError, Settings,
-    facts::{Facts, Held, Pair, RoleVerdict, SecretState, Standing, Time, Turn},
+    facts::{Control, Facts, Held, Pair, RoleVerdict, SecretState, Standing, Time, Turn},
     plan::{Look, Who},
     role,
     strategy::{self, Strategy},
 };
 use crate::{
     ports::{
-        Attempt, Database, Description, Door, Label, Lock, Login, Ports, Secrets, Server, Servers, Session, Version,
-        Which,
+        Attempt, Database, Description, Door, Label, Lock, Login, Ports, Secrets, Server, Servers, Session, Table,
+        Version, Which,
     },
     secret::{DatabaseCredentials, Field, Problem},
 };
@@ -33,8 +33,8 @@ const LONGEST_WAY: u32 = 12;
 const CLOSING: Duration = Duration::from_millis(300);
 
 /// One attempt at one step: what it knows, and what it holds open.
-pub(super) struct Visit<'a, S, D: Database, R> {
-    pub(super) ports: &'a Ports<S, D, R>,
+pub(super) struct Visit<'a, S, D: Database, R, T> {
+    pub(super) ports: &'a Ports<S, D, R, T>,
     pub(super) settings: &'a Settings,
     pub(super) event: &'a RotationEvent,
     pub(super) deadline: Instant,
@@ -58,9 +58,9 @@ pub(super) struct Known {
     server: Option<Server>,
 }
 
-impl<'a, S: Secrets, D: Database, R: Servers> Visit<'a, S, D, R> {
+impl<'a, S: Secrets, D: Database, R: Servers, T: Table> Visit<'a, S, D, R, T> {
     pub(super) fn new(
-        ports: &'a Ports<S, D, R>,
+        ports: &'a Ports<S, D, R, T>,
         settings: &'a Settings,
         event: &'a RotationEvent,
         deadline: Instant,
@@ -135,12 +135,40 @@ impl<'a, S: Secrets, D: Database, R: Servers> Visit<'a, S, D, R> {
                 let left = self.deadline.saturating_duration_since(Instant::now());
                 self.facts.time = Some(if left >= needed { Time::Enough } else { Time::Short });
             }
+            Look::Control => {
+                let arn = self.known.arn.clone().unwrap_or_else(|| secret.to_string());
+                self.facts.control = Some(Control::of(&self.ports.table.controls(&arn).await?));
+            }
+            Look::Reopened => self.reopen().await?,
+            Look::LockAgain => {
+                let (arn, patience) = (self.known.arn.clone().unwrap_or_default(), self.settings.patience);
+                self.facts.rollback.lock = Some(match self.session(Who::Pending) {
+                    Some(session) => session.lock(&arn, patience).await,
+                    None => Lock::Lost,
+                });
+            }
+            Look::LabelsAgain => {
+                let description = secrets.describe(secret).await?;
+                self.learn_labels(description);
+                self.facts.rollback.standing = self.facts.standing;
+            }
             Look::Proof => self.facts.proof = Some(self.prove(Who::Pending).await?),
             Look::Restored => {
                 let who = self.restored();
                 self.facts.rollback.restored = Some(self.prove(who).await?);
             }
         }
+        Ok(())
+    }
+
+    /// A new session for the way back; whatever was open is closed, and with it the lock that it may still hold.
+    async fn reopen(&mut self) -> Result<(), RotationError> {
+        for (_, session) in self.sessions.drain(..) {
+            session.close().await;
+        }
+        let attempt = self.ports.database.log_in(self.credentials(Who::Pending)?, &self.door(), false).await;
+        self.facts.rollback.reopened = Some(attempt.login);
+        self.sessions.extend(attempt.session.map(|session| (Who::Pending, session)));
         Ok(())
     }
 
@@ -263,13 +291,7 @@ impl<'a, S: Secrets, D: Database, R: Servers> Visit<'a, S, D, R> {
     fn learn_admin(&mut self, version: Option<Version>) {
         let (held, admin) = held(version);
         let elsewhere = match (&admin, &self.known.current) {
-            (Some(admin), Some(current)) => [
-                (Field::Engine, admin.engine == current.engine),
-                (Field::Host, admin.host == current.host),
-                (Field::Port, admin.port == current.port),
-            ]
-            .into_iter()
-            .find_map(|(field, same)| (!same).then_some(field)),
+            (Some(admin), Some(current)) => admin.serves_elsewhere(current),
             _ => None,
         };
         self.facts.admin = Some(elsewhere.map_or(held, Held::Elsewhere));
@@ -310,26 +332,12 @@ impl<'a, S: Secrets, D: Database, R: Servers> Visit<'a, S, D, R> {
 
     fn secret_state(&self) -> Option<SecretState> {
         let description = self.known.description.as_ref()?;
-        let tag = |name: &str| description.tags.get(name).map(String::as_str);
-        // A pin that cannot be checked does not hold.
-        let another = |pin: &str| self.known.server.as_ref().is_some_and(|at| at.resource_id.as_deref() != Some(pin));
-        Some(if description.deleted {
-            SecretState::Deleted
-        } else if description.owning_service.is_some() {
-            SecretState::Managed
-        } else if tag("relatch:kind").is_some_and(|kind| kind != "postgres") {
-            SecretState::OtherKind
-        } else if tag("relatch:resource-id").is_some_and(another) {
-            SecretState::OtherServer
-        } else if !description.rotation_enabled {
-            SecretState::RotationOff
-        } else {
-            SecretState::Ours
-        })
+        Some(SecretState::of(description, self.known.server.as_ref()))
     }
 }
 
-fn held(version: Option<Version>) -> (Held, Option<DatabaseCredentials>) {
+/// What a version holds, as a word and as credentials.
+pub(crate) fn held(version: Option<Version>) -> (Held, Option<DatabaseCredentials>) {
     let Some(version) = version else { return (Held::Nothing, None) };
     match version.text.ok_or(Problem::Binary).and_then(DatabaseCredentials::parse) {
         Ok(credentials) => (Held::Credentials, Some(credentials)),

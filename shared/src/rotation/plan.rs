@@ -4,12 +4,12 @@
 //! connection, and the current password is tried first, so that a normal rotation provokes no failed login.
 
 use super::{
-    facts::{Effect, Facts, Held, Pair, RoleVerdict, SecretState, Standing, Time, Turn},
+    facts::{Control, Effect, Facts, Held, Pair, RoleVerdict, SecretState, Standing, Time, Turn},
     reason::Reason,
 };
 use crate::{
     ports::{Lock, Login, ServerState, Staged},
-    rollback::{self, Rung},
+    rollback::undo,
 };
 use relatch_events::rotation::Step;
 
@@ -55,8 +55,16 @@ pub enum Look {
     Time,
     /// Whether the pending password opens the database, on a connection of its own.
     Proof,
+    /// A new session, by the pending password, for the way back.
+    Reopened,
+    /// The lock, in that session.
+    LockAgain,
+    /// The labels once more, under that lock.
+    LabelsAgain,
     /// Whether the password that was put back opens the database.
     Restored,
+    /// Whether people or the circuit breaker let the rotation go on.
+    Control,
 }
 
 /// Something to do.
@@ -68,8 +76,10 @@ pub enum Action {
     SetPassword(Who),
     /// Make the alternate user the equal of its model, with the pending password, in the admin's session.
     Provision,
-    /// Put the former password back, by a rung of the ladder; the first uses somebody's session.
-    PutBack(Rung, Who),
+    /// Put the former password back, in the session that changed it.
+    PutBack(Who),
+    /// Put the former password back, in a new session.
+    PutBackThroughPending,
     /// Move AWSCURRENT to the token's version.
     Promote,
 }
@@ -117,6 +127,7 @@ fn create(f: &Facts) -> Next {
         Turn::NoAdminSecret => return Ok(Plan::Refuse(Reason::NoAdminSecret)),
         Turn::NameTooLong => return Ok(Plan::Refuse(Reason::AlternateTooLong)),
     }
+    allowed(f)?;
     match f.staged.ok_or(Plan::Act(Action::Stage))? {
         Staged::Now => Ok(Plan::Done(Reason::Staged)),
         Staged::Before => {
@@ -200,6 +211,7 @@ fn set_alternate_user(f: &Facts, promote: Promote) -> Next {
 /// The lock is held by the session that makes the change, so that it cannot be had by anybody else while the change may
 /// still happen. Everything that must be true is looked at once more under it; then change, prove, and otherwise go back.
 fn change(f: &Facts, promote: Promote, pair: Pair, holder: Who) -> Next {
+    allowed(f)?;
     let worker = match f.role.ok_or(Plan::Look(Look::Role(holder)))? {
         RoleVerdict::Fit => holder,
         RoleVerdict::NeedsAdmin => {
@@ -306,12 +318,16 @@ fn way_back(f: &Facts, pair: Pair, worker: Who) -> Next {
     if alternate && f.previous.ok_or(Plan::Look(Look::Previous))? != Held::Credentials {
         return Ok(Plan::Refuse(Reason::AlternateUnproved));
     }
-    Ok(match rollback::plan(&f.rollback) {
-        rollback::Plan::Try(rung) => Plan::Act(Action::PutBack(rung, worker)),
-        rollback::Plan::Prove => Plan::Look(Look::Restored),
-        rollback::Plan::RolledBack | rollback::Plan::Unfinished if alternate => Plan::Refuse(Reason::AlternateUnproved),
-        rollback::Plan::RolledBack => Plan::Refuse(Reason::RolledBack),
-        rollback::Plan::Unfinished => Plan::Wait(Reason::RollbackUnfinished),
+    Ok(match undo::plan(&f.rollback) {
+        undo::Plan::Try(undo::Way::SameSession) => Plan::Act(Action::PutBack(worker)),
+        undo::Plan::Try(undo::Way::ThroughPending) => Plan::Act(Action::PutBackThroughPending),
+        undo::Plan::Reopen => Plan::Look(Look::Reopened),
+        undo::Plan::Lock => Plan::Look(Look::LockAgain),
+        undo::Plan::Labels => Plan::Look(Look::LabelsAgain),
+        undo::Plan::Prove => Plan::Look(Look::Restored),
+        undo::Plan::RolledBack | undo::Plan::Unfinished if alternate => Plan::Refuse(Reason::AlternateUnproved),
+        undo::Plan::RolledBack => Plan::Refuse(Reason::RolledBack),
+        undo::Plan::Unfinished => Plan::Wait(Reason::RollbackUnfinished),
     })
 }
 
@@ -426,6 +442,15 @@ fn standing(f: &Facts) -> Next<()> {
             Some(SecretState::Deleted) => Err(Plan::Refuse(Reason::ScheduledForDeletion)),
             _ => Err(Plan::Wait(Reason::LabelsUnsettled)),
         },
+    }
+}
+
+/// Asked before anything new is begun, and not where something has begun: that is brought to its end.
+fn allowed(f: &Facts) -> Next<()> {
+    match f.control.ok_or(Plan::Look(Look::Control))? {
+        Control::Free => Ok(()),
+        Control::Paused => Err(Plan::Refuse(Reason::Paused)),
+        Control::Stopped => Err(Plan::Refuse(Reason::Stopped)),
     }
 }
 

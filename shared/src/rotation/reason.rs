@@ -70,6 +70,14 @@ pub enum Reason {
     PromotionUnsure,
 
     // Refused: trying again will not help.
+    /// Somebody has paused it.
+    #[error("it is paused (`relatch resume` ends that)")]
+    Paused,
+    /// The circuit breaker is open.
+    #[error(
+        "its rotations are stopped, since several in a row had to be rolled back or the database refused a change; `relatch resume` lets them go on"
+    )]
+    Stopped,
     /// AWSPENDING is on another version.
     #[error("AWSPENDING is on another version: a newer rotation, or a person, has taken over")]
     Superseded,
@@ -166,6 +174,14 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// What the database said, where it said something.
+    pub const fn sqlstate(self) -> Option<SqlState> {
+        match self {
+            Reason::ChangeRefused(state) | Reason::TestQueryFailed(state) => Some(state),
+            _ => None,
+        }
+    }
+
     /// The reason's name in logs and metrics. Stable.
     pub const fn name(self) -> &'static str {
         match self {
@@ -187,6 +203,8 @@ impl Reason {
             Reason::ChangeUnsure => "change-unsure",
             Reason::RollbackUnfinished => "rollback-unfinished",
             Reason::PromotionUnsure => "promotion-unsure",
+            Reason::Paused => "paused",
+            Reason::Stopped => "stopped",
             Reason::Superseded => "superseded",
             Reason::RotationOff => "rotation-off",
             Reason::ManagedByService => "managed-by-service",

@@ -4,7 +4,7 @@ use super::facts::{RoleProblem, RoleVerdict};
 use crate::ports::{Role, Surroundings};
 
 /// For a single user, whose own session this is.
-pub(super) fn judge_single(surroundings: &Surroundings, has_admin: bool) -> RoleVerdict {
+pub(crate) fn judge_single(surroundings: &Surroundings, has_admin: bool) -> RoleVerdict {
     match problem(surroundings, surroundings.user, surroundings.user) {
         Some(problem) => RoleVerdict::Unfit(problem),
         None if !surroundings.restricted => RoleVerdict::Fit,
@@ -17,6 +17,17 @@ pub(super) fn judge_single(surroundings: &Surroundings, has_admin: bool) -> Role
 pub(super) fn judge_alternate(surroundings: &Surroundings) -> RoleVerdict {
     match problem(surroundings, surroundings.model, surroundings.user) {
         Some(problem) => RoleVerdict::Unfit(problem),
+        None if surroundings.restricted => RoleVerdict::Unfit(RoleProblem::Restricted),
+        None => RoleVerdict::Fit,
+    }
+}
+
+/// For a role whose password the admin is to set although nobody has shown that he knows it.
+pub(crate) fn judge_reset(surroundings: &Surroundings) -> RoleVerdict {
+    let privileged = surroundings.user.is_some_and(|user| user.privileged);
+    match problem(surroundings, surroundings.user, surroundings.user) {
+        Some(problem) => RoleVerdict::Unfit(problem),
+        None if privileged => RoleVerdict::Unfit(RoleProblem::Privileged),
         None if surroundings.restricted => RoleVerdict::Unfit(RoleProblem::Restricted),
         None => RoleVerdict::Fit,
     }
@@ -41,7 +52,8 @@ fn problem(surroundings: &Surroundings, model: Option<Role>, user: Option<Role>)
 mod tests {
     use super::*;
 
-    const FIT: Role = Role { can_log_in: true, expired: false, sessions_left: None, iam: false, alterable: true };
+    const FIT: Role =
+        Role { can_log_in: true, expired: false, sessions_left: None, iam: false, alterable: true, privileged: false };
     const CALM: Surroundings =
         Surroundings { in_recovery: false, restricted: false, user: Some(FIT), model: Some(FIT) };
 

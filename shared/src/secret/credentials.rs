@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 /// PostgreSQL cuts longer names off without an error (`NAMEDATALEN` - 1), in bytes.
 pub const USERNAME_LIMIT: usize = 63;
@@ -170,6 +170,24 @@ impl DatabaseCredentials {
         ]
         .into_iter()
         .find_map(|(field, same)| (!same).then_some(field))
+    }
+
+    /// The first field in which the server these credentials lead to differs from another's; what they open there may
+    /// differ.
+    pub fn serves_elsewhere(&self, other: &Self) -> Option<Field> {
+        [
+            (Field::Engine, self.engine == other.engine),
+            (Field::Host, self.host == other.host),
+            (Field::Port, self.port == other.port),
+        ]
+        .into_iter()
+        .find_map(|(field, same)| (!same).then_some(field))
+    }
+
+    /// Whether the password has one of these lengths, and only printable ASCII characters of which none is forbidden.
+    pub fn password_fits(&self, lengths: RangeInclusive<usize>, forbidden: &[char]) -> bool {
+        let password = self.password.expose_secret();
+        lengths.contains(&password.len()) && password.chars().all(|c| matches!(c, ' '..='~') && !forbidden.contains(&c))
     }
 
     /// Whether both hold the same password.

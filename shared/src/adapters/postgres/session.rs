@@ -46,7 +46,9 @@ const ROLE: &str = "
            current_user = session_user
              AND (r.rolname = session_user OR me.rolsuper OR (me.rolcreaterole AND NOT r.rolsuper
                   AND (current_setting('server_version_num')::int < 160000
-                       OR pg_has_role(session_user, r.oid, 'MEMBER WITH ADMIN OPTION'))))
+                       OR pg_has_role(session_user, r.oid, 'MEMBER WITH ADMIN OPTION')))),
+           r.rolsuper OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls
+             OR EXISTS (SELECT FROM pg_roles s WHERE s.rolname = 'rds_superuser' AND pg_has_role(r.oid, s.oid, 'MEMBER'))
     FROM pg_roles r, pg_roles me
     WHERE r.rolname = $1 AND me.rolname = session_user";
 
@@ -100,6 +102,7 @@ impl PostgresSession {
                 sessions_left: row.try_get(2)?,
                 iam: row.try_get(3)?,
                 alterable: row.try_get(4)?,
+                privileged: row.try_get(5)?,
             })
         })
         .transpose()

@@ -1,0 +1,73 @@
+//! What the state of a secret means for those who use it.
+
+use super::facts::{Facts, Rung};
+use crate::{ports::Login, rotation::facts::Held};
+
+/// What the state of a secret means for those who use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Impact {
+    /// AWSCURRENT opens the database: nobody notices anything.
+    Safe,
+    /// New connections may fail: AWSCURRENT does not open the database, or it is not known, and some labelled version
+    /// does or may.
+    Degraded,
+    /// Only a version without a label opens the database, which Secrets Manager deletes some time after a day.
+    Stranded,
+    /// No version opens the database.
+    LockedOut,
+}
+
+impl Impact {
+    /// The impact's stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Impact::Safe => "SAFE",
+            Impact::Degraded => "DEGRADED",
+            Impact::Stranded => "STRANDED",
+            Impact::LockedOut => "LOCKED_OUT",
+        }
+    }
+
+    /// The impact in a sentence.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Impact::Safe => "Applications are not affected: AWSCURRENT opens the database.",
+            Impact::Degraded => "New connections with AWSCURRENT may fail; those that are open go on.",
+            Impact::Stranded => {
+                "New connections fail: the password that works is only in a version without a label, which Secrets Manager deletes some time after 24 hours."
+            }
+            Impact::LockedOut => "New connections fail: no version of the secret opens the database.",
+        }
+    }
+}
+
+/// What it means as it was found, before anything was done; `None` where it was not looked at.
+pub fn found(facts: &Facts) -> Option<Impact> {
+    let opens = |login: Option<Login>| matches!(login, Some(Login::Accepted | Login::Unfit(_) | Login::Refused(_)));
+    let silent = |login: Option<Login>| matches!(login, Some(Login::Unknown(_)));
+    match (facts.current, facts.logins.current) {
+        (Some(Held::Credentials), None) | (None, _) => return None,
+        (_, Some(Login::Accepted | Login::Unfit(_))) => return Some(Impact::Safe),
+        (_, Some(Login::Refused(_) | Login::Unknown(_))) => return Some(Impact::Degraded),
+        (_, Some(Login::Rejected) | None) => {}
+    }
+    let labelled = [facts.logins.pending, facts.logins.previous];
+    Some(if labelled.into_iter().any(opens) {
+        Impact::Degraded
+    } else if opens(facts.logins.kept) {
+        Impact::Stranded
+    } else if labelled.into_iter().chain([facts.logins.kept]).any(silent) || !facts.every_version_was_tried() {
+        Impact::Degraded
+    } else {
+        Impact::LockedOut
+    })
+}
+
+/// What it means after everything that was done.
+pub fn left(facts: &Facts) -> Option<Impact> {
+    let restored = Rung::ALL.into_iter().filter_map(|rung| facts.climb(rung).restored);
+    match restored.last() {
+        Some(Login::Accepted | Login::Unfit(_)) => Some(Impact::Safe),
+        Some(Login::Refused(_) | Login::Rejected | Login::Unknown(_)) | None => found(facts),
+    }
+}

@@ -1,0 +1,447 @@
+//! What a repair should do next, and why. Pure: no clock, no randomness, nothing is called.
+//!
+//! First what there is to know, from what is least to what is most of an intrusion; then the ladder, one rung at a time.
+//! Each rung is proved by a login with AWSCURRENT, whatever the rung itself said. What may hold the only password that
+//! works is never let go before AWSCURRENT has been proved.
+
+use super::{
+    facts::{Age, Facts, FailureClass, Found, Holder, MasterVerdict, PendingLabel, Rung, Settled, Source},
+    reason::Reason,
+};
+use crate::{
+    ports::{Lock, Login, ServerState, Silence},
+    rotation::facts::{Effect, Held, RoleProblem, RoleVerdict, SecretState, Time},
+};
+
+/// What is to be repaired, and who asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Intent {
+    /// AWSCURRENT is to open the database, if it does not.
+    Heal,
+    /// The same, and a person asks for it: pauses do not hold, and AWSPENDING goes.
+    Recover,
+    /// A person wants the version before AWSCURRENT back.
+    RollBack,
+}
+
+/// What to do next, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// Not enough is known to decide: find this out.
+    Look(Look),
+    /// Do this one thing.
+    Act(Action),
+    /// AWSCURRENT opens the database.
+    Done(Reason),
+    /// Nothing can be done now; what is found later decides.
+    Wait(Reason),
+    /// Nothing can be done at all; a person has to look.
+    Refuse(Reason),
+}
+
+/// Something to find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Labels, tags and state of the secret.
+    Labels,
+    /// Whether it is paused, and how the pending rotation failed.
+    Table,
+    /// The value that a label's version holds.
+    Value(Source),
+    /// Every version that there still is: their age, and how many have lost their labels.
+    Versions,
+    /// The next version without a label: its value, and whether it opens the database.
+    NextKept,
+    /// The server, as RDS sees it.
+    Server,
+    /// Whether somebody's password opens the database. The session stays open.
+    Login(Source),
+    /// The exclusive right to act.
+    Lock(Holder),
+    /// The labels once more, under it.
+    LabelsAgain,
+    /// Whether the database allows the change, as somebody's session sees it.
+    Role(Source),
+    /// How much of the time is left.
+    Time,
+    /// Whether what a rung has done makes the version that should be current open the database.
+    Restored(Rung),
+}
+
+/// Something to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Set the password of AWSCURRENT (of AWSPREVIOUS, for [`Rung::ToPrevious`]) in somebody's session.
+    SetPassword(Rung, Source),
+    /// Have RDS set it.
+    ResetMaster,
+    /// Make somebody's version AWSCURRENT.
+    Promote(Rung, Source),
+    /// Take AWSPENDING off.
+    Unstage,
+}
+
+/// What to do next, by what is known.
+pub fn plan(intent: Intent, facts: &Facts) -> Plan {
+    let next = match intent {
+        Intent::Heal | Intent::Recover => heal(intent, facts),
+        Intent::RollBack => roll_back(facts),
+    };
+    next.unwrap_or_else(|plan| plan)
+}
+
+/// `Err` is a plan too: the one that comes before anything else can be decided.
+type Next<T = Plan> = Result<T, Plan>;
+
+fn heal(intent: Intent, f: &Facts) -> Next {
+    let label = eligible(f)?;
+    if intent != Intent::Recover && f.paused.ok_or(Plan::Look(Look::Table))? {
+        return Ok(Plan::Wait(Reason::Paused));
+    }
+    current(f)?;
+    server(f)?;
+    match login(f, Source::Current)? {
+        Login::Accepted | Login::Unfit(_) => sound(intent, f, label),
+        Login::Refused(refusal) => Ok(Plan::Refuse(Reason::LoginRefused(refusal))),
+        Login::Unknown(silence) => Ok(silent(silence)),
+        Login::Rejected => shut(intent, f, label),
+    }
+}
+
+/// AWSCURRENT opens the database. What is left is AWSPENDING, once nobody will go on with it.
+fn sound(intent: Intent, f: &Facts, label: PendingLabel) -> Next {
+    let done = Ok(Plan::Done(if climbed(f) { Reason::Recovered } else { Reason::Sound }));
+    if label.is_idle() {
+        return done;
+    }
+    let age = age(f, label)?;
+    let useless = f.failure == Some(FailureClass::PendingUseless);
+    if intent != Intent::Recover && age != Age::Stuck && !useless {
+        return done;
+    }
+    // Under the lock no rotation can be between its change and its proof, so that AWSCURRENT stays proved.
+    if !matches!(f.lock, Some((Holder::Session(_), Lock::Held))) {
+        exclusive(f, Holder::Session(Source::Current))?;
+    }
+    match f.unstaged.ok_or(Plan::Act(Action::Unstage))? {
+        Effect::Done => done,
+        Effect::Refused(_) | Effect::Unsure => Ok(Plan::Wait(Reason::LabelsMoved)),
+    }
+}
+
+/// AWSCURRENT does not open the database. What does?
+fn shut(intent: Intent, f: &Facts, label: PendingLabel) -> Next {
+    if let Some(source) = opener(f, label, true)? {
+        // Between setSecret and finishSecret this is how it has to be.
+        let under_way = source == Source::Pending && intent != Intent::Recover && f.failure.is_none();
+        if under_way && age(f, label)? == Age::Fresh {
+            return Ok(Plan::Wait(Reason::RotationInFlight));
+        }
+        set_password(f, rung_through(source), source).or_else(|plan| healed(plan, intent, f, label))?;
+    }
+    through_admin(f).or_else(|plan| healed(plan, intent, f, label))?;
+    through_rds(f).or_else(|plan| healed(plan, intent, f, label))?;
+    if let Some(source) = opener(f, label, false)? {
+        promote(f, Rung::Forward, source).or_else(|plan| healed(plan, intent, f, label))?;
+    }
+    Ok(Plan::Refuse(Reason::Exhausted))
+}
+
+/// A rung that succeeded is told apart from one that is under way.
+fn healed(plan: Plan, intent: Intent, f: &Facts, label: PendingLabel) -> Next<()> {
+    match plan {
+        Plan::Done(_) if f.climb(Rung::Forward).effect.is_some() => Err(Plan::Done(Reason::WentForward)),
+        Plan::Done(_) => Err(sound(intent, f, label).unwrap_or_else(|plan| plan)),
+        Plan::Look(_) | Plan::Act(_) | Plan::Wait(_) | Plan::Refuse(_) => Err(plan),
+    }
+}
+
+/// The first version that opens the database: of AWSCURRENT's user, which can set its own password, or of any.
+fn opener(f: &Facts, label: PendingLabel, same_user: bool) -> Next<Option<Source>> {
+    let usable = |found: Found| match found {
+        Found::SameUser => true,
+        Found::Alternate => !same_user,
+        Found::Nothing | Found::Unusable(_) | Found::Elsewhere(_) => false,
+    };
+    let labelled = [(Source::Pending, f.pending), (Source::Previous, f.previous)];
+    for (source, found) in labelled {
+        if source == Source::Pending && label.is_idle() {
+            continue;
+        }
+        if usable(found.ok_or(Plan::Look(Look::Value(source)))?) && opens(login(f, source)?)? {
+            return Ok(Some(source));
+        }
+    }
+    let count = f.kept.count.ok_or(Plan::Look(Look::Versions))?;
+    let accepted = matches!(f.logins.kept, Some(Login::Accepted | Login::Unfit(_)));
+    if !accepted && f.kept.tried < count {
+        return Err(Plan::Look(Look::NextKept));
+    }
+    let opened = f.logins.kept.map_or(Ok(false), opens)?;
+    Ok((opened && f.kept.found.is_some_and(usable)).then_some(Source::Kept))
+}
+
+/// Whether a password opens the database. While that is not known of one, no rung below it is climbed.
+fn opens(login: Login) -> Next<bool> {
+    match login {
+        Login::Accepted | Login::Unfit(_) => Ok(true),
+        Login::Rejected => Ok(false),
+        Login::Refused(refusal) => Err(Plan::Refuse(Reason::LoginRefused(refusal))),
+        Login::Unknown(silence) => Err(silent(silence)),
+    }
+}
+
+const fn rung_through(source: Source) -> Rung {
+    match source {
+        Source::Pending => Rung::ThroughPending,
+        Source::Previous => Rung::ThroughPrevious,
+        Source::Kept => Rung::ThroughKept,
+        Source::Admin => Rung::ThroughAdmin,
+        Source::Current => Rung::ToPrevious,
+    }
+}
+
+/// A rung: `Ok` when it has failed, so that the next may be tried; `Err(Done)` when it has succeeded.
+fn set_password(f: &Facts, rung: Rung, source: Source) -> Next<()> {
+    if f.climb(rung).effect.is_none() {
+        if !may_change(f, source)? {
+            return Ok(());
+        }
+        exclusive(f, Holder::Session(source))?;
+        enough_time(f)?;
+        return Err(Plan::Act(Action::SetPassword(rung, source)));
+    }
+    proved(f, rung)
+}
+
+fn through_admin(f: &Facts) -> Next<()> {
+    match f.admin.ok_or(Plan::Look(Look::Value(Source::Admin)))? {
+        Held::Credentials => {}
+        Held::Nothing | Held::ThisToken | Held::Unusable(_) | Held::Elsewhere(_) => return Ok(()),
+    }
+    match login(f, Source::Admin)? {
+        Login::Accepted | Login::Unfit(_) => set_password(f, Rung::ThroughAdmin, Source::Admin),
+        Login::Rejected | Login::Refused(_) => Ok(()),
+        Login::Unknown(silence) => Err(silent(silence)),
+    }
+}
+
+fn through_rds(f: &Facts) -> Next<()> {
+    match f.master.ok_or(Plan::Look(Look::Server))? {
+        MasterVerdict::Resettable => {}
+        MasterVerdict::NotMaster | MasterVerdict::NotPinned | MasterVerdict::UnfitPassword => return Ok(()),
+    }
+    if f.climb(Rung::ThroughRds).effect.is_none() {
+        exclusive(f, Holder::Lease)?;
+        enough_time(f)?;
+        return Err(Plan::Act(Action::ResetMaster));
+    }
+    proved(f, Rung::ThroughRds)
+}
+
+fn promote(f: &Facts, rung: Rung, source: Source) -> Next<()> {
+    if f.climb(rung).effect.is_none() {
+        exclusive(f, Holder::Session(source))?;
+        return Err(Plan::Act(Action::Promote(rung, source)));
+    }
+    promoted(f, rung)
+}
+
+/// A label that may or may not have moved is somebody's who looks anew.
+fn promoted(f: &Facts, rung: Rung) -> Next<()> {
+    match f.climb(rung).effect {
+        Some(Effect::Unsure) => Err(Plan::Wait(Reason::LabelsMoved)),
+        None | Some(Effect::Done | Effect::Refused(_)) => proved(f, rung),
+    }
+}
+
+/// What a rung has come to.
+fn proved(f: &Facts, rung: Rung) -> Next<()> {
+    let climb = f.climb(rung);
+    if matches!(climb.effect, Some(Effect::Refused(_))) {
+        return Ok(());
+    }
+    match climb.restored.ok_or(Plan::Look(Look::Restored(rung)))? {
+        Login::Accepted | Login::Unfit(_) => Err(Plan::Done(Reason::Recovered)),
+        Login::Refused(refusal) => Err(Plan::Refuse(Reason::LoginRefused(refusal))),
+        Login::Rejected => Ok(()),
+        Login::Unknown(silence) => Err(Plan::Wait(Reason::Unproved(silence))),
+    }
+}
+
+/// The version before AWSCURRENT is to be current again. Whatever happens on the way, one of the two opens the database,
+/// and both have labels.
+fn roll_back(f: &Facts) -> Next {
+    let label = eligible(f)?;
+    current_or_broken(f)?;
+    match f.previous.ok_or(Plan::Look(Look::Value(Source::Previous)))? {
+        Found::SameUser | Found::Alternate => {}
+        Found::Nothing => return Ok(Plan::Refuse(Reason::NoPrevious)),
+        Found::Unusable(problem) => return Ok(Plan::Refuse(Reason::PreviousUnusable(problem))),
+        Found::Elsewhere(field) => return Ok(Plan::Refuse(Reason::PreviousElsewhere(field))),
+    }
+    if !label.is_idle() && f.climb(Rung::Backward).effect.is_none() {
+        return Ok(Plan::Refuse(Reason::PendingInTheWay));
+    }
+    server(f)?;
+    match login(f, Source::Previous)? {
+        Login::Accepted | Login::Unfit(_) => return backward(f, Source::Previous),
+        Login::Rejected => {}
+        Login::Refused(refusal) => return Ok(Plan::Refuse(Reason::LoginRefused(refusal))),
+        Login::Unknown(silence) => return Ok(silent(silence)),
+    }
+    if f.previous == Some(Found::SameUser) && f.current == Some(Held::Credentials) && opens(login(f, Source::Current)?)?
+    {
+        to_previous(f, Source::Current)?;
+    }
+    match f.admin.ok_or(Plan::Look(Look::Value(Source::Admin)))? {
+        Held::Credentials if opens(login(f, Source::Admin)?)? => to_previous(f, Source::Admin)?,
+        Held::Credentials | Held::Nothing | Held::ThisToken | Held::Unusable(_) | Held::Elsewhere(_) => {}
+    }
+    Ok(Plan::Refuse(Reason::NothingToGoBackThrough))
+}
+
+/// `Ok` if this way does not lead there, and another may be tried.
+fn to_previous(f: &Facts, source: Source) -> Next<()> {
+    match set_password(f, Rung::ToPrevious, source) {
+        Err(Plan::Done(_)) => Err(backward(f, source).unwrap_or_else(|plan| plan)),
+        other => other,
+    }
+}
+
+/// AWSPREVIOUS opens the database: make it current. Secrets Manager left AWSPENDING on the version that was promoted;
+/// when that is current no longer, it would look like a rotation in flight.
+fn backward(f: &Facts, holder: Source) -> Next {
+    if f.climb(Rung::Backward).effect.is_none() {
+        exclusive(f, Holder::Session(holder))?;
+        return Ok(Plan::Act(Action::Promote(Rung::Backward, Source::Previous)));
+    }
+    match promoted(f, Rung::Backward) {
+        Err(Plan::Done(_)) => {}
+        Err(plan) => return Ok(plan),
+        Ok(()) => return Ok(Plan::Wait(Reason::LabelsMoved)),
+    }
+    if f.label != Some(PendingLabel::OnCurrent) {
+        return Ok(Plan::Done(Reason::WentBack));
+    }
+    match f.unstaged.ok_or(Plan::Act(Action::Unstage))? {
+        Effect::Done => Ok(Plan::Done(Reason::WentBack)),
+        Effect::Refused(_) | Effect::Unsure => Ok(Plan::Wait(Reason::LabelsMoved)),
+    }
+}
+
+fn climbed(f: &Facts) -> bool {
+    Rung::ALL.into_iter().any(|rung| f.climb(rung).effect.is_some())
+}
+
+/// Whether this secret is one to touch, and where AWSPENDING is.
+fn eligible(f: &Facts) -> Next<PendingLabel> {
+    match f.secret.ok_or(Plan::Look(Look::Labels))? {
+        SecretState::Ours | SecretState::RotationOff => f.label.ok_or(Plan::Look(Look::Labels)),
+        SecretState::Managed => Err(Plan::Refuse(Reason::ManagedByService)),
+        SecretState::Deleted => Err(Plan::Refuse(Reason::ScheduledForDeletion)),
+        SecretState::OtherKind => Err(Plan::Refuse(Reason::OtherKind)),
+        SecretState::OtherServer => Err(Plan::Refuse(Reason::OtherServer)),
+    }
+}
+
+fn current(f: &Facts) -> Next<()> {
+    match f.current.ok_or(Plan::Look(Look::Value(Source::Current)))? {
+        _ if f.moving => Err(Plan::Wait(Reason::LabelsMoved)),
+        Held::Credentials | Held::ThisToken => Ok(()),
+        Held::Nothing | Held::Elsewhere(_) => Err(Plan::Refuse(Reason::NoCurrent)),
+        Held::Unusable(problem) => Err(Plan::Refuse(Reason::CurrentUnusable(problem))),
+    }
+}
+
+/// A value that cannot be used is a reason to go back, not one against it.
+fn current_or_broken(f: &Facts) -> Next<()> {
+    match f.current.ok_or(Plan::Look(Look::Value(Source::Current)))? {
+        _ if f.moving => Err(Plan::Wait(Reason::LabelsMoved)),
+        Held::Credentials | Held::ThisToken | Held::Unusable(_) => Ok(()),
+        Held::Nothing | Held::Elsewhere(_) => Err(Plan::Refuse(Reason::NoCurrent)),
+    }
+}
+
+fn age(f: &Facts, label: PendingLabel) -> Next<Age> {
+    match label {
+        PendingLabel::Nowhere | PendingLabel::OnCurrent => Ok(Age::Waiting),
+        PendingLabel::Waiting(age) => age.ok_or(if f.kept.count.is_none() {
+            Plan::Look(Look::Versions)
+        } else {
+            // The version list does not show it: the labels have moved.
+            Plan::Wait(Reason::LabelsMoved)
+        }),
+    }
+}
+
+fn server(f: &Facts) -> Next<()> {
+    match f.server.ok_or(Plan::Look(Look::Server))? {
+        ServerState::Unlisted | ServerState::Available => eligible(f).map(drop),
+        ServerState::NotAvailable => Err(Plan::Wait(Reason::ServerNotAvailable)),
+        ServerState::Stopped => Err(Plan::Wait(Reason::ServerStopped)),
+        ServerState::Reader => Err(Plan::Refuse(Reason::ReaderEndpoint)),
+        ServerState::Missing => Err(Plan::Refuse(Reason::ServerMissing)),
+        ServerState::ProxyEndpoint => Err(Plan::Refuse(Reason::ProxyEndpoint)),
+    }
+}
+
+fn login(f: &Facts, source: Source) -> Next<Login> {
+    let login = match source {
+        Source::Current => f.logins.current,
+        Source::Pending => f.logins.pending,
+        Source::Previous => f.logins.previous,
+        Source::Kept => f.logins.kept,
+        Source::Admin => f.logins.admin,
+    };
+    login.ok_or(Plan::Look(Look::Login(source)))
+}
+
+/// For a login that told nothing.
+const fn silent(silence: Silence) -> Plan {
+    if silence.passes() {
+        Plan::Wait(Reason::DatabaseSilent(silence))
+    } else {
+        Plan::Refuse(Reason::ServerUnfit(silence))
+    }
+}
+
+/// Whether somebody's session may set the password. Where a new password would help nobody, no rung can.
+fn may_change(f: &Facts, source: Source) -> Next<bool> {
+    let verdict = f.role.filter(|(whose, _)| *whose == source).ok_or(Plan::Look(Look::Role(source)))?.1;
+    match verdict {
+        RoleVerdict::Fit => Ok(true),
+        RoleVerdict::NeedsAdmin => Ok(false),
+        RoleVerdict::Unknown => Err(Plan::Wait(Reason::SessionLost)),
+        RoleVerdict::Unfit(problem) => match problem {
+            // A session refused for its number only has been let in by its password.
+            RoleProblem::ConnectionLimit => Ok(true),
+            RoleProblem::NotAlterable | RoleProblem::Restricted | RoleProblem::Privileged => Ok(false),
+            RoleProblem::Missing
+            | RoleProblem::NoLogin
+            | RoleProblem::Expired
+            | RoleProblem::Iam
+            | RoleProblem::ReadOnly => Err(Plan::Refuse(Reason::Role(problem))),
+        },
+    }
+}
+
+/// The lock (or the lease), and under it the labels where they were: nothing of what was seen has been overtaken.
+fn exclusive(f: &Facts, holder: Holder) -> Next<()> {
+    match f.lock.filter(|(whose, _)| *whose == holder).ok_or(Plan::Look(Look::Lock(holder)))?.1 {
+        Lock::Held => {}
+        Lock::Busy => return Err(Plan::Wait(Reason::LockBusy)),
+        Lock::Lost => return Err(Plan::Wait(Reason::SessionLost)),
+    }
+    match f.settled.filter(|(whose, _)| *whose == holder).ok_or(Plan::Look(Look::LabelsAgain))?.1 {
+        Settled::Same => Ok(()),
+        Settled::Moved => Err(Plan::Wait(Reason::LabelsMoved)),
+    }
+}
+
+fn enough_time(f: &Facts) -> Next<()> {
+    match f.time.ok_or(Plan::Look(Look::Time))? {
+        Time::Enough => Ok(()),
+        Time::Short => Err(Plan::Wait(Reason::TooLittleTime)),
+    }
+}
