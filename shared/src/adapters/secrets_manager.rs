@@ -44,6 +44,7 @@ macro_rules! description {
         });
         let tags = answer.tags().iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned())));
         Description {
+            arn: answer.arn().map(str::to_owned),
             rotation_enabled: answer.rotation_enabled().unwrap_or_default(),
             rotation_function: answer.rotation_lambda_arn().map(str::to_owned),
             rotated_every: answer.rotation_rules().and_then(days),
