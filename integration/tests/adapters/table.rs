@@ -16,7 +16,8 @@ use uuid::Uuid;
 
 #[tokio::test]
 async fn a_pause_holds_until_it_is_ended() {
-    let table = Scene::start().await.table;
+    let scene = Scene::start().await;
+    let table = &scene.table;
     let (one, other) = (arn("one"), arn("other"));
     assert_eq!(table.controls(&one).await.unwrap(), Controls::default());
 
@@ -38,7 +39,8 @@ async fn a_pause_holds_until_it_is_ended() {
 
 #[tokio::test]
 async fn what_is_stopped_is_stopped_until_it_is_resumed() {
-    let table = Scene::start().await.table;
+    let scene = Scene::start().await;
+    let table = &scene.table;
     let secret = arn("app");
     table.record_failure(&failure(&secret, "1", true)).await.unwrap();
     table.stop(&secret, "rolled back three times").await.unwrap();
@@ -52,7 +54,8 @@ async fn what_is_stopped_is_stopped_until_it_is_resumed() {
 
 #[tokio::test]
 async fn a_failure_is_found_by_its_token() {
-    let table = Scene::start().await.table;
+    let scene = Scene::start().await;
+    let table = &scene.table;
     let secret = arn("app");
     let first = failure(&secret, "1", false);
     let second = Failure { sqlstate: None, step: Step::Finish, ..failure(&secret, "2", true) };
@@ -69,7 +72,8 @@ async fn a_failure_is_found_by_its_token() {
 
 #[tokio::test]
 async fn each_attempt_that_was_rolled_back_counts_once() {
-    let table = Scene::start().await.table;
+    let scene = Scene::start().await;
+    let table = &scene.table;
     let secret = arn("app");
     let first = failure(&secret, "1", true);
     for failure in [&first, &first, &failure(&secret, "1", false), &failure(&secret, "2", true)] {
@@ -85,7 +89,8 @@ async fn each_attempt_that_was_rolled_back_counts_once() {
 
 #[tokio::test]
 async fn a_lease_has_one_holder() {
-    let table = Scene::start().await.table;
+    let scene = Scene::start().await;
+    let table = &scene.table;
     let secret = arn("app");
     let long = Duration::from_secs(600);
     let (one, other) = tokio::join!(table.lease(&secret, "one", long), table.lease(&secret, "other", long));
@@ -107,7 +112,8 @@ async fn a_lease_has_one_holder() {
 
 #[tokio::test]
 async fn a_condition_is_new_to_one_and_ends_for_one() {
-    let table = Scene::start().await.table;
+    let scene = Scene::start().await;
+    let table = &scene.table;
     let subject = arn("app");
     for (impact, told) in [("DEGRADED", Fired::New), ("LOCKED_OUT", Fired::Changed)] {
         let fire = || table.fire(&subject, "current-rejected", impact);
