@@ -64,6 +64,8 @@ pub enum Look {
     Role(Source),
     /// How much of the time is left.
     Time,
+    /// Whether AWSCURRENT opens the database, on a connection of its own, under the lock.
+    Proof,
     /// Whether what a rung has done makes the version that should be current open the database.
     Restored(Rung),
 }
@@ -119,13 +121,25 @@ fn sound(intent: Intent, f: &Facts, label: PendingLabel) -> Next {
     if intent != Intent::Recover && age != Age::Stuck && !useless {
         return done;
     }
-    // Under the lock no rotation can be between its change and its proof, so that AWSCURRENT stays proved.
-    if !matches!(f.lock, Some((Holder::Session(_), Lock::Held))) {
-        exclusive(f, Holder::Session(Source::Current))?;
-    }
+    proved_under_lock(f)?;
     match f.unstaged.ok_or(Plan::Act(Action::Unstage))? {
         Effect::Done => done,
         Effect::Refused(_) | Effect::Unsure => Ok(Plan::Wait(Reason::LabelsMoved)),
+    }
+}
+
+/// Whoever waited for the lock may have waited for a rotation that has changed the password since. A rung has proved
+/// AWSCURRENT under the lock that it holds; otherwise that is done now.
+fn proved_under_lock(f: &Facts) -> Next<()> {
+    if climbed(f) && matches!(f.lock, Some((Holder::Session(_), Lock::Held))) && f.proof.is_none() {
+        return Ok(());
+    }
+    exclusive(f, Holder::Session(Source::Current))?;
+    match f.proof.ok_or(Plan::Look(Look::Proof))? {
+        Login::Accepted | Login::Unfit(_) => Ok(()),
+        Login::Rejected => Err(Plan::Wait(Reason::LabelsMoved)),
+        Login::Refused(refusal) => Err(Plan::Refuse(Reason::LoginRefused(refusal))),
+        Login::Unknown(silence) => Err(silent(silence)),
     }
 }
 
