@@ -1,7 +1,7 @@
 //! How a fact is learned: one port call for each look, and the small word that its answer comes down to.
 
 use super::{
-    Order, RepairError, Settings,
+    Intent, Order, RepairError, Settings,
     facts::{Age, Facts, FailureClass, Found, Holder, MasterVerdict, PendingLabel, Rung, Settled, Source},
     plan::Look,
 };
@@ -123,16 +123,27 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
             Look::Lock(holder) => {
                 let lock = self.take(holder).await?;
                 self.facts.lock = Some((holder, lock));
-                (self.facts.settled, self.facts.time) = (None, None);
+                (self.facts.settled, self.facts.again, self.facts.time) = (None, None, None);
             }
             Look::LabelsAgain => {
                 let description = self.ports.secrets.describe(&self.order.secret).await?;
                 let settled = if self.same_labels(&description) { Settled::Same } else { Settled::Moved };
                 self.facts.settled = self.facts.lock.map(|(holder, _)| (holder, settled));
             }
+            Look::CurrentAgain => {
+                let Attempt { login, session } = self.knock(Source::Current).await?;
+                if let Some(session) = session {
+                    session.close().await;
+                }
+                self.facts.again = Some(login);
+            }
             Look::Role(source) => {
-                let current = self.reference()?;
-                let (user, has_admin) = (current.username.clone(), current.masterarn.is_some());
+                // Whose password is to be set: of users that take turns, AWSPREVIOUS is the other one.
+                let whose = match self.order.intent {
+                    Intent::Heal | Intent::Recover => self.reference()?,
+                    Intent::RollBack => self.credentials(Source::Previous)?,
+                };
+                let (user, has_admin) = (whose.username.clone(), whose.masterarn.is_some());
                 let surroundings = match self.session(source) {
                     Some(session) => session.look(&user, &user).await.ok(),
                     None => None,
@@ -148,13 +159,6 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
                 let needed = self.settings.patience * LONGEST_WAY;
                 let left = self.deadline.saturating_duration_since(Instant::now());
                 self.facts.time = Some(if left >= needed { Time::Enough } else { Time::Short });
-            }
-            Look::Proof => {
-                let Attempt { login, session } = self.knock(Source::Current).await?;
-                if let Some(session) = session {
-                    session.close().await;
-                }
-                self.facts.proof = Some(login);
             }
             Look::Restored(rung) => {
                 let login = self.prove(rung).await?;
