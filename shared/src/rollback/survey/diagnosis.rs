@@ -1,0 +1,576 @@
+//! What a survey comes down to: what is wrong, and the one command that repairs it. Pure.
+//!
+//! The command is what the plan of a repair would do with the same facts, so that `relatch doctor` never promises what
+//! `relatch recover` then refuses.
+
+use super::{Place, Seen, Survey};
+use crate::{
+    alert::findings,
+    ports::{Controls, Label, Lock, Login, MasterOf, Refusal, ServerState},
+    rollback::{
+        Intent, Reason, Rung,
+        facts::{Age, Facts, Found, MasterVerdict, PendingLabel, Settled, Source},
+        impact::{self, Impact},
+        plan::{self, Action, Look, Plan},
+        recovery::would,
+    },
+    rotation::{
+        facts::{Held, RoleProblem, RoleVerdict, SecretState, Time},
+        strategy::Strategy,
+    },
+};
+use jiff::{SignedDuration, Timestamp};
+use relatch_events::secret::{SecretId, VersionId};
+
+/// What a survey comes down to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// What it means for consumers; `None` where that could not be seen.
+    pub impact: Option<Impact>,
+    /// What is wrong, in one sentence; `None` if nothing is.
+    pub wrong: Option<String>,
+    /// What repairs it, where one command does.
+    pub remedy: Option<Remedy>,
+    /// What was looked at, one by one.
+    pub findings: Vec<Finding>,
+}
+
+/// What one look has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at. A stable name.
+    pub subject: &'static str,
+    /// Whether it is as it should be.
+    pub mark: Mark,
+    /// What was found, as a sentence.
+    pub sentence: String,
+    /// What to do about it, where that is known.
+    pub to_do: Option<String>,
+}
+
+/// Whether something is as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mark {
+    /// It is.
+    Fine,
+    /// It is not.
+    Wrong,
+    /// It does not apply, or says neither.
+    Open,
+    /// It was not looked at, because something before it is not as it should be.
+    Unseen,
+}
+
+impl Mark {
+    /// The mark's stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Mark::Fine => "ok",
+            Mark::Wrong => "wrong",
+            Mark::Open => "open",
+            Mark::Unseen => "unseen",
+        }
+    }
+}
+
+/// One command, and what it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remedy {
+    /// The command.
+    pub command: Command,
+    /// What it does, as a sentence.
+    pub effect: String,
+}
+
+/// A command for a shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// `relatch VERB SECRET`.
+    Relatch(&'static str),
+    /// One of AWS's command line.
+    Aws(String),
+    /// One of PostgreSQL's.
+    Psql(String),
+}
+
+impl Command {
+    /// As it is typed. `aws` are options that AWS's command line and ours share, `relatch` those that only ours has; each
+    /// begins with a blank if there is any.
+    pub fn line(&self, secret: &SecretId, aws: &str, relatch: &str) -> String {
+        match self {
+            Command::Relatch(verb) if verb.ends_with("--all") => format!("relatch {verb}{aws}{relatch}"),
+            Command::Relatch(verb) => format!("relatch {verb} {secret}{aws}{relatch}"),
+            Command::Aws(line) => format!("{line}{aws}"),
+            Command::Psql(line) => line.clone(),
+        }
+    }
+}
+
+/// What a survey comes down to.
+pub fn diagnosis(survey: &Survey) -> Diagnosis {
+    let findings = vec![
+        secret(survey),
+        rotation(survey),
+        labels(survey),
+        value(survey),
+        server(survey),
+        login(survey),
+        role(survey),
+        admin(survey),
+        controls(survey),
+    ];
+    let (wrong, remedy) = verdict(survey).unwrap_or_else(|| {
+        let first = findings.iter().find(|finding| finding.mark == Mark::Wrong);
+        let remedy = match &survey.controls {
+            Some(Ok(controls)) if first.is_some_and(|finding| finding.subject == "controls") => Some(resume(controls)),
+            Some(Ok(_) | Err(_)) | None => None,
+        };
+        (first.map(|finding| finding.sentence.clone()), remedy)
+    });
+    Diagnosis { impact: impact::found(&survey.facts), wrong, remedy, findings }
+}
+
+/// What is wrong with the way from the secret to the database; `None` if nothing is.
+fn verdict(survey: &Survey) -> Option<(Option<String>, Option<Remedy>)> {
+    let wrong = |sentence: String, remedy| Some((Some(sentence), remedy));
+    match course(Intent::Heal, survey) {
+        Plan::Act(action) => wrong(gap(action), Some(relatch("recover", &sentence(would(action))))),
+        Plan::Done(_) if pending_is_left(survey) => wrong(
+            "A rotation failed and left AWSPENDING behind; AWSCURRENT opens the database.".to_owned(),
+            Some(relatch("recover", "It takes AWSPENDING off. Leave it for Secrets Manager to try again.")),
+        ),
+        Plan::Done(_) => None,
+        // Only what a preflight does not look at is missing.
+        Plan::Look(_) => wrong(
+            "The database rejects AWSCURRENT.".to_owned(),
+            Some(relatch("doctor", "It shows which version opens the database.")),
+        ),
+        Plan::Wait(Reason::RotationInFlight) => wrong(
+            "The database has AWSPENDING's password and rejects AWSCURRENT: a rotation is between its change and its end, or has died there.".to_owned(),
+            Some(relatch("recover", "It puts AWSCURRENT's password back. If the rotation is still at work, wait for it.")),
+        ),
+        Plan::Wait(reason) => wrong(sentence(reason.to_string()), waiting(reason, survey)),
+        Plan::Refuse(reason) => wrong(sentence(reason.to_string()), refused(reason, survey)),
+    }
+}
+
+/// What a repair would come to, if nobody else were at work.
+fn course(intent: Intent, survey: &Survey) -> Plan {
+    let mut facts = Facts { paused: Some(false), failure: survey.facts.failure, ..survey.facts };
+    facts.role = None;
+    loop {
+        let next = plan::plan(intent, &facts);
+        match next {
+            Plan::Look(Look::Lock(holder)) => facts.lock = Some((holder, Lock::Held)),
+            Plan::Look(Look::LabelsAgain) => facts.settled = facts.lock.map(|(holder, _)| (holder, Settled::Same)),
+            Plan::Look(Look::Time) => facts.time = Some(Time::Enough),
+            Plan::Look(Look::Role(source)) => match survey.roles.iter().find(|(whose, _)| *whose == source) {
+                Some(seen) => facts.role = Some(*seen),
+                None => return next,
+            },
+            Plan::Look(_) | Plan::Act(_) | Plan::Done(_) | Plan::Wait(_) | Plan::Refuse(_) => return next,
+        }
+    }
+}
+
+/// What is wrong, by what would mend it.
+fn gap(action: Action) -> String {
+    match action {
+        Action::SetPassword(Rung::ThroughAdmin, _) | Action::ResetMaster => {
+            "No version of the secret opens the database: its password was changed by somebody else.".to_owned()
+        }
+        Action::SetPassword(_, source) | Action::Promote(_, source) => {
+            format!("The database rejects AWSCURRENT; {} opens it.", name(source))
+        }
+        Action::Unstage => "AWSPENDING is left from a rotation that nobody goes on with.".to_owned(),
+    }
+}
+
+const fn name(source: Source) -> &'static str {
+    match source {
+        Source::Current => "AWSCURRENT",
+        Source::Pending => "AWSPENDING",
+        Source::Previous => "AWSPREVIOUS",
+        Source::Kept => "only a version without a label",
+        Source::Admin => "the admin secret",
+    }
+}
+
+fn pending_is_left(survey: &Survey) -> bool {
+    match survey.facts.label {
+        Some(PendingLabel::Waiting(age)) => survey.facts.failure.is_some() || age != Some(Age::Fresh),
+        Some(PendingLabel::Nowhere | PendingLabel::OnCurrent) | None => false,
+    }
+}
+
+fn waiting(reason: Reason, survey: &Survey) -> Option<Remedy> {
+    let start = |of: &MasterOf| {
+        let line = match of {
+            MasterOf::Cluster(name) => format!("aws rds start-db-cluster --db-cluster-identifier {}", quoted(name)),
+            MasterOf::Instance(name) => format!("aws rds start-db-instance --db-instance-identifier {}", quoted(name)),
+        };
+        Remedy { command: Command::Aws(line), effect: "It starts the database, which takes some minutes.".to_owned() }
+    };
+    let master = survey.server.as_ref().and_then(|server| server.master.as_ref());
+    if reason == Reason::ServerStopped { master.map(|master| start(&master.of)) } else { None }
+}
+
+fn refused(reason: Reason, survey: &Survey) -> Option<Remedy> {
+    let secret = &survey.secret;
+    let alter = |change: &str, effect: &str| {
+        let place = survey.place.as_ref()?;
+        Some(psql(place, &format!("ALTER ROLE {} {change}", identifier(&place.user)), effect))
+    };
+    match reason {
+        Reason::ScheduledForDeletion => Some(Remedy {
+            command: Command::Aws(format!("aws secretsmanager restore-secret --secret-id {secret}")),
+            effect: "It keeps the secret, which can then be looked at.".to_owned(),
+        }),
+        Reason::CurrentUnusable(_) => match course(Intent::RollBack, survey) {
+            Plan::Act(_) => Some(relatch("rollback", "It makes the version before it AWSCURRENT again.")),
+            Plan::Look(_) | Plan::Done(_) | Plan::Wait(_) | Plan::Refuse(_) => None,
+        },
+        Reason::LoginRefused(Refusal::NoLogin) | Reason::Role(RoleProblem::NoLogin) => {
+            alter("LOGIN", "It lets the role log in again.")
+        }
+        Reason::LoginRefused(Refusal::ConnectionLimit) => alter(
+            "CONNECTION LIMIT -1",
+            "It takes the role's limit away, if it is not too many sessions that are wrong.",
+        ),
+        Reason::LoginRefused(Refusal::NoConnect) => {
+            let place = survey.place.as_ref()?;
+            let grant =
+                format!("GRANT CONNECT ON DATABASE {} TO {}", identifier(&place.dbname), identifier(&place.user));
+            Some(psql(place, &grant, "It lets the role connect to the database."))
+        }
+        Reason::Role(RoleProblem::Expired) => alter("VALID UNTIL 'infinity'", "It ends the role's expiry."),
+        Reason::Exhausted => exhausted(survey),
+        Reason::LoginRefused(Refusal::NoDatabase)
+        | Reason::Role(_)
+        | Reason::Sound
+        | Reason::Recovered
+        | Reason::WentForward
+        | Reason::WentBack
+        | Reason::DatabaseSilent(_)
+        | Reason::ServerNotAvailable
+        | Reason::ServerStopped
+        | Reason::LockBusy
+        | Reason::LabelsMoved
+        | Reason::RotationInFlight
+        | Reason::Paused
+        | Reason::TooLittleTime
+        | Reason::Unproved(_)
+        | Reason::SessionLost
+        | Reason::ManagedByService
+        | Reason::OtherKind
+        | Reason::OtherServer
+        | Reason::NoCurrent
+        | Reason::ServerUnfit(_)
+        | Reason::ReaderEndpoint
+        | Reason::ServerMissing
+        | Reason::ProxyEndpoint
+        | Reason::NoPrevious
+        | Reason::PreviousUnusable(_)
+        | Reason::PreviousElsewhere(_)
+        | Reason::PendingInTheWay
+        | Reason::NothingToGoBackThrough => None,
+    }
+}
+
+/// Every rung fails: what would add one?
+fn exhausted(survey: &Survey) -> Option<Remedy> {
+    let pin = survey.server.as_ref().and_then(|server| server.resource_id.as_deref());
+    match (survey.facts.master, pin, survey.place.as_ref()) {
+        (Some(MasterVerdict::NotPinned), Some(pin), _) => Some(Remedy {
+            command: Command::Aws(format!(
+                "aws secretsmanager tag-resource --secret-id {} --tags Key=relatch:resource-id,Value={}",
+                survey.secret,
+                quoted(pin)
+            )),
+            effect: "It allows `relatch recover` to have RDS set this master user's password. Do it only if that is the secret's own database.".to_owned(),
+        }),
+        (_, _, Some(place)) => Some(psql(
+            place,
+            &format!("\\password {}", identifier(&place.user)),
+            "It asks for a password: give it AWSCURRENT's.",
+        )),
+        (_, _, None) => None,
+    }
+}
+
+fn secret(survey: &Survey) -> Finding {
+    let restore = || format!("If it is in use: `aws secretsmanager restore-secret --secret-id {}`.", survey.secret);
+    let owner = survey.description.owning_service.as_deref().unwrap_or("another service");
+    match survey.facts.secret {
+        Some(SecretState::Ours | SecretState::RotationOff) => {
+            fine("secret", "It is there, and it is Relatch's to rotate.")
+        }
+        Some(SecretState::Managed) => {
+            wrong("secret", format!("It is managed by `{owner}`, which rotates and repairs it itself."), None)
+        }
+        Some(SecretState::Deleted) => wrong("secret", "It is scheduled for deletion.", Some(restore())),
+        Some(SecretState::OtherKind) => wrong(
+            "secret",
+            sentence(Reason::OtherKind.to_string()),
+            Some("Correct the tag, or leave it be.".to_owned()),
+        ),
+        Some(SecretState::OtherServer) => wrong(
+            "secret",
+            sentence(Reason::OtherServer.to_string()),
+            Some("Compare the tag with RDS before you change either.".to_owned()),
+        ),
+        None => unseen("secret"),
+    }
+}
+
+fn rotation(survey: &Survey) -> Finding {
+    let description = &survey.description;
+    let function = description.rotation_function.as_deref().map(|arn| arn.rsplit(':').next().unwrap_or(arn));
+    let every = description.rotated_every.map_or(String::new(), |days| format!(" every {days} days"));
+    let last = description.rotated.map_or(", never yet".to_owned(), |at| format!(", last {}", ago(survey.at, at)));
+    match (description.rotation_enabled, function, findings::overdue(description, survey.at)) {
+        (_, _, Some(late)) => wrong(
+            "rotation",
+            late,
+            Some(format!("`aws secretsmanager rotate-secret --secret-id {}`, and see what it says.", survey.secret)),
+        ),
+        (true, Some(function), None) => fine("rotation", format!("It is on: `{function}`{every}{last}.")),
+        (true, None, None) => wrong("rotation", "It is on, and names no function.", None),
+        (false, _, None) => wrong(
+            "rotation",
+            "It is switched off: nobody rotates this secret.",
+            Some("`aws secretsmanager rotate-secret` with a function and rules switches it on.".to_owned()),
+        ),
+    }
+}
+
+fn labels(survey: &Survey) -> Finding {
+    let holder = |label| survey.description.holder(label).map_or("no version".to_owned(), short);
+    let current = format!("AWSCURRENT is on {}", holder(Label::Current));
+    let made = survey.versions.iter().find(|version| version.labels.contains(&Label::Pending));
+    let made =
+        made.and_then(|version| version.created).map_or(String::new(), |at| format!(", made {}", ago(survey.at, at)));
+    let pending = format!("{current}, AWSPENDING on {}{made}", holder(Label::Pending));
+    let ends = || Some(format!("`relatch recover {}` ends that rotation.", survey.secret));
+    match (survey.facts.label, &survey.failure) {
+        (None, _) => unseen("labels"),
+        _ if survey.description.holder(Label::Current).is_none() => {
+            wrong("labels", "No version holds AWSCURRENT.", None)
+        }
+        (Some(PendingLabel::Nowhere | PendingLabel::OnCurrent), _) => {
+            fine("labels", format!("{current}, and no rotation is in flight."))
+        }
+        (Some(PendingLabel::Waiting(_)), Some(failure)) => {
+            let state = failure.sqlstate.as_ref().map_or(String::new(), |state| format!(", SQLSTATE {state}"));
+            wrong(
+                "labels",
+                format!("{pending}: its rotation failed in {} ({}{state}).", failure.step, failure.reason),
+                ends(),
+            )
+        }
+        (Some(PendingLabel::Waiting(Some(Age::Fresh) | None)), None) => {
+            open("labels", format!("{pending}: a rotation may be under way."))
+        }
+        (Some(PendingLabel::Waiting(Some(Age::Waiting | Age::Stuck))), None) => {
+            wrong("labels", format!("{pending}: its rotation has not ended."), ends())
+        }
+    }
+}
+
+fn value(survey: &Survey) -> Finding {
+    let back = || Some(format!("`relatch rollback {}` makes the version before it current.", survey.secret));
+    match (survey.facts.current, &survey.place) {
+        (Some(Held::Credentials | Held::ThisToken), Some(place)) => fine(
+            "value",
+            format!("User `{}`, database `{}` on {}:{}.", place.user, place.dbname, place.host, place.port),
+        ),
+        (Some(Held::Unusable(problem)), _) => wrong("value", format!("AWSCURRENT cannot be used: {problem}."), back()),
+        (Some(Held::Nothing | Held::Elsewhere(_)), _) => wrong("value", "AWSCURRENT holds no value.", back()),
+        (Some(Held::Credentials | Held::ThisToken) | None, _) => unseen("value"),
+    }
+}
+
+fn server(survey: &Survey) -> Finding {
+    let Some(server) = &survey.server else { return unseen("server") };
+    let through = server.door.endpoint.as_ref().map(|(host, port)| format!(", behind a proxy: {host}:{port}"));
+    let bad = |reason: Reason| wrong("server", sentence(reason.to_string()), None);
+    match server.state {
+        ServerState::Unlisted => open("server", "Not one of RDS's, or RDS was not asked: its own answers must do."),
+        ServerState::Available => {
+            fine("server", format!("RDS says it is available, and the writer{}.", through.unwrap_or_default()))
+        }
+        ServerState::NotAvailable => bad(Reason::ServerNotAvailable),
+        ServerState::Stopped => bad(Reason::ServerStopped),
+        ServerState::Reader => bad(Reason::ReaderEndpoint),
+        ServerState::Missing => bad(Reason::ServerMissing),
+        ServerState::ProxyEndpoint => bad(Reason::ProxyEndpoint),
+    }
+}
+
+fn login(survey: &Survey) -> Finding {
+    let tls = if survey.place.as_ref().is_some_and(|place| place.plaintext) {
+        "without TLS, as the secret asks"
+    } else {
+        "over verified TLS"
+    };
+    let doctor = || Some(format!("`relatch doctor {}` shows which version does.", survey.secret));
+    match survey.facts.logins.current {
+        Some(Login::Accepted) => fine("login", format!("AWSCURRENT opens the database, {tls}.")),
+        Some(Login::Unfit(state)) => {
+            wrong("login", format!("AWSCURRENT logs in, and the test query fails with SQLSTATE {state}."), None)
+        }
+        Some(Login::Refused(refusal)) => {
+            wrong("login", format!("AWSCURRENT's password is right, and the session was refused: {refusal}."), None)
+        }
+        Some(Login::Rejected) => wrong("login", "AWSCURRENT does not open the database.", doctor()),
+        Some(Login::Unknown(silence)) => wrong("login", format!("Nothing was learned: {silence}."), None),
+        None => unseen("login"),
+    }
+}
+
+fn role(survey: &Survey) -> Finding {
+    match survey.next_change {
+        Some(RoleVerdict::Fit) => fine("role", "The database allows the next rotation."),
+        Some(RoleVerdict::NeedsAdmin) => wrong("role", "The next rotation needs the admin secret.", None),
+        Some(RoleVerdict::Unfit(problem)) => wrong("role", format!("The next rotation would fail: {problem}."), None),
+        Some(RoleVerdict::Unknown) => open("role", "The session broke off before the database had said."),
+        None => unseen("role"),
+    }
+}
+
+fn admin(survey: &Survey) -> Finding {
+    let facts = &survey.facts;
+    let named = survey.place.as_ref().map(|place| (&place.admin, place.strategy));
+    match (named, facts.admin, facts.logins.admin) {
+        (None, _, _) => unseen("admin"),
+        (Some((None, Strategy::SingleUser)), _, _) => {
+            open("admin", "No admin secret (`masterarn`) is named; none is needed.")
+        }
+        (Some((None, Strategy::AlternatingUsers)), _, _) => {
+            wrong("admin", "Alternating users need an admin secret, and `masterarn` names none.", None)
+        }
+        (Some((Some(_), _)), None, _) => unseen("admin"),
+        (_, Some(Held::Nothing), _) => wrong("admin", "The admin secret that `masterarn` names cannot be found.", None),
+        (_, Some(Held::Unusable(problem)), _) => {
+            wrong("admin", format!("The admin secret cannot be used: {problem}."), None)
+        }
+        (_, Some(Held::Elsewhere(field)), _) => {
+            wrong("admin", format!("The admin secret leads to another `{field}`, so it was not used."), None)
+        }
+        (_, Some(Held::Credentials | Held::ThisToken), Some(Login::Accepted | Login::Unfit(_))) => {
+            fine("admin", "The admin secret opens the database.")
+        }
+        (_, Some(Held::Credentials | Held::ThisToken), Some(Login::Unknown(silence))) => {
+            wrong("admin", format!("Nothing was learned of the admin secret: {silence}."), None)
+        }
+        (_, Some(Held::Credentials | Held::ThisToken), Some(Login::Refused(_) | Login::Rejected) | None) => {
+            wrong("admin", "The admin secret does not open the database.", None)
+        }
+    }
+}
+
+fn controls(survey: &Survey) -> Finding {
+    let resume = || Some(format!("`relatch resume {}`, when the cause is mended.", survey.secret));
+    let controls = match &survey.controls {
+        None if survey.facts.paused.is_none() => return unseen("controls"),
+        None => return open("controls", "No table is named (RELATCH_TABLE), so pauses are not known."),
+        Some(Ok(controls)) => controls,
+        Some(Err(error)) => return wrong("controls", format!("The table could not be read: {error}."), None),
+    };
+    let pause = [(&controls.paused, "It"), (&controls.everything_paused, "Everything")]
+        .into_iter()
+        .find_map(|(pause, what)| Some((pause.as_ref()?, what)));
+    match (pause, findings::stopped(controls)) {
+        (Some((pause, what)), _) => {
+            let all = if what == "It" { survey.secret.to_string() } else { "--all".to_owned() };
+            wrong(
+                "controls",
+                format!("{what} was paused by {} {}: {}.", pause.by, ago(survey.at, pause.at), pause.reason),
+                Some(format!("`relatch resume {all}` ends that.")),
+            )
+        }
+        (None, Some(why)) => wrong("controls", why, resume()),
+        (None, None) => fine("controls", "Nobody has paused it, and its rotations are not stopped."),
+    }
+}
+
+/// A version's id as people tell it apart.
+pub fn short(id: &VersionId) -> String {
+    id.as_str().chars().take(8).collect()
+}
+
+/// How long ago, in one unit.
+pub fn ago(now: Timestamp, then: Timestamp) -> String {
+    let elapsed: SignedDuration = now.duration_since(then);
+    match (elapsed.as_secs() / 60, elapsed.as_hours()) {
+        (..1, _) => "just now".to_owned(),
+        (minutes @ 1..120, _) => format!("{minutes} min ago"),
+        (_, hours @ ..48) => format!("{hours} h ago"),
+        (_, hours) => format!("{} days ago", hours / 24),
+    }
+}
+
+/// What a version says in a table: what a login with it told, or why there was none.
+pub fn says(version: &Seen) -> String {
+    match (version.login, version.found) {
+        (Some(Login::Accepted), _) => "opens it".to_owned(),
+        (Some(Login::Unfit(state)), _) => format!("opens it; test query: {state}"),
+        (Some(Login::Refused(_)), _) => "right password, no session".to_owned(),
+        (Some(Login::Rejected), _) => "rejected".to_owned(),
+        (Some(Login::Unknown(_)), _) => "no answer".to_owned(),
+        (None, Some(Found::Unusable(_))) => "not usable".to_owned(),
+        (None, Some(Found::Nothing)) => "no value".to_owned(),
+        (None, Some(Found::Elsewhere(field))) => format!("other {field}; not tried"),
+        (None, Some(Found::SameUser | Found::Alternate) | None) => "not tried".to_owned(),
+    }
+}
+
+fn fine(subject: &'static str, sentence: impl Into<String>) -> Finding {
+    Finding { subject, mark: Mark::Fine, sentence: sentence.into(), to_do: None }
+}
+
+fn open(subject: &'static str, sentence: impl Into<String>) -> Finding {
+    Finding { subject, mark: Mark::Open, sentence: sentence.into(), to_do: None }
+}
+
+fn wrong(subject: &'static str, sentence: impl Into<String>, to_do: Option<String>) -> Finding {
+    Finding { subject, mark: Mark::Wrong, sentence: sentence.into(), to_do }
+}
+
+fn unseen(subject: &'static str) -> Finding {
+    Finding { subject, mark: Mark::Unseen, sentence: "Not looked at.".to_owned(), to_do: None }
+}
+
+fn relatch(verb: &'static str, effect: &str) -> Remedy {
+    Remedy { command: Command::Relatch(verb), effect: effect.to_owned() }
+}
+
+fn resume(controls: &Controls) -> Remedy {
+    let verb =
+        if controls.paused.is_none() && controls.everything_paused.is_some() { "resume --all" } else { "resume" };
+    relatch(verb, "It ends the pause, or the stop.")
+}
+
+fn psql(place: &Place, statement: &str, effect: &str) -> Remedy {
+    let (host, dbname) = (quoted(&place.host), quoted(&place.dbname));
+    let line = format!("psql -h {host} -p {} -d {dbname} -U ADMIN -c {}", place.port, quoted(statement));
+    Remedy { command: Command::Psql(line), effect: format!("{effect} ADMIN is a user that may.") }
+}
+
+/// For a shell, whatever it holds: a secret's fields are somebody else's words.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '/');
+    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// With a capital and an end.
+fn sentence(text: String) -> String {
+    let mut characters = text.chars();
+    let text: String =
+        characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters).collect());
+    if text.ends_with('.') { text } else { text + "." }
+}
