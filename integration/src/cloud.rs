@@ -119,6 +119,18 @@ impl Cloud {
     /// # Errors
     /// As [`Cloud::rotate`].
     pub fn rotate_with(&self, settings: &[(&str, &str)]) -> Result<Function> {
+        self.function("rotate", settings)
+    }
+
+    /// The `respond` handler.
+    ///
+    /// # Errors
+    /// As [`Cloud::rotate`].
+    pub fn respond_with(&self, settings: &[(&str, &str)]) -> Result<Function> {
+        self.function("respond", settings)
+    }
+
+    fn function(&self, name: &str, settings: &[(&str, &str)]) -> Result<Function> {
         let authorities = self.files.path().join("ca.pem");
         let common = [
             ("AWS_ENDPOINT_URL", self.aws.url()),
@@ -127,7 +139,7 @@ impl Cloud {
             ("RELATCH_TIMEOUT_MS", "2000"),
         ];
         let env = common.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Ok(Function::new(handler("rotate")?, env))
+        Ok(Function::new(handler(name)?, env))
     }
 
     /// A role with a database and data of its own, and a secret that opens it; returns the secret's ARN.

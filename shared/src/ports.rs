@@ -61,8 +61,6 @@ pub trait Custody: Secrets {
 pub struct Kept {
     /// The version's id.
     pub id: VersionId,
-    /// Whether it has any label.
-    pub labelled: bool,
     /// When it was made.
     pub created: Option<Timestamp>,
 }

@@ -170,7 +170,6 @@ fn version(answer: GetSecretValueOutput) -> Option<Version> {
 fn kept(entry: &SecretVersionsListEntry) -> Option<Kept> {
     Some(Kept {
         id: entry.version_id()?.try_into().ok()?,
-        labelled: !entry.version_stages().is_empty(),
         created: entry.created_date().and_then(timestamp),
     })
 }

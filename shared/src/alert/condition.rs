@@ -131,3 +131,26 @@ impl Condition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    #[test]
+    fn every_condition_has_its_runbook_and_every_runbook_its_condition() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/runbooks");
+        let files = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        let files: BTreeSet<String> = files.filter(|name| name != "README.md").collect();
+        let expected = Condition::ALL.map(|condition| format!("{}.md", condition.name()));
+        assert_eq!(files, BTreeSet::from(expected));
+        let index = fs::read_to_string(folder.join("README.md")).unwrap();
+        for condition in Condition::ALL {
+            let runbook = fs::read_to_string(folder.join(format!("{}.md", condition.name()))).unwrap();
+            assert_eq!(runbook.lines().next(), Some(format!("# {}", condition.title()).as_str()));
+            assert!(index.contains(&format!("({}.md)", condition.name())), "{} is not in the index", condition.name());
+        }
+    }
+}

@@ -404,7 +404,10 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
             let created = versions.iter().find(|version| version.id == pending).and_then(|version| version.created);
             self.facts.label = Some(PendingLabel::Waiting(created.map(|created| self.age(created))));
         }
-        self.known.kept = versions.into_iter().filter(|version| !version.labelled).take(MOST_KEPT).collect();
+        // A label of somebody's own, which keeps a version from being deleted, makes it no other kind of version.
+        let ours = self.known.description.as_ref().map(|description| &description.labels);
+        let labelled = |version: &Kept| ours.and_then(|ours| ours.get(&version.id)).is_some_and(|l| !l.is_empty());
+        self.known.kept = versions.into_iter().filter(|version| !labelled(version)).take(MOST_KEPT).collect();
         self.facts.kept.count = u8::try_from(self.known.kept.len()).ok();
     }
 

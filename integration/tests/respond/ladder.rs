@@ -1,0 +1,132 @@
+//! Whatever opens the database is used to make AWSCURRENT open it again.
+
+use crate::scene::Scene;
+use relatch_integration::cloud::{FIRST_PASSWORD, Standing};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_rotation_that_died_after_the_change_is_undone_through_pending() {
+    let scene = Scene::single_user().await;
+    let token = scene.dies_after_the_change().await;
+    let answer = scene.failed(&token).await;
+    assert_eq!(answer["reason"], "recovered", "{answer:#}");
+    assert_eq!(answer["impactFound"], "DEGRADED");
+    assert_eq!(answer["impactLeft"], "SAFE");
+    assert_eq!(answer["rungs"], json!([{ "rung": "through-pending", "effect": "done", "proof": "accepted" }]));
+    assert_eq!(scene.standing().await, Standing::Fine);
+    assert_eq!(scene.labelled("AWSPENDING").unwrap().id, token, "Secrets Manager may try it again");
+    scene.rotates().await;
+    assert_eq!(scene.labelled("AWSCURRENT").unwrap().id, token);
+}
+
+#[tokio::test]
+async fn a_stranded_password_is_found_in_a_version_without_a_label() {
+    let scene = Scene::single_user().await;
+    let token = scene.dies_after_the_change().await;
+    scene.takes_pending_off();
+    assert_eq!(scene.standing().await, Standing::Stranded);
+    let answer = scene.failed(&token).await;
+    assert_eq!(answer["reason"], "recovered", "{answer:#}");
+    assert_eq!(answer["impactFound"], "STRANDED");
+    assert_eq!(answer["rungs"][0]["rung"], "through-unlabelled");
+    assert_eq!(scene.standing().await, Standing::Fine);
+}
+
+#[tokio::test]
+async fn an_operator_who_takes_pending_off_and_rotates_anew_strands_nobody() {
+    let scene = Scene::single_user().await;
+    scene.dies_after_the_change().await;
+    scene.takes_pending_off();
+    let outcome = scene.rotation().run().await.unwrap();
+    assert!(!outcome.succeeded(), "nothing that rotate looks at opens the database");
+    let answer = scene.failed(&outcome.token).await;
+    assert_eq!(answer["reason"], "recovered", "{answer:#}");
+    assert_eq!(scene.standing().await, Standing::Fine);
+    scene.rotates().await;
+}
+
+#[tokio::test]
+async fn a_password_set_back_by_hand_is_mended_through_previous() {
+    let scene = Scene::single_user().await;
+    scene.rotates().await;
+    scene.sql(&format!("ALTER ROLE app PASSWORD '{FIRST_PASSWORD}'")).await;
+    let answer = scene.sweeps().await;
+    assert_eq!(answer["repaired"], json!([scene.secret]), "{answer:#}");
+    assert_eq!(scene.standing().await, Standing::Fine);
+}
+
+#[tokio::test]
+async fn a_password_changed_by_hand_is_mended_by_the_admin() {
+    let scene = Scene::with_admin().await;
+    scene.sql("ALTER ROLE app PASSWORD 'by hand'").await;
+    assert_eq!(scene.standing().await, Standing::LockedOut);
+    let answer = scene.sweeps().await;
+    assert_eq!(answer["repaired"], json!([scene.secret]), "{answer:#}");
+    assert_eq!(scene.standing().await, Standing::Fine);
+}
+
+#[tokio::test]
+async fn a_privileged_role_is_not_reset_on_the_word_of_the_secret_alone() {
+    let scene = Scene::with_admin().await;
+    scene.sql("ALTER ROLE app CREATEROLE PASSWORD 'by hand'").await;
+    let answer = scene.sweeps().await;
+    assert_eq!(answer["broken"], json!([scene.secret]), "{answer:#}");
+    assert_eq!(scene.standing().await, Standing::LockedOut);
+}
+
+#[tokio::test]
+async fn without_an_admin_nothing_is_made_worse_and_pending_is_kept() {
+    let scene = Scene::single_user().await;
+    let token = scene.dies_after_the_change().await;
+    scene.sql("ALTER ROLE app PASSWORD 'by hand'").await;
+    let answer = scene.failed(&token).await;
+    assert_eq!(answer["reason"], "exhausted", "{answer:#}");
+    assert_eq!(answer["impactLeft"], "LOCKED_OUT");
+    assert_eq!(answer["rungs"], json!([]));
+    assert_eq!(scene.labelled("AWSPENDING").unwrap().id, token);
+    // Somebody sets it by hand, to either: it heals.
+    scene.sql(&format!("ALTER ROLE app PASSWORD '{FIRST_PASSWORD}'")).await;
+    let answer = scene.failed(&token).await;
+    assert_eq!(answer["reason"], "sound", "{answer:#}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_down_for_the_whole_visit_heals_at_the_next_sweep() {
+    let scene = Scene::single_user().await;
+    let token = scene.dies_after_the_change().await;
+    scene.cloud.wire.inject(1.., relatch_integration::wire::Fault::Refuse);
+    let answer = scene.failed(&token).await;
+    assert_eq!(answer["reason"], "database-silent", "{answer:#}");
+    assert_eq!(answer["impactLeft"], "DEGRADED");
+    assert_eq!(scene.labelled("AWSPENDING").unwrap().id, token);
+    scene.cloud.wire.clear();
+    scene.ages(&token, 20);
+    let answer = scene.sweeps().await;
+    assert_eq!(answer["repaired"], json!([scene.secret]), "{answer:#}");
+    assert_eq!(scene.standing().await, Standing::Fine);
+}
+
+#[tokio::test]
+async fn a_rotation_that_is_under_way_is_left_alone() {
+    let scene = Scene::single_user().await;
+    let token = scene.dies_after_the_change().await;
+    let answer = scene.sweeps().await;
+    assert_eq!(answer["waiting"], json!([scene.secret]), "{answer:#}");
+    assert_eq!(scene.standing().await, Standing::CurrentShut);
+    scene.ages(&token, 16);
+    assert_eq!(scene.sweeps().await["repaired"], json!([scene.secret]));
+    assert_eq!(scene.standing().await, Standing::Fine);
+}
+
+#[tokio::test]
+async fn pending_that_is_stuck_goes_once_current_is_proved() {
+    let scene = Scene::single_user().await;
+    let token = scene.dies_after_the_change().await;
+    scene.ages(&token, 61);
+    let answer = scene.sweeps().await;
+    assert_eq!(answer["repaired"], json!([scene.secret]), "{answer:#}");
+    assert_eq!(scene.standing().await, Standing::Fine);
+    assert!(scene.labelled("AWSPENDING").is_none());
+    let answer = scene.sweeps().await;
+    assert_eq!(answer["sound"], 1, "{answer:#}");
+}

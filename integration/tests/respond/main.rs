@@ -1,0 +1,7 @@
+//! The real `respond` binary, on the local cloud, after the real `rotate` binary.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod events;
+mod ladder;
+mod scene;

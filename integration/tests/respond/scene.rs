@@ -1,0 +1,129 @@
+//! What the tests have in common: a cloud, one secret, both handlers, and the words to tell what happened.
+
+use relatch_integration::{
+    aws::store::Version,
+    cloud::{Cloud, Standing},
+    lambda::{Function, Outcome},
+    rotation::{Rotation, Step},
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// A cloud with one secret, for the role `app` in the database `app`.
+pub(crate) struct Scene {
+    pub(crate) cloud: Cloud,
+    pub(crate) secret: String,
+    pub(crate) rotate: Function,
+    pub(crate) respond: Function,
+}
+
+impl Scene {
+    pub(crate) async fn single_user() -> Self {
+        Self::of(Cloud::start().await.unwrap(), false).await
+    }
+
+    pub(crate) async fn with_admin() -> Self {
+        Self::of(Cloud::start().await.unwrap(), true).await
+    }
+
+    async fn of(cloud: Cloud, admin: bool) -> Self {
+        let secret = match admin {
+            true => cloud.database_secret_with_admin("app").await.unwrap(),
+            false => cloud.database_secret("app").await.unwrap(),
+        };
+        let (rotate, respond) = (cloud.rotate().unwrap(), cloud.respond_with(&[]).unwrap());
+        Self { cloud, secret, rotate, respond }
+    }
+
+    /// Rotates, and is sure that it went well.
+    pub(crate) async fn rotates(&self) {
+        let outcome = self.rotation().run().await.unwrap();
+        assert!(outcome.succeeded(), "{outcome:#?}");
+    }
+
+    pub(crate) fn rotation(&self) -> Rotation<'_> {
+        Rotation::of(&self.cloud.aws, &self.rotate, &self.secret)
+    }
+
+    /// A rotation that dies after it has changed the password: the database has the new one, and AWSCURRENT the old.
+    /// Returns its token.
+    pub(crate) async fn dies_after_the_change(&self) -> String {
+        let token = Uuid::new_v4().to_string();
+        self.cloud.aws.store().begin_rotation(&self.secret, &token).unwrap();
+        for step in [Step::CreateSecret, Step::SetSecret] {
+            let run = self.rotation().step(step, &token).await.unwrap();
+            assert!(run.outcome.is_ok(), "{run:?}");
+        }
+        self.rotate.stop().await;
+        assert_eq!(self.standing().await, Standing::CurrentShut);
+        token
+    }
+
+    /// What respond answers to Secrets Manager's word that a rotation has failed.
+    pub(crate) async fn failed(&self, token: &str) -> Value {
+        self.responds(rotation_event("RotationFailed", &self.secret, token)).await
+    }
+
+    /// What respond answers when it is time to look after every secret.
+    pub(crate) async fn sweeps(&self) -> Value {
+        self.responds(json!({ "relatch": "sweep" })).await
+    }
+
+    pub(crate) async fn responds(&self, event: Value) -> Value {
+        match self.respond.invoke(event).await.unwrap() {
+            Outcome::Ok(answer) => answer,
+            other => panic!("respond failed: {other:?}\n{:#?}", self.respond.output().lines()),
+        }
+    }
+
+    pub(crate) async fn standing(&self) -> Standing {
+        self.cloud.standing(&self.secret).await.unwrap()
+    }
+
+    pub(crate) fn labelled(&self, label: &str) -> Option<Version> {
+        self.cloud.aws.store().labelled(&self.secret, label).unwrap()
+    }
+
+    /// What an operator does who reads AWS's own advice for a rotation that is stuck.
+    pub(crate) fn takes_pending_off(&self) {
+        let pending = self.labelled("AWSPENDING").unwrap().id;
+        let edited = self.cloud.aws.store().edit(&self.secret, |secret| {
+            secret.versions.iter_mut().filter(|version| version.id == pending).for_each(|version| {
+                version.labels.remove("AWSPENDING");
+            });
+        });
+        edited.unwrap();
+    }
+
+    /// Makes it a while ago that a version was made.
+    pub(crate) fn ages(&self, id: &str, minutes: i64) {
+        let edited = self.cloud.aws.store().edit(&self.secret, |secret| {
+            for version in secret.versions.iter_mut().filter(|version| version.id == id) {
+                version.created -= jiff::SignedDuration::from_mins(minutes);
+            }
+        });
+        edited.unwrap();
+    }
+
+    pub(crate) async fn sql(&self, statements: &str) {
+        self.cloud.postgres.sql(statements).await.unwrap();
+    }
+}
+
+/// Secrets Manager's service event, as EventBridge hands it over.
+pub(crate) fn rotation_event(name: &str, secret: &str, token: &str) -> Value {
+    json!({
+        "version": "0", "id": Uuid::new_v4().to_string(), "source": "aws.secretsmanager",
+        "detail-type": "AWS Service Event via CloudTrail", "account": "123456789012", "region": "eu-central-1",
+        "time": "2026-01-01T00:00:00Z", "resources": [],
+        "detail": {
+            "eventVersion": "1.08", "eventSource": "secretsmanager.amazonaws.com", "eventName": name,
+            "eventTime": "2026-01-01T00:00:00Z", "eventType": "AwsServiceEvent",
+            "userIdentity": { "accountId": "123456789012", "invokedBy": "secretsmanager.amazonaws.com" },
+            "errorMessage": "Error when executing lambda arn:aws:lambda:x during setSecret step",
+            "requestParameters": null, "responseElements": null,
+            "additionalEventData": { "SecretId": secret },
+            "requestID": format!("Rotation-{secret}-{token}"), "eventID": Uuid::new_v4().to_string(),
+        }
+    })
+}
