@@ -54,7 +54,8 @@ async fn a_secret_that_another_function_rotates_is_not_touched() {
 #[tokio::test]
 async fn what_is_not_for_respond_is_refused_in_words() {
     let scene = Scene::single_user().await;
-    let Outcome::Error { error_type, error_message } = scene.respond.invoke(json!({ "hello": 1 })).await.unwrap() else {
+    let Outcome::Error { error_type, error_message } = scene.respond.invoke(json!({ "hello": 1 })).await.unwrap()
+    else {
         panic!("it took it");
     };
     assert_eq!(error_type, "Respond.BadEvent");
