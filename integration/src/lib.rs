@@ -12,4 +12,5 @@ pub mod lambda;
 pub mod matrix;
 pub mod postgres;
 pub mod rotation;
+pub mod trail;
 pub mod wire;

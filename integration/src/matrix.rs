@@ -9,6 +9,7 @@
 mod case;
 mod report;
 
+use std::collections::BTreeSet;
 use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,14 +20,15 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-pub use case::{Calm, Case, Kind, Promote, Side, Strategy, Strike, Variant};
+pub use case::{Aftermath, Calm, Case, Kind, Promote, Side, Strategy, Strike, Variant};
 pub use report::Report;
 
-use crate::aws::store::PREVIOUS;
+use crate::aws::store::{CURRENT, PENDING, PREVIOUS};
 use crate::aws::{self, Call};
 use crate::cloud::{ADMIN_PASSWORD, Cloud, FIRST_PASSWORD, Standing};
 use crate::lambda::{AfterTimeout, Function, Line, Outcome, Output, Worker};
 use crate::rotation::{Attempt, Rotation, Step, StepRun};
+use crate::trail;
 use crate::wire::{self, Victim};
 
 /// How long the handler of the first attempt waits for a login, a statement or a call: hardly longer than they take,
@@ -65,6 +67,8 @@ pub struct Played {
     pub verdict: Verdict,
     /// How long it took.
     pub took: Duration,
+    /// From the word that the rotation has failed to an AWSCURRENT that works, where `respond` had to heal it.
+    pub recovered: Option<Duration>,
     /// Everything that happened, for a person to read.
     pub story: String,
 }
@@ -76,6 +80,8 @@ pub enum Verdict {
     Unimpressed,
     /// The first attempt failed; a retry completed the rotation, and AWSCURRENT opens the database.
     Healed,
+    /// AWSCURRENT did not open the database until `respond` had heard of it.
+    Recovered,
     /// At some point no version opened the database.
     LockedOut,
     /// At some point only a version without labels opened the database.
@@ -93,7 +99,7 @@ pub enum Verdict {
 impl Verdict {
     /// Whether it is one that nobody has to look at.
     pub fn is_good(self) -> bool {
-        matches!(self, Self::Unimpressed | Self::Healed)
+        matches!(self, Self::Unimpressed | Self::Healed | Self::Recovered)
     }
 }
 
@@ -177,7 +183,12 @@ impl Matrix {
         let started = Instant::now();
         let stage = Stage::set(self, case.variant, haste).await?;
         let mut story = Story::default();
-        let verdict = stage.play(case.strike, &mut story).await.with_context(|| format!("{}", case.strike))?;
+        let played = match case.aftermath {
+            Aftermath::Retried => stage.play(case.strike, &mut story).await,
+            Aftermath::GivenUp | Aftermath::SteppedIn => stage.die(case, &mut story).await,
+        };
+        let (verdict, recovered) = played.with_context(|| format!("{}, {}", case.strike, case.aftermath))?;
+        stage.respond.stop().await;
         stage.hasty.stop().await;
         stage.patient.stop().await;
         let verdict = match stage.leaked()? {
@@ -187,7 +198,8 @@ impl Matrix {
         story.operations(&stage.cloud.wire.operations());
         story.output("the hasty handler", stage.hasty.output());
         story.output("the patient handler", stage.patient.output());
-        Ok(Played { case, verdict, took: started.elapsed(), story: story.0 })
+        story.output("the responder", stage.respond.output());
+        Ok(Played { case, verdict, took: started.elapsed(), recovered, story: story.0 })
     }
 }
 
@@ -198,6 +210,8 @@ struct Stage {
     hasty: Function,
     /// The same function with more patience, for what comes then.
     patient: Function,
+    /// Who hears of a rotation that has failed.
+    respond: Function,
     secret: String,
     /// The process that the fault will meet.
     worker: Arc<Worker>,
@@ -215,11 +229,82 @@ impl Stage {
             anyhow::Ok(function.after_timeout(AfterTimeout::Leave))
         };
         let (hasty, patient) = (function(haste)?, function(PATIENCE)?);
+        let milliseconds = PATIENCE.as_millis().to_string();
+        let respond = cloud.respond_with(&[("RELATCH_TIMEOUT_MS", &milliseconds)])?;
         let worker = hasty.provision().await?;
-        Ok(Self { cloud, hasty, patient, secret, worker })
+        Ok(Self { cloud, hasty, patient, respond, secret, worker })
     }
 
-    async fn play(&self, strike: Strike, story: &mut Story) -> Result<Verdict> {
+    /// The function dies, and Secrets Manager does not try again, or an operator steps in.
+    async fn die(&self, case: Case, story: &mut Story) -> Result<(Verdict, Option<Duration>)> {
+        self.arm(case.strike);
+        let first = self.rotation(&self.hasty).run().await?;
+        story.attempts("First attempt, with the fault", &first.attempts);
+        let struck = self.has_struck(case.strike);
+        self.cloud.aws.clear_faults();
+        self.cloud.wire.clear();
+        timeout(REST, self.cloud.wire.idle()).await.context("a session stays open")?;
+        let mut standings = vec![self.standing(story).await?];
+
+        let mut token = first.token;
+        let mut succeeded = first.attempts.last().is_some_and(Attempt::succeeded);
+        if case.aftermath == Aftermath::SteppedIn && !succeeded {
+            story.line("An operator takes AWSPENDING off, and rotates anew");
+            self.cloud.aws.store().edit(&self.secret, |secret| {
+                secret.versions.iter_mut().filter(|version| !version.has(CURRENT)).for_each(|version| {
+                    version.labels.remove(PENDING);
+                });
+            })?;
+            // That it is stranded now is the operator's doing. What Relatch owes is that it is not locked out.
+            standings.extend(Some(self.standing(story).await?).filter(|standing| *standing != Standing::Stranded));
+            let again = self.rotation(&self.patient).run().await?;
+            story.attempts("The operator's rotation", &again.attempts);
+            succeeded = again.succeeded();
+            token = again.token;
+        }
+        let before = self.standing(story).await?;
+        standings.extend(Some(before).filter(|standing| *standing != Standing::Stranded));
+
+        let heard = Instant::now();
+        if !succeeded {
+            self.hear(&token, story).await?;
+        }
+        let after = self.standing(story).await?;
+        let recovered = (before != Standing::Fine && after == Standing::Fine).then(|| heard.elapsed());
+        let next = self.rotation(&self.patient).retries(RETRIES).run().await?;
+        story.attempts("The next rotation", &next.attempts);
+        timeout(REST, self.cloud.wire.idle()).await.context("a session stays open")?;
+        let end = self.standing(story).await?;
+        let verdict = if standings.contains(&Standing::LockedOut) {
+            Verdict::LockedOut
+        } else if standings.contains(&Standing::Stranded) || after == Standing::Stranded {
+            Verdict::Stranded
+        } else if after != Standing::Fine || end != Standing::Fine {
+            Verdict::CurrentShut
+        } else if !next.succeeded() {
+            Verdict::Unfinished
+        } else if !struck {
+            Verdict::Missed
+        } else if recovered.is_some() {
+            Verdict::Recovered
+        } else {
+            Verdict::Unimpressed
+        };
+        Ok((verdict, recovered))
+    }
+
+    /// Has `respond` hear that a rotation has failed, as CloudTrail tells it.
+    async fn hear(&self, token: &str, story: &mut Story) -> Result<()> {
+        let outcome = self.respond.invoke(trail::rotation_failed(&self.secret, token)).await?;
+        if let Outcome::Ok(answer) = &outcome {
+            story.line(&format!("Respond heard of it: {answer}"));
+        } else {
+            story.line(&format!("Respond heard of it: {}", brief(&outcome)));
+        }
+        Ok(())
+    }
+
+    async fn play(&self, strike: Strike, story: &mut Story) -> Result<(Verdict, Option<Duration>)> {
         self.arm(strike);
         let first = self.rotation(&self.hasty).run().await?;
         story.attempts("First attempt, with the fault", &first.attempts);
@@ -245,11 +330,17 @@ impl Stage {
         }
         self.thaw(story).await?;
         timeout(REST, self.cloud.wire.idle()).await.context("a session stays open")?;
+        if strike.kind.kills() && !first.succeeded() {
+            // CloudTrail's word comes minutes later, when a retry has long healed it.
+            let labels = self.labels()?;
+            self.hear(&first.token, story).await?;
+            ensure!(!completed || labels == self.labels()?, "respond moved labels of a secret that was sound");
+        }
         let end = self.standing(story).await?;
         standings.push(end);
 
         let verdict = |standing| standings.contains(&standing);
-        Ok(if verdict(Standing::LockedOut) {
+        let verdict = if verdict(Standing::LockedOut) {
             Verdict::LockedOut
         } else if verdict(Standing::Stranded) {
             Verdict::Stranded
@@ -263,7 +354,14 @@ impl Stage {
             Verdict::Unimpressed
         } else {
             Verdict::Healed
-        })
+        };
+        Ok((verdict, None))
+    }
+
+    /// Which version has which labels.
+    fn labels(&self) -> Result<Vec<(String, BTreeSet<String>)>> {
+        let versions = self.cloud.aws.store().versions(&self.secret)?;
+        Ok(versions.into_iter().map(|version| (version.id, version.labels)).collect())
     }
 
     fn arm(&self, Strike { side, number, kind }: Strike) {
@@ -346,7 +444,7 @@ impl Stage {
             let value: Value = serde_json::from_str(version.text().unwrap_or("{}"))?;
             passwords.extend(value["password"].as_str().map(str::to_owned));
         }
-        let outputs = [self.hasty.output(), self.patient.output()];
+        let outputs = [self.hasty.output(), self.patient.output(), self.respond.output()];
         Ok(passwords.iter().any(|password| outputs.iter().any(|output| output.contains(password))))
     }
 }

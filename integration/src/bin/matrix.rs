@@ -7,16 +7,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use relatch_integration::matrix::{Calm, Case, Matrix, Played, Promote, Report, Strategy, Strike, Variant};
+use relatch_integration::matrix::{Aftermath, Calm, Case, Matrix, Played, Promote, Report, Strategy, Strike, Variant};
 
 /// Rotates a secret of a real PostgreSQL with the real `rotate` function, over and over, each time with one fault at one
 /// of its operations: every call to Secrets Manager (`aws`) and every message to the database that awaits an answer
 /// (`wire`). After each fault the rotation is tried again as Secrets Manager does, and logins tell how the secret
-/// stands.
+/// stands. Where a single user's function died, there are two cases more: Secrets Manager gives up (`given-up`), or an
+/// operator takes AWSPENDING off and rotates anew (`stepped-in`); then the real `respond` function hears of it.
 ///
 /// locked out: at some point no version of the secret opened the database.
 /// stranded: at some point only a version that has lost its labels did.
 /// healed by retry: the attempt with the fault failed, and a retry completed the rotation.
+/// recovered: AWSCURRENT opened the database again when `respond` had heard of it.
 ///
 /// The exit status is 0 only if every case ended with a complete rotation and an AWSCURRENT that opens the database.
 #[derive(Parser)]
@@ -34,6 +36,9 @@ struct Arguments {
     /// Only this fault, such as aws:7:KillAfter or wire:20:FreezeBefore, and tell everything that happens
     #[arg(long, value_name = "SIDE:NUMBER:KIND")]
     only: Option<Strike>,
+    /// With --only: what happens after the fault
+    #[arg(long, value_enum, value_name = "AFTERMATH", default_value = "retried", requires = "only")]
+    then: Then,
     /// How many cases at the same time
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
@@ -56,6 +61,13 @@ enum Choice {
 enum When {
     AtFinish,
     AfterVerify,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Then {
+    Retried,
+    GivenUp,
+    SteppedIn,
 }
 
 #[tokio::main]
@@ -82,7 +94,10 @@ async fn play(arguments: &Arguments) -> Result<ExitCode> {
             operations.wire.len()
         ));
         cases.extend(match (arguments.only, arguments.cut) {
-            (Some(strike), _) => vec![Case { variant, strike }],
+            (Some(strike), _) => vec![Case { variant, strike, aftermath: arguments.aftermath() }],
+            (None, true) if variant.strategy == Strategy::SingleUser => {
+                [operations.cut(), operations.deaths()].concat()
+            }
             (None, true) => operations.cut(),
             (None, false) => operations.cases(),
         });
@@ -104,6 +119,14 @@ async fn play(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 impl Arguments {
+    fn aftermath(&self) -> Aftermath {
+        match self.then {
+            Then::Retried => Aftermath::Retried,
+            Then::GivenUp => Aftermath::GivenUp,
+            Then::SteppedIn => Aftermath::SteppedIn,
+        }
+    }
+
     fn want(&self, variant: Variant) -> bool {
         let strategy = match variant.strategy {
             Strategy::SingleUser => Choice::SingleUser,
@@ -118,9 +141,9 @@ impl Arguments {
 }
 
 fn tell(played: &Played, calm: &[Calm]) {
-    let Case { variant, strike } = played.case;
+    let Case { variant, strike, aftermath } = played.case;
     let operation = calm.iter().find(|calm| calm.variant == variant).map_or("", |calm| calm.describe(strike));
-    say(&format!("{variant}, {strike} ({operation}): {:?}\n{}", played.verdict, played.story));
+    say(&format!("{variant}, {strike} ({operation}), {aftermath}: {:?}\n{}", played.verdict, played.story));
 }
 
 /// Whoever reads no further, as `head` does, need not be told.

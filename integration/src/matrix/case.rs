@@ -80,6 +80,17 @@ pub enum Kind {
     FreezeAfter,
 }
 
+/// What happens after the attempt with the fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Aftermath {
+    /// Secrets Manager tries again, with the same token. Where the function died, `respond` hears of it when all is over.
+    Retried,
+    /// Secrets Manager does not try again, and `respond` hears of it.
+    GivenUp,
+    /// An operator takes AWSPENDING off and rotates anew, and `respond` hears of how that ended.
+    SteppedIn,
+}
+
 /// One fault at one operation of one way to rotate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Case {
@@ -87,6 +98,8 @@ pub struct Case {
     pub variant: Variant,
     /// The operation and the fault.
     pub strike: Strike,
+    /// What happens then.
+    pub aftermath: Aftermath,
 }
 
 /// A fault at an operation. As text: `aws:7:KillAfter`.
@@ -157,6 +170,11 @@ impl Kind {
         matches!(self, Self::FreezeBefore | Self::FreezeAfter)
     }
 
+    /// Whether it ends the function for good.
+    pub fn kills(self) -> bool {
+        matches!(self, Self::KillBefore | Self::KillAfter)
+    }
+
     /// Whether it can strike this operation.
     fn fits(self, side: Side, operation: &str) -> bool {
         match self {
@@ -180,13 +198,21 @@ impl Calm {
     /// Every fault at every operation.
     pub fn cases(&self) -> Vec<Case> {
         let operations = self.operations();
-        operations.flat_map(|place| kinds(place).map(move |kind| self.case(place, kind))).collect()
+        let cases = operations.flat_map(|place| kinds(place).map(move |kind| self.case(place, kind)));
+        cases.flat_map(Case::aftermaths).collect()
     }
 
     /// Every operation once, the kinds of fault taking turns.
     pub fn cut(&self) -> Vec<Case> {
         let turn = |place: Place<'_>| kinds(place).cycle().nth(place.number as usize - 1);
         self.operations().filter_map(|place| Some(self.case(place, turn(place)?))).collect()
+    }
+
+    /// A death right after every operation, after which nobody tries again, or somebody steps in, in turns.
+    pub fn deaths(&self) -> Vec<Case> {
+        let aftermaths = [Aftermath::GivenUp, Aftermath::SteppedIn].into_iter().cycle();
+        let deaths = self.operations().map(|place| self.case(place, Kind::KillAfter));
+        deaths.zip(aftermaths).map(|(case, aftermath)| Case { aftermath, ..case }).collect()
     }
 
     /// What an operation is.
@@ -196,7 +222,8 @@ impl Calm {
     }
 
     fn case(&self, place: Place<'_>, kind: Kind) -> Case {
-        Case { variant: self.variant, strike: Strike { side: place.side, number: place.number, kind } }
+        let strike = Strike { side: place.side, number: place.number, kind };
+        Case { variant: self.variant, strike, aftermath: Aftermath::Retried }
     }
 
     fn operations(&self) -> impl Iterator<Item = Place<'_>> {
@@ -204,6 +231,20 @@ impl Calm {
         let wire = (1..).zip(&self.wire).map(|(number, operation)| Place { side: Side::Wire, number, operation });
         aws.chain(wire)
     }
+}
+
+impl Case {
+    /// The case with everything that may happen after it: where a single user's function died, more than one thing.
+    fn aftermaths(self) -> impl Iterator<Item = Self> {
+        let all = self.strike.kind.kills() && self.variant.strategy == Strategy::SingleUser;
+        let count = if all { Aftermath::ALL.len() } else { 1 };
+        Aftermath::ALL.into_iter().take(count).map(move |aftermath| Self { aftermath, ..self })
+    }
+}
+
+impl Aftermath {
+    /// All of them; what Secrets Manager usually does comes first.
+    pub const ALL: [Self; 3] = [Self::Retried, Self::GivenUp, Self::SteppedIn];
 }
 
 #[derive(Clone, Copy)]
@@ -223,6 +264,16 @@ impl fmt::Display for Strategy {
         f.write_str(match self {
             Self::SingleUser => "single-user",
             Self::AlternatingUsers => "alternating-users",
+        })
+    }
+}
+
+impl fmt::Display for Aftermath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Retried => "retried",
+            Self::GivenUp => "given-up",
+            Self::SteppedIn => "stepped-in",
         })
     }
 }
@@ -291,7 +342,7 @@ mod tests {
     #[test]
     fn reads_are_met_by_more_faults_than_writes_and_the_cut_visits_each_operation_once() {
         let strikes = |cases: Vec<Case>, side| cases.iter().filter(|case| case.strike.side == side).count();
-        assert_eq!((strikes(calm().cases(), Side::Aws), strikes(calm().cases(), Side::Wire)), (14 + 12, 2 * 9));
+        assert_eq!((strikes(calm().cases(), Side::Aws), strikes(calm().cases(), Side::Wire)), (14 + 12 + 8, 2 * 9 + 8));
         assert_eq!((strikes(calm().cut(), Side::Aws), strikes(calm().cut(), Side::Wire)), (2, 2));
     }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
-use super::{Case, Kind, Played, Side, Variant, Verdict};
+use super::{Aftermath, Case, Kind, Played, Side, Variant, Verdict};
 
 /// The cases that have been played, counted.
 #[derive(Clone, Debug, Default)]
@@ -11,14 +12,17 @@ pub struct Report {
     total: Tally,
     tables: Vec<(Variant, Rows)>,
     bad: Vec<(Case, Verdict)>,
+    /// From the word that a rotation has failed to an AWSCURRENT that works.
+    recoveries: Vec<Duration>,
 }
 
-type Rows = BTreeMap<(Side, Kind), Tally>;
+type Rows = BTreeMap<(Aftermath, Side, Kind), Tally>;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     cases: u64,
     healed: u64,
+    recovered: u64,
     locked_out: u64,
     stranded: u64,
     other: u64,
@@ -27,13 +31,14 @@ struct Tally {
 impl Report {
     /// Counts a case.
     pub fn add(&mut self, played: &Played) {
-        let Case { variant, strike } = played.case;
+        let Case { variant, strike, aftermath } = played.case;
+        self.recoveries.extend(played.recovered);
         let found = self.tables.iter().position(|(of, _)| *of == variant);
         let index = found.unwrap_or_else(|| {
             self.tables.push((variant, Rows::new()));
             self.tables.len() - 1
         });
-        let row = self.tables[index].1.entry((strike.side, strike.kind)).or_default();
+        let row = self.tables[index].1.entry((aftermath, strike.side, strike.kind)).or_default();
         for tally in [row, &mut self.total] {
             tally.add(played.verdict);
         }
@@ -52,6 +57,22 @@ impl Report {
         self.total.healed
     }
 
+    /// How many cases `respond` had to heal.
+    pub fn recovered(&self) -> u64 {
+        self.total.recovered
+    }
+
+    /// How long it took from the event to a working AWSCURRENT, in 99 of 100 cases that `respond` had to heal.
+    pub fn recovery_p99(&self) -> Option<Duration> {
+        self.recovery(99)
+    }
+
+    fn recovery(&self, percent: usize) -> Option<Duration> {
+        let mut sorted = self.recoveries.clone();
+        sorted.sort_unstable();
+        sorted.get((sorted.len() * percent).div_ceil(100).saturating_sub(1)).copied()
+    }
+
     /// The cases that did not end as they must.
     pub fn bad(&self) -> &[(Case, Verdict)] {
         &self.bad
@@ -64,6 +85,7 @@ impl Tally {
         match verdict {
             Verdict::Unimpressed => {}
             Verdict::Healed => self.healed += 1,
+            Verdict::Recovered => self.recovered += 1,
             Verdict::LockedOut => self.locked_out += 1,
             Verdict::Stranded => self.stranded += 1,
             Verdict::CurrentShut | Verdict::Unfinished | Verdict::Leaked | Verdict::Missed => self.other += 1,
@@ -78,23 +100,38 @@ impl fmt::Display for Report {
             writeln!(f, "{variant}")?;
             writeln!(
                 f,
-                "  {:22}{:>7}{:>8}{:>12}{:>10}{:>11}",
-                "fault", "cases", "healed", "locked out", "stranded", "other bad"
+                "  {:33}{:>7}{:>8}{:>11}{:>12}{:>10}{:>11}",
+                "fault", "cases", "healed", "recovered", "locked out", "stranded", "other bad"
             )?;
-            for ((side, kind), row) in rows {
-                let name = format!("{side} {kind:?}");
-                let Tally { cases, healed, locked_out, stranded, other } = row;
-                writeln!(f, "  {name:22}{cases:>7}{healed:>8}{locked_out:>12}{stranded:>10}{other:>11}")?;
+            for ((aftermath, side, kind), row) in rows {
+                let name = match aftermath {
+                    Aftermath::Retried => format!("{side} {kind:?}"),
+                    Aftermath::GivenUp | Aftermath::SteppedIn => format!("{side} {kind:?}, {aftermath}"),
+                };
+                let Tally { cases, healed, recovered, locked_out, stranded, other } = row;
+                writeln!(
+                    f,
+                    "  {name:33}{cases:>7}{healed:>8}{recovered:>11}{locked_out:>12}{stranded:>10}{other:>11}"
+                )?;
             }
             writeln!(f)?;
         }
-        for (Case { variant, strike }, verdict) in &self.bad {
-            writeln!(f, "{variant}, {strike}: {verdict:?}")?;
+        for (Case { variant, strike, aftermath }, verdict) in &self.bad {
+            writeln!(f, "{variant}, {strike}, {aftermath}: {verdict:?}")?;
             writeln!(
                 f,
-                "  again: scripts/run matrix --strategy {} --promote {} --only {strike}",
+                "  again: scripts/run matrix --strategy {} --promote {} --only {strike} --then {aftermath}",
                 variant.strategy,
                 variant.promote.setting()
+            )?;
+        }
+        if let (Some(middle), Some(p99), Some(worst)) = (self.recovery(50), self.recovery(99), self.recovery(100)) {
+            let [middle, p99, worst] = [middle, p99, worst].map(|took| took.as_millis());
+            let recovered = self.total.recovered;
+            writeln!(
+                f,
+                "healed by respond {recovered}, from the event to a working AWSCURRENT: half {middle} ms, p99 {p99} ms, \
+                 worst {worst} ms"
             )?;
         }
         let Tally { cases, healed, locked_out, stranded, .. } = self.total;

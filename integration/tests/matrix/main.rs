@@ -39,3 +39,22 @@ async fn nobody_is_locked_out(strategy: Strategy) {
     assert!(report.bad().is_empty(), "{stories}{report}");
     assert!(report.healed() > 0, "no fault made an attempt fail: {report}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn respond_heals_wherever_rotate_dies() {
+    let matrix = Arc::new(Matrix::start().await.unwrap());
+    let variant = Variant { strategy: Strategy::SingleUser, promote: Promote::AtFinish };
+    let deaths = matrix.calm(variant).await.unwrap().deaths();
+    let (mut report, mut stories, count) = (Report::default(), String::new(), deaths.len() as u64);
+    let each = |played: Played| {
+        report.add(&played);
+        if !played.verdict.is_good() {
+            stories += &format!("{}: {:?}\n{}\n", played.case.strike, played.verdict, played.story);
+        }
+    };
+    matrix.run_all(deaths, JOBS, each).await.unwrap();
+    assert_eq!(report.cases(), count);
+    assert!(report.bad().is_empty(), "{stories}{report}");
+    assert!(report.recovered() > 0, "respond had nothing to heal: {report}");
+    println!("{report}");
+}

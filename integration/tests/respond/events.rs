@@ -1,7 +1,7 @@
 //! What respond takes, and that it changes nothing where nothing is to be changed.
 
-use crate::scene::{Scene, rotation_event};
-use relatch_integration::{cloud::Standing, lambda::Outcome};
+use crate::scene::Scene;
+use relatch_integration::{cloud::Standing, lambda::Outcome, trail};
 use serde_json::json;
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn an_abandoned_rotation_is_repaired_too() {
     let scene = Scene::single_user().await;
     let token = scene.dies_after_the_change().await;
     scene.takes_pending_off();
-    let answer = scene.responds(rotation_event("RotationAbandoned", &scene.secret, &token)).await;
+    let answer = scene.responds(trail::rotation_abandoned(&scene.secret, &token)).await;
     assert_eq!(answer["reason"], "recovered", "{answer:#}");
 }
 

@@ -5,8 +5,9 @@ use relatch_integration::{
     cloud::{Cloud, Standing},
     lambda::{Function, Outcome},
     rotation::{Rotation, Step},
+    trail,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 /// A cloud with one secret, for the role `app` in the database `app`.
@@ -61,12 +62,12 @@ impl Scene {
 
     /// What respond answers to Secrets Manager's word that a rotation has failed.
     pub(crate) async fn failed(&self, token: &str) -> Value {
-        self.responds(rotation_event("RotationFailed", &self.secret, token)).await
+        self.responds(trail::rotation_failed(&self.secret, token)).await
     }
 
     /// What respond answers when it is time to look after every secret.
     pub(crate) async fn sweeps(&self) -> Value {
-        self.responds(json!({ "relatch": "sweep" })).await
+        self.responds(trail::scheduled()).await
     }
 
     pub(crate) async fn responds(&self, event: Value) -> Value {
@@ -108,22 +109,4 @@ impl Scene {
     pub(crate) async fn sql(&self, statements: &str) {
         self.cloud.postgres.sql(statements).await.unwrap();
     }
-}
-
-/// Secrets Manager's service event, as EventBridge hands it over.
-pub(crate) fn rotation_event(name: &str, secret: &str, token: &str) -> Value {
-    json!({
-        "version": "0", "id": Uuid::new_v4().to_string(), "source": "aws.secretsmanager",
-        "detail-type": "AWS Service Event via CloudTrail", "account": "123456789012", "region": "eu-central-1",
-        "time": "2026-01-01T00:00:00Z", "resources": [],
-        "detail": {
-            "eventVersion": "1.08", "eventSource": "secretsmanager.amazonaws.com", "eventName": name,
-            "eventTime": "2026-01-01T00:00:00Z", "eventType": "AwsServiceEvent",
-            "userIdentity": { "accountId": "123456789012", "invokedBy": "secretsmanager.amazonaws.com" },
-            "errorMessage": "Error when executing lambda arn:aws:lambda:x during setSecret step",
-            "requestParameters": null, "responseElements": null,
-            "additionalEventData": { "SecretId": secret },
-            "requestID": format!("Rotation-{secret}-{token}"), "eventID": Uuid::new_v4().to_string(),
-        }
-    })
 }

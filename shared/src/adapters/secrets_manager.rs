@@ -168,10 +168,7 @@ fn version(answer: GetSecretValueOutput) -> Option<Version> {
 }
 
 fn kept(entry: &SecretVersionsListEntry) -> Option<Kept> {
-    Some(Kept {
-        id: entry.version_id()?.try_into().ok()?,
-        created: entry.created_date().and_then(timestamp),
-    })
+    Some(Kept { id: entry.version_id()?.try_into().ok()?, created: entry.created_date().and_then(timestamp) })
 }
 
 fn timestamp(time: &DateTime) -> Option<Timestamp> {

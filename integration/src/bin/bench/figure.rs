@@ -77,6 +77,10 @@ pub(crate) fn table(figures: &[Figure]) -> String {
 pub(crate) struct Sample(Vec<f64>);
 
 impl Sample {
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
     pub(crate) fn add(&mut self, value: f64) {
         self.0.push(value);
         self.0.sort_by(f64::total_cmp);
@@ -85,6 +89,12 @@ impl Sample {
     /// Not a number for nothing measured, which no goal lets pass.
     pub(crate) fn median(&self) -> f64 {
         self.0.get(self.0.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    /// The value that so many of a hundred keep within.
+    pub(crate) fn percentile(&self, percent: usize) -> f64 {
+        let rank = (self.0.len() * percent).div_ceil(100);
+        self.0.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
     }
 
     pub(crate) fn worst(&self) -> f64 {

@@ -7,6 +7,7 @@
 
 mod figure;
 mod package;
+mod recover;
 mod rotation;
 mod start;
 
@@ -22,10 +23,11 @@ Measures a rotation on the local cloud, and the start of the function, beside go
 
   make bench                              everything, on a release build
   scripts/run bench --release --check     the same; exit status 1 when a goal is missed
-  scripts/run bench --release start       only one group: rotation, start or zip; several may be named
+  scripts/run bench --release start       only one group: rotation, recover, start or zip; several may be named
 
 rotation  calls to AWS, connections and refused logins of one rotation, every step in a cold process;
           the window in which AWSCURRENT does not log in
+recover   from the word that a rotation has failed to an AWSCURRENT that opens the database
 start     from exec to the first request for work, and memory, beside the smallest function there is
 zip       the size of what is deployed
 
@@ -35,7 +37,7 @@ makes every time longer: for figures to publish, let it do nothing else.
 ";
 
 /// The groups of figures, in the order in which they are measured.
-const GROUPS: [&str; 3] = ["rotation", "start", "zip"];
+const GROUPS: [&str; 4] = ["rotation", "recover", "start", "zip"];
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
@@ -57,6 +59,9 @@ async fn main() -> Result<ExitCode> {
     let mut figures = Vec::new();
     if wanted("rotation") {
         figures.extend(rotation::measure().await?);
+    }
+    if wanted("recover") {
+        figures.extend(recover::measure().await?);
     }
     if wanted("start") {
         figures.extend(start::measure(&binaries).await?);

@@ -13,9 +13,11 @@ use crate::figure::Figure;
 
 pub(crate) fn measure(binaries: &Path) -> Result<Vec<Figure>> {
     let rotate = zipped(&binary(binaries, "rotate")?)?;
+    let respond = zipped(&binary(binaries, "respond")?)?;
     let hello = zipped(&binary(binaries, "hello")?)?;
     Ok(vec![
         Figure::new("zip.rotate_mb", rotate, "MB").at_most(6.0).beside("hello", hello).how("deflate, default level"),
+        Figure::new("zip.respond_mb", respond, "MB").at_most(6.0).beside("hello", hello).how("deflate, default level"),
         Figure::new("zip.hello_mb", hello, "MB"),
     ])
 }

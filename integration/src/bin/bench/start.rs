@@ -8,6 +8,7 @@ use relatch_integration::aws::Endpoint;
 use relatch_integration::cloud::Cloud;
 use relatch_integration::lambda::{Function, Output, Worker};
 use relatch_integration::rotation::rotate;
+use relatch_integration::trail;
 use serde_json::json;
 
 use crate::binary;
@@ -21,24 +22,37 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn measure(binaries: &Path) -> Result<Vec<Figure>> {
     let rotate_binary = binary(binaries, "rotate")?;
+    let respond_binary = binary(binaries, "respond")?;
     let hello_binary = binary(binaries, "hello")?;
     let aws = Endpoint::start().await?;
-    let (mut rotate, mut hello) = (Sample::default(), Sample::default());
+    let [mut rotate, mut respond, mut hello] = [const { Sample::new() }; 3];
     for run in 0..WARM_UP + RUNS {
-        // One after the other, so that the machine's noise hits both.
-        let (ours, peers) = (start(&rotate_binary, &aws).await?, start(&hello_binary, &aws).await?);
-        if run >= WARM_UP {
-            rotate.add(ours);
-            hello.add(peers);
+        // One after the other, so that the machine's noise hits all.
+        for (binary, sample) in
+            [(&rotate_binary, &mut rotate), (&respond_binary, &mut respond), (&hello_binary, &mut hello)]
+        {
+            let took = start(binary, &aws).await?;
+            if run >= WARM_UP {
+                sample.add(took);
+            }
         }
-        progress("Starting `rotate` and `hello` in turn", run + 1, WARM_UP + RUNS);
+        progress("Starting `rotate`, `respond` and `hello` in turn", run + 1, WARM_UP + RUNS);
     }
     let memory = memory_of_rotate().await?;
+    let memory_of_respond = memory_of_respond().await?;
     let memory_of_peer = memory_of_hello(&hello_binary).await?;
     Ok(vec![
         Figure::median("start.rotate_ms", &rotate, "ms").beside("hello", hello.median()),
+        Figure::median("start.respond_ms", &respond, "ms").beside("hello", hello.median()),
         Figure::median("start.hello_ms", &hello, "ms"),
         Figure::new("start.ratio", rotate.median() / hello.median(), "×").at_most(1.5).how("of the two medians"),
+        Figure::new("start.respond_ratio", respond.median() / hello.median(), "×")
+            .at_most(1.5)
+            .how("of the two medians"),
+        Figure::new("start.respond_rss_mb", memory_of_respond, "MB")
+            .at_most(25.0)
+            .beside("hello", memory_of_peer)
+            .how("most resident, over a sweep"),
         Figure::new("start.rss_mb", memory, "MB")
             .at_most(25.0)
             .beside("hello", memory_of_peer)
@@ -62,6 +76,14 @@ async fn memory_of_rotate() -> Result<f64> {
     let function = cloud.rotate()?;
     ensure!(rotate(&cloud.aws, &function, &secret).await?.succeeded(), "the rotation failed");
     ensure!(function.cold_starts() == 1, "the steps were not all done by one process");
+    peak(&function)
+}
+
+async fn memory_of_respond() -> Result<f64> {
+    let cloud = Cloud::start().await?;
+    secret(&cloud, "app", cloud.postgres.port()).await?;
+    let function = cloud.respond_with(&[])?;
+    ensure!(function.invoke(trail::scheduled()).await?.is_ok(), "the sweep failed");
     peak(&function)
 }
 

@@ -24,6 +24,7 @@ pub(crate) async fn show(screen: &mut Screen, stage: &Stage, functions: &Functio
         ("rotations", acts.len() as u64, None),
         ("rolled back", acts.iter().filter(|act| act.rolled_back()).count() as u64, None),
         ("healed by a retry", healed as u64, None),
+        ("healed by respond", acts.iter().filter(|act| act.responded.is_some()).count() as u64, None),
         ("new connections of the application", acts.iter().map(|act| act.connections).sum(), None),
         ("of them failed", acts.iter().map(|act| act.failed).sum(), None),
         ("calls to Secrets Manager in a calm rotation", calm.map_or(0, Act::calls), Some(MOST_CALLS)),
@@ -80,15 +81,13 @@ fn precision(screen: &mut Screen, acts: &[Act]) -> Result<()> {
 
 /// Looks for every password that was ever in a version, in everything that anybody wrote.
 async fn search(screen: &mut Screen, stage: &Stage, functions: &Functions, play: &mut Play) -> Result<u64> {
-    for function in [&functions.at_finish, &functions.after_verify] {
+    let all = [&functions.at_finish, &functions.after_verify, &functions.respond];
+    for function in all {
         // Only of a process that has ended the output is complete.
         function.stop().await;
     }
-    let handler: Vec<String> = [&functions.at_finish, &functions.after_verify]
-        .iter()
-        .flat_map(|function| function.output().lines())
-        .map(|line| line.text)
-        .collect();
+    let handler: Vec<String> =
+        all.iter().flat_map(|function| function.output().lines()).map(|line| line.text).collect();
     let database = stage.cloud.postgres.log()?;
     // Nothing is found where nothing was written.
     let told = handler.iter().any(|line| line.contains("SetPassword"));
@@ -99,7 +98,7 @@ async fn search(screen: &mut Screen, stage: &Stage, functions: &Functions, play:
         2,
         QUIET,
         &format!(
-            "Searched for {} passwords in {} lines of the function's output, {} lines of PostgreSQL's log (it logs \
+            "Searched for {} passwords in {} lines of the functions' output, {} lines of PostgreSQL's log (it logs \
              every statement) and {} lines of this text.",
             stage.passwords.len(),
             handler.len(),

@@ -29,13 +29,14 @@ Usage: make demo
        scripts/run demo [--help]
 
 It starts a PostgreSQL of its own, a stand-in for AWS Secrets Manager, and Relatch's real `rotate`
-function. An application keeps opening new connections with the secret's AWSCURRENT. Then:
+and `respond` functions. An application keeps opening new connections with the secret's AWSCURRENT. Then:
 
   act 1  a calm rotation
   act 2  the same with RELATCH_PROMOTE=after-verify, which shortens the time in which new
          connections fail
   act 3  the new password cannot be proved, and the old one is put back
   act 4  the function is killed right after it has changed the password, and a retry heals that
+  act 5  the same, and Secrets Manager gives up: the second function hears of it, and heals it
 
 At the end it shows the numbers, and searches all output for every password there was.
 
@@ -104,6 +105,7 @@ async fn start(screen: &mut Screen, began: Instant) -> Result<(Stage, Functions)
         started(screen, &what, *took)?;
     }
     let functions = Functions {
+        respond: cloud.respond_with(&[])?,
         at_finish: cloud.rotate()?,
         after_verify: cloud.rotate_with(&[("RELATCH_PROMOTE", "after-verify")])?,
     };

@@ -1,16 +1,18 @@
-//! The four acts: what is done, what is said about it, and what must have come of it.
+//! The acts: what is done, what is said about it, and what must have come of it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anstyle::Style;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 use relatch_integration::aws::store::{CURRENT, PENDING};
 use relatch_integration::consumer::{Report, Window};
 use relatch_integration::lambda::{Function, Outcome};
 use relatch_integration::rotation::Step;
+use relatch_integration::trail;
 use relatch_integration::wire::{self, Fault, Operation, Victim};
+use serde_json::Value;
 
 use crate::screen::{BAD, GOOD, PLAIN, QUIET, STRONG, Screen, painted};
 use crate::stage::{Key, Keys, Scene, Stage, Strike};
@@ -42,6 +44,8 @@ pub(crate) struct Act {
     pub(crate) window: Duration,
     /// From its beginning until the application had logged in again.
     pub(crate) took: Duration,
+    /// From the word that the rotation had failed to the answer that it is healed.
+    pub(crate) responded: Option<Duration>,
 }
 
 /// One go through the steps, up to the first that failed.
@@ -94,6 +98,7 @@ impl Play {
             play.after_verify(screen, stage, &functions.after_verify).await?;
             play.unproved(screen, stage, &functions.at_finish).await?;
             play.killed(screen, stage, &functions.at_finish).await?;
+            play.given_up(screen, stage, functions).await?;
         }
         Ok(play)
     }
@@ -209,29 +214,102 @@ impl Play {
         Ok(())
     }
 
-    /// Waits for the application, and says and keeps what came of an act.
+    async fn given_up(&mut self, screen: &mut Screen, stage: &mut Stage, functions: &Functions) -> Result<()> {
+        screen.heading("Act 5 · The same, and Secrets Manager gives up: respond heals it")?;
+        screen.prose(
+            2,
+            PLAIN,
+            "The function is killed right after the change again, and this time nobody tries again. New connections \
+             with AWSCURRENT would fail until somebody notices. Secrets Manager says in CloudTrail that the rotation \
+             has failed; EventBridge hands that to Relatch's second function, `respond` (on AWS some minutes later; \
+             here at once).",
+        )?;
+        let before = (stage.until_the_application_logs_in().await?, Instant::now());
+        let current = stage.holder(CURRENT)?;
+        let change = self.calm_operation(change, "the change of the password")?;
+        let process = functions.at_finish.process();
+        let victim = Victim::By(Arc::new(move || process.signal(Signal::SIGKILL)));
+        let strike = Strike { numbers: change..=change, fault: Fault::KillAfter(victim) };
+        let only = attempt(screen, stage, &functions.at_finish, Some(strike)).await?;
+        screen.line("")?;
+        let heard = Instant::now();
+        let outcome = functions.respond.invoke(trail::rotation_failed(&stage.secret, &only.token)).await?;
+        let responded = heard.elapsed();
+        let Outcome::Ok(answer) = outcome else { bail!("respond did not answer: {outcome:?}") };
+        let lines = |field: &str| answer[field].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let text = format!("After {} ms respond answers:", responded.as_millis());
+        screen.prose(2, STRONG, &text)?;
+        for (heading, style, field) in
+            [("found", PLAIN, "found"), ("done", GOOD, "done"), ("left to do", PLAIN, "toDo")]
+        {
+            for line in lines(field) {
+                screen.prose(14, style, &format!("{heading}: {line}"))?;
+            }
+        }
+        let mut act = self.close("given up", stage, before, vec![only]).await?;
+        act.responded = Some(responded);
+        let opens = self.say(screen, stage, &act).await?;
+        let undone = stage.holder(CURRENT)? == current;
+        let set = act.scene(0, Step::SetSecret).context("setSecret did not run")?;
+        let killed = matches!(set.run.outcome, Outcome::Exited { .. });
+        let through_pending = answer["rungs"][0]["rung"] == "through-pending";
+        self.acts.push(act);
+        self.expect(killed, "the function was killed");
+        self.expect(opens, "AWSCURRENT opens the database when respond has answered");
+        self.expect(undone, "AWSCURRENT is the version that it was");
+        self.expect(through_pending, "respond put the password back through a login with AWSPENDING");
+        Ok(())
+    }
+
+    /// Waits for the application, and says and keeps what came of an act that ends with a complete rotation.
     async fn end(
         &mut self,
         name: &'static str,
         screen: &mut Screen,
         stage: &Stage,
-        (before, began): (Report, Instant),
+        before: (Report, Instant),
         attempts: Vec<Attempt>,
     ) -> Result<&Act> {
+        let act = self.close(name, stage, before, attempts).await?;
+        let opens = self.say(screen, stage, &act).await?;
+        let token = act.attempts.first().map(|attempt| attempt.token.clone());
+        let promoted = token.is_some() && token == stage.holder(CURRENT)?;
+        let retried =
+            act.attempts.iter().skip(1).all(|attempt| attempt.again && Some(&attempt.token) == token.as_ref());
+        let succeeded = act.succeeded();
+        self.acts.push(act);
+        self.expect(succeeded, "the rotation succeeds in the end");
+        self.expect(promoted, "the new version is AWSCURRENT");
+        self.expect(opens, "AWSCURRENT opens the database in the end");
+        self.expect(retried, "a retry goes on with the same AWSPENDING");
+        self.acts.last().context("no act")
+    }
+
+    /// Waits for the application, and tells what came of an act.
+    async fn close(
+        &mut self,
+        name: &'static str,
+        stage: &Stage,
+        (before, began): (Report, Instant),
+        attempts: Vec<Attempt>,
+    ) -> Result<Act> {
         let report = stage.until_the_application_logs_in().await?;
         let windows = report.windows.iter().skip(before.windows.len());
-        let act = Act {
+        let kind = report.failures.keys().all(|kind| kind == "28P01");
+        self.expect(kind, "the application never failed for another reason than a rejected password (28P01)");
+        Ok(Act {
             name,
             attempts,
             connections: report.connections - before.connections,
             failed: report.failed - before.failed,
             took: began.elapsed(),
             window: windows.filter_map(Window::length).max().unwrap_or_default(),
-        };
-        let token = act.attempts.first().map(|attempt| attempt.token.clone());
-        let promoted = token.is_some() && token == stage.holder(CURRENT)?;
-        let retried =
-            act.attempts.iter().skip(1).all(|attempt| attempt.again && Some(&attempt.token) == token.as_ref());
+            responded: None,
+        })
+    }
+
+    /// Says what came of an act; returns whether AWSCURRENT opens the database now.
+    async fn say(&self, screen: &mut Screen, stage: &Stage, act: &Act) -> Result<bool> {
         let opens = stage.keys().await?.current == Key::Opens;
         let said = format!(
             "The application made {} new connections; {} failed, the longest window was {} ms. Now AWSCURRENT {} the \
@@ -243,16 +321,7 @@ impl Play {
         );
         screen.line("")?;
         screen.prose(2, STRONG, &said)?;
-        self.acts.push(act);
-        let act = self.acts.last().context("no act")?;
-        let succeeded = act.succeeded();
-        self.expect(succeeded, "the rotation succeeds in the end");
-        self.expect(promoted, "the new version is AWSCURRENT");
-        self.expect(opens, "AWSCURRENT opens the database in the end");
-        let kind = report.failures.keys().all(|kind| kind == "28P01");
-        self.expect(kind, "the application never failed for another reason than a rejected password (28P01)");
-        self.expect(retried, "a retry goes on with the same AWSPENDING");
-        self.acts.last().context("no act")
+        Ok(opens)
     }
 
     pub(crate) fn expect(&mut self, held: bool, what: &str) {
@@ -269,8 +338,9 @@ impl Play {
     }
 }
 
-/// The `rotate` function, with its defaults and with the early promotion.
+/// The `rotate` function, with its defaults and with the early promotion, and the `respond` function.
 pub(crate) struct Functions {
+    pub(crate) respond: Function,
     pub(crate) at_finish: Function,
     pub(crate) after_verify: Function,
 }
