@@ -167,7 +167,9 @@ impl Scene {
 
     /// Takes AWSPENDING off a version by hand.
     pub(crate) fn takes_pending_off(&self, token: &str) {
-        self.edits(token, |version| drop(version.labels.remove("AWSPENDING")));
+        self.edits(token, |version| {
+            version.labels.remove("AWSPENDING");
+        });
     }
 
     /// Makes it a while ago that a version was made.
