@@ -394,6 +394,7 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
             (current, pending) if current == pending => PendingLabel::OnCurrent,
             (_, Some(_)) => PendingLabel::Waiting(None),
         });
+        self.facts.pending_is_previous = pending.is_some() && pending == description.holder(Label::Previous);
         self.known.arn = description.arn.clone();
         self.known.description = Some(description);
         self.facts.secret = self.secret_state();
