@@ -6,15 +6,16 @@ use relatch_events::secret::{EmptyName, SecretId};
 const EXAMPLES: &str = "\
 Examples:
   relatch doctor shop/prod/database          what is wrong, and what repairs it
-  relatch recover shop/prod/database         repair it: shows what it would do, and asks
+  relatch recover shop/prod/database         repair it: shows what, and asks
   relatch check shop/prod/database           is everything ready for a rotation?
   relatch pause --all --reason 'failover'    nobody rotates or repairs anything
   relatch doctor shop/prod/database --json --profile prod --region eu-central-1
 
-Settings are the functions' own RELATCH_… variables; RELATCH_CA_FILE and RELATCH_TIMEOUT_MS most of all.
-Exit status: 0 fine, or done; 1 something was found, or not done; 2 wrong use; 3 could not look.";
+Settings are the functions' own RELATCH_… variables, such as RELATCH_CA_FILE.
+Exit status: 0 fine, or done; 1 something was found, or not done; 2 wrong use;
+3 could not look.";
 
-/// Looks after the database passwords in AWS Secrets Manager, for the person on call.
+/// Looks after database passwords in AWS Secrets Manager: for the person on call.
 #[derive(Debug, Parser)]
 #[command(name = "relatch", version, after_help = EXAMPLES, arg_required_else_help = true)]
 pub struct Arguments {
@@ -32,13 +33,13 @@ pub struct Place {
     /// Profile of the AWS configuration files.
     #[arg(long, global = true, value_name = "NAME", help_heading = "Where")]
     pub profile: Option<String>,
-    /// AWS region; without it the one in the secret's ARN, or the environment's.
+    /// AWS region; else the ARN's, the environment's, the profile's.
     #[arg(long, global = true, value_name = "REGION", help_heading = "Where")]
     pub region: Option<String>,
     /// Address of AWS's services.
     #[arg(long, global = true, value_name = "URL", help_heading = "Where", value_parser = address)]
     pub endpoint_url: Option<String>,
-    /// DynamoDB table of the functions; without it RELATCH_TABLE.
+    /// DynamoDB table of the functions; else RELATCH_TABLE.
     #[arg(long, global = true, value_name = "NAME", help_heading = "Where")]
     pub table: Option<String>,
     /// Answer in JSON.
@@ -51,9 +52,10 @@ pub struct Place {
 pub enum Command {
     /// Is everything ready for a rotation? Changes nothing.
     ///
-    /// Looks at the secret, its rotation and labels, the value, the server, a login with AWSCURRENT, the role, the admin
-    /// secret and pauses. `ok` is as it should be, `!!` is not, `--` does not apply or was not looked at.
-    #[command(after_help = "Example:\n  relatch check shop/prod/database")]
+    /// Looks at the secret, its rotation and labels, the value, the server, a login
+    /// with AWSCURRENT, the role, the admin secret, and pauses. `ok` is as it should
+    /// be, `!!` is not, `--` does not apply or was not looked at.
+    #[command(verbatim_doc_comment, after_help = "Example:\n  relatch check shop/prod/database")]
     Check {
         /// Name or ARN of the secret.
         #[arg(value_parser = name)]
@@ -61,9 +63,9 @@ pub enum Command {
     },
     /// What is wrong, and which command repairs it? Changes nothing.
     ///
-    /// Shows every version of the secret and, if the database rejects AWSCURRENT, tries each of them: one failed login for
-    /// each that does not open it.
-    #[command(after_help = "Example:\n  relatch doctor shop/prod/database")]
+    /// Shows every version of the secret and, if the database rejects AWSCURRENT,
+    /// tries each of them: one failed login for each that does not open it.
+    #[command(verbatim_doc_comment, after_help = "Example:\n  relatch doctor shop/prod/database")]
     Doctor {
         /// Name or ARN of the secret.
         #[arg(value_parser = name)]
@@ -71,16 +73,19 @@ pub enum Command {
     },
     /// Make AWSCURRENT open the database again, and take AWSPENDING off.
     ///
-    /// Climbs the same ladder as the `respond` function, each rung proved by a login; pauses do not hold it. Applications
-    /// that have AWSCURRENT go on without a change of theirs.
+    /// Climbs the same ladder as the `respond` function, each rung proved by a login.
+    /// Pauses do not hold it.
     #[command(
+        verbatim_doc_comment,
         after_help = "Examples:\n  relatch recover shop/prod/database --dry-run\n  relatch recover shop/prod/database --yes"
     )]
     Recover(Change),
     /// Make the version before AWSCURRENT current again.
     ///
-    /// Sets its password in the database if that is needed, proves it by a login, and then moves the labels.
+    /// Sets its password in the database if that is needed, proves it by a login, and
+    /// then moves the labels.
     #[command(
+        verbatim_doc_comment,
         after_help = "Examples:\n  relatch rollback shop/prod/database --dry-run\n  relatch rollback shop/prod/database"
     )]
     Rollback(Change),

@@ -77,6 +77,8 @@ impl Problem {
     /// Why a call failed.
     pub fn of_call(secret: &str, error: &CallError) -> Self {
         let CallError { operation, kind, message } = error;
+        // What to do is said here, and once.
+        let message = message.split(": check ").next().unwrap_or_default().trim_end_matches('.');
         let (why, to_do) = match kind {
             CallErrorKind::NotFound if operation.starts_with("secretsmanager:") => (
                 "there is no such secret in this account and region".to_owned(),

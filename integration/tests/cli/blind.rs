@@ -5,13 +5,12 @@ use relatch_integration::aws::Fault;
 
 #[tokio::test]
 async fn an_endpoint_that_denies_throttles_breaks_off_or_answers_garbage() {
-    let scene = Scene::single_user().await;
+    let scene = Scene::single_user().await.operated(|operator| operator.setting("RELATCH_TIMEOUT_MS", "300"));
     let mut table = Vec::new();
     for fault in [Fault::Deny, Fault::Throttle, Fault::Refuse, Fault::Hangup, Fault::Garble, Fault::Silence] {
         let name = fault.name();
         for operation in ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"] {
             scene.cloud.aws.fault_always(operation, fault.clone());
-            // A second of silence, three times, is enough.
             let command = ["doctor", "app"];
             table.push(format!("# {name} of {operation}\n{}", one_line(&scene.sees(&command).await)));
             scene.cloud.aws.clear_faults();

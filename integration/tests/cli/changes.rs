@@ -53,18 +53,15 @@ async fn the_version_before_comes_back() {
 async fn a_broken_value_is_rolled_back() {
     let scene = Scene::single_user().await;
     scene.rotates().await;
-    // Somebody wrote nonsense after the rotation; the database has the password of the version before it.
-    let good = scene.cloud.aws.store().labelled(&scene.secret, "AWSCURRENT").unwrap().unwrap();
-    scene.cloud.aws.store().put(&scene.secret, "11111111-2222-3333-4444-555555555555", "{", &[]).unwrap();
-    scene
-        .cloud
-        .aws
-        .store()
-        .move_label(&scene.secret, "AWSCURRENT", Some("11111111-2222-3333-4444-555555555555"))
-        .unwrap();
+    // Somebody wrote nonsense after the rotation, as PutSecretValue does; the version before it is the good one.
+    let good = scene.holder("AWSCURRENT").unwrap();
+    let (store, broken) = (scene.cloud.aws.store(), "11111111-2222-3333-4444-555555555555");
+    store.put(&scene.secret, broken, "MARKED{", &[]).unwrap();
+    store.move_label(&scene.secret, "AWSCURRENT", Some(broken)).unwrap();
+    store.move_label(&scene.secret, "AWSPREVIOUS", Some(&good)).unwrap();
     insta::assert_snapshot!("broken_then_doctor", scene.sees(&["doctor", "app"]).await);
     insta::assert_snapshot!("rollback_broken", scene.sees(&["rollback", "app", "--yes"]).await);
-    assert_eq!(scene.holder("AWSCURRENT"), Some(good.id));
+    assert_eq!(scene.holder("AWSCURRENT"), Some(good));
     assert_eq!(scene.standing().await, Standing::Fine);
 }
 

@@ -2,7 +2,6 @@
 
 use crate::scene::Scene;
 use relatch_integration::{
-    certificates::Authority,
     cloud::{FIRST_PASSWORD, Standing},
     wire::Fault,
 };
@@ -25,6 +24,7 @@ async fn a_healthy_secret() {
 async fn a_healthy_secret_of_alternating_users() {
     let scene = Scene::with_admin().await;
     insta::assert_snapshot!("alternating_check", scene.sees(&["check", "app"]).await);
+    scene.rotates().await;
     scene.sql("ALTER ROLE app_admin NOCREATEROLE").await;
     insta::assert_snapshot!("alternating_check_without_the_right", scene.sees(&["check", "app"]).await);
     scene.sql("ALTER ROLE app_admin PASSWORD 'other'").await;
@@ -98,9 +98,7 @@ async fn a_database_that_is_down() {
 #[tokio::test]
 async fn a_certificate_of_nobody_who_is_trusted() {
     let scene = Scene::single_user().await;
-    scene.operator.file("other.pem", &Authority::new().unwrap().pem()).unwrap();
-    let other = scene.operator.home().join("other.pem");
-    let scene = scene.operated(|operator| operator.setting("RELATCH_CA_FILE", other.to_str().unwrap()));
+    let scene = scene.operated(|operator| operator.without("RELATCH_CA_FILE"));
     insta::assert_snapshot!("wrong_authority_doctor", scene.sees(&["doctor", "app"]).await);
 }
 

@@ -11,6 +11,7 @@ async fn help_teaches_with_examples() {
     for command in [vec!["--help"], vec!["doctor", "--help"], vec!["recover", "--help"], vec!["pause", "--help"]] {
         let answer = operator.runs(&command).await.unwrap();
         assert_eq!((answer.status, answer.stderr.as_str()), (0, ""));
+        assert!(answer.stdout.lines().all(|line| line.chars().count() <= 80), "{}", answer.stdout);
         pages.push(format!("$ relatch {}\n{}", command.join(" "), answer.stdout));
     }
     insta::assert_snapshot!(pages.join("\n"));

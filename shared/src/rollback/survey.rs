@@ -51,7 +51,7 @@ pub struct Survey {
     pub controls: Option<Result<Controls, CallError>>,
     /// How the rotation that is pending failed, if that is known.
     pub failure: Option<Failure>,
-    /// Every version: those with labels first, then the newest first.
+    /// Every version: AWSCURRENT, AWSPENDING, AWSPREVIOUS, then the newest first.
     pub versions: Vec<Seen>,
     /// Where AWSCURRENT leads (AWSPREVIOUS, where AWSCURRENT is broken).
     pub place: Option<Place>,
@@ -301,7 +301,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Lookout<'_, S, D, R, T> {
             strategy: self.visit.settings.strategy.of(known),
         });
         let mut versions: Vec<Seen> = self.kept.iter().map(|kept| self.seen(kept, &description)).collect();
-        versions.sort_by_key(|version| version.labels.is_empty());
+        versions.sort_by_key(|version| (version.labels.is_empty(), version.labels.iter().min().copied()));
         Survey {
             secret: secret.clone(),
             at: Timestamp::now(),

@@ -121,9 +121,13 @@ pub fn diagnosis(survey: &Survey) -> Diagnosis {
     ];
     let (wrong, remedy) = verdict(survey).unwrap_or_else(|| {
         let first = findings.iter().find(|finding| finding.mark == Mark::Wrong);
-        let remedy = match &survey.controls {
-            Some(Ok(controls)) if first.is_some_and(|finding| finding.subject == "controls") => Some(resume(controls)),
-            Some(Ok(_) | Err(_)) | None => None,
+        let remedy = match (first.map(|finding| finding.subject), &survey.controls) {
+            (Some("controls"), Some(Ok(controls))) => Some(resume(controls)),
+            (Some("rotation"), _) if survey.description.rotation_enabled => Some(Remedy {
+                command: Command::Aws(format!("aws secretsmanager rotate-secret --secret-id {}", survey.secret)),
+                effect: "It rotates now; look again in a minute.".to_owned(),
+            }),
+            _ => None,
         };
         (first.map(|finding| finding.sentence.clone()), remedy)
     });
@@ -149,7 +153,12 @@ fn verdict(survey: &Survey) -> Option<(Option<String>, Option<Remedy>)> {
             "The database has AWSPENDING's password and rejects AWSCURRENT: a rotation is between its change and its end, or has died there.".to_owned(),
             Some(relatch("recover", "It puts AWSCURRENT's password back. If the rotation is still at work, wait for it.")),
         ),
+        Plan::Wait(Reason::DatabaseSilent(silence)) => wrong(sentence(silence.to_string()), None),
         Plan::Wait(reason) => wrong(sentence(reason.to_string()), waiting(reason, survey)),
+        Plan::Refuse(Reason::Exhausted) => wrong(
+            "No version of the secret opens the database, and nothing that is known can set AWSCURRENT's password.".to_owned(),
+            exhausted(survey),
+        ),
         Plan::Refuse(reason) => wrong(sentence(reason.to_string()), refused(reason, survey)),
     }
 }
@@ -226,10 +235,9 @@ fn refused(reason: Reason, survey: &Survey) -> Option<Remedy> {
             command: Command::Aws(format!("aws secretsmanager restore-secret --secret-id {secret}")),
             effect: "It keeps the secret, which can then be looked at.".to_owned(),
         }),
-        Reason::CurrentUnusable(_) => match course(Intent::RollBack, survey) {
-            Plan::Act(_) => Some(relatch("rollback", "It makes the version before it AWSCURRENT again.")),
-            Plan::Look(_) | Plan::Done(_) | Plan::Wait(_) | Plan::Refuse(_) => None,
-        },
+        Reason::CurrentUnusable(_) if leads_back(survey) => {
+            Some(relatch("rollback", "It makes the version before it AWSCURRENT again."))
+        }
         Reason::LoginRefused(Refusal::NoLogin) | Reason::Role(RoleProblem::NoLogin) => {
             alter("LOGIN", "It lets the role log in again.")
         }
@@ -244,9 +252,9 @@ fn refused(reason: Reason, survey: &Survey) -> Option<Remedy> {
             Some(psql(place, &grant, "It lets the role connect to the database."))
         }
         Reason::Role(RoleProblem::Expired) => alter("VALID UNTIL 'infinity'", "It ends the role's expiry."),
-        Reason::Exhausted => exhausted(survey),
         Reason::LoginRefused(Refusal::NoDatabase)
         | Reason::Role(_)
+        | Reason::Exhausted
         | Reason::Sound
         | Reason::Recovered
         | Reason::WentForward
@@ -265,6 +273,7 @@ fn refused(reason: Reason, survey: &Survey) -> Option<Remedy> {
         | Reason::OtherKind
         | Reason::OtherServer
         | Reason::NoCurrent
+        | Reason::CurrentUnusable(_)
         | Reason::ServerUnfit(_)
         | Reason::ReaderEndpoint
         | Reason::ServerMissing
@@ -275,6 +284,11 @@ fn refused(reason: Reason, survey: &Survey) -> Option<Remedy> {
         | Reason::PendingInTheWay
         | Reason::NothingToGoBackThrough => None,
     }
+}
+
+/// Whether there is a version to go back to.
+fn leads_back(survey: &Survey) -> bool {
+    matches!(course(Intent::RollBack, survey), Plan::Act(_))
 }
 
 /// Every rung fails: what would add one?
@@ -378,7 +392,13 @@ fn labels(survey: &Survey) -> Finding {
 }
 
 fn value(survey: &Survey) -> Finding {
-    let back = || Some(format!("`relatch rollback {}` makes the version before it current.", survey.secret));
+    let back = || {
+        Some(if leads_back(survey) {
+            format!("`relatch rollback {}` makes the version before it current.", survey.secret)
+        } else {
+            "Store a usable value as AWSCURRENT, and set its password in the database.".to_owned()
+        })
+    };
     match (survey.facts.current, &survey.place) {
         (Some(Held::Credentials | Held::ThisToken), Some(place)) => fine(
             "value",
@@ -504,7 +524,7 @@ pub fn ago(now: Timestamp, then: Timestamp) -> String {
     let elapsed: SignedDuration = now.duration_since(then);
     match (elapsed.as_secs() / 60, elapsed.as_hours()) {
         (..1, _) => "just now".to_owned(),
-        (minutes @ 1..120, _) => format!("{minutes} min ago"),
+        (minutes @ 1..100, _) => format!("{minutes} min ago"),
         (_, hours @ ..48) => format!("{hours} h ago"),
         (_, hours) => format!("{} days ago", hours / 24),
     }
@@ -514,13 +534,13 @@ pub fn ago(now: Timestamp, then: Timestamp) -> String {
 pub fn says(version: &Seen) -> String {
     match (version.login, version.found) {
         (Some(Login::Accepted), _) => "opens it".to_owned(),
-        (Some(Login::Unfit(state)), _) => format!("opens it; test query: {state}"),
-        (Some(Login::Refused(_)), _) => "right password, no session".to_owned(),
+        (Some(Login::Unfit(_)), _) => "opens; query fails".to_owned(),
+        (Some(Login::Refused(_)), _) => "session refused".to_owned(),
         (Some(Login::Rejected), _) => "rejected".to_owned(),
         (Some(Login::Unknown(_)), _) => "no answer".to_owned(),
         (None, Some(Found::Unusable(_))) => "not usable".to_owned(),
         (None, Some(Found::Nothing)) => "no value".to_owned(),
-        (None, Some(Found::Elsewhere(field))) => format!("other {field}; not tried"),
+        (None, Some(Found::Elsewhere(_))) => "leads elsewhere".to_owned(),
         (None, Some(Found::SameUser | Found::Alternate) | None) => "not tried".to_owned(),
     }
 }
