@@ -1,4 +1,5 @@
-//! One HTTP endpoint that stands in for Secrets Manager and for the read part of RDS.
+//! One HTTP endpoint that stands in for Secrets Manager and RDS, and behind which an emulator serves SNS, DynamoDB and
+//! CloudWatch.
 //!
 //! Point `AWS_ENDPOINT_URL` at [`Endpoint::url`]. The endpoint tells the services apart by the scope of the
 //! signature, records every call (never a secret value) and is where faults are injected. It is stricter than
@@ -9,8 +10,10 @@
 //! | [`store`] | secrets, versions and labels, and what a test may do to them by hand |
 //! | [`secrets_manager`] | the actions on them, as awsJson1.1 |
 //! | [`rds`] | scripted instances, clusters and proxies, as awsQuery |
+//! | [`emulator`] | SNS, DynamoDB, CloudWatch: a process of their own, started when it is first needed |
 //! | [`fault`] | what can go wrong with a call |
 
+pub mod emulator;
 pub mod fault;
 pub mod rds;
 mod request;
@@ -23,6 +26,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
+use hyper::header::HeaderValue;
+use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -36,6 +41,7 @@ pub use fault::{Fault, Process};
 pub use rds::Rds;
 pub use store::Store;
 
+use emulator::Emulator;
 use fault::Faults;
 use request::{Operation, Service};
 
@@ -56,7 +62,8 @@ pub struct Endpoint {
 pub struct Call {
     /// Place in the order of arrival, from 1.
     pub sequence: u64,
-    /// The service by its name in signatures: `secretsmanager` or `rds`; `?` where the request does not say.
+    /// The service by its name in policies: `secretsmanager`, `rds`, `sns`, `dynamodb`, `cloudwatch`; `?` where the
+    /// request does not say.
     pub service: &'static str,
     /// The action, such as `GetSecretValue`; `?` where the request does not say.
     pub action: String,
@@ -105,9 +112,21 @@ impl Endpoint {
     /// # Errors
     /// When no port can be bound.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::with(Emulator::default()).await
+    }
+
+    /// Another endpoint with secrets and databases of its own, in front of the same emulator.
+    ///
+    /// # Errors
+    /// As [`Endpoint::start`].
+    pub async fn beside(&self) -> anyhow::Result<Self> {
+        Self::with(self.cloud.emulator.clone()).await
+    }
+
+    async fn with(emulator: Emulator) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("no port for the AWS stand-in")?;
         let url = format!("http://{}", listener.local_addr()?);
-        let cloud = Arc::new(Cloud::default());
+        let cloud = Arc::new(Cloud { emulator, ..Cloud::default() });
         let server = tokio::spawn(serve(listener, cloud.clone())).abort_handle();
         Ok(Self { url, cloud, server })
     }
@@ -183,6 +202,7 @@ struct Cloud {
     store: Store,
     rds: Rds,
     journal: Mutex<Journal>,
+    emulator: Emulator,
 }
 
 #[derive(Default)]
@@ -226,33 +246,34 @@ impl Cloud {
         let arrived = Instant::now();
         let operation = Operation::read(&head, &body);
         let (sequence, fault) = self.admit(&operation);
-        let send = |result: Result<String, AwsError>| {
-            let (status, error, body) = match result {
-                Ok(body) => (200, None, body),
-                Err(error) => (error.status, Some(error.code), operation.service.render(&error)),
+        let request = Asked { head: &head, body, operation: &operation };
+        let send = |result: Result<Reply, AwsError>| {
+            let (reply, error) = match result {
+                Ok(reply) => (reply, None),
+                Err(error) => (operation.service.refusal(&error), Some(error.code)),
             };
-            self.close(sequence, arrived, status, error);
-            respond(operation.service, status, body)
+            self.close(sequence, arrived, reply.status, error);
+            reply.send()
         };
         let Some(fault) = fault else {
-            return send(self.carry_out(&operation, false));
+            return send(self.carry_out(&request, false).await);
         };
         match fault {
             Fault::Refuse => send(Err(operation.service.unavailable())),
             Fault::Throttle => send(Err(operation.service.throttled())),
             Fault::Deny => send(Err(operation.service.denied(&operation.action))),
-            Fault::StaleLabels => send(self.carry_out(&operation, true)),
+            Fault::StaleLabels => send(self.carry_out(&request, true).await),
             Fault::Delay(time) => {
                 tokio::time::sleep(time).await;
-                send(self.carry_out(&operation, false))
+                send(self.carry_out(&request, false).await)
             }
             Fault::Garble => {
-                let _ = self.carry_out(&operation, false);
-                send(Ok("\u{fffd}{<not an answer".into()))
+                let _ = self.carry_out(&request, false).await;
+                send(Ok(Reply::of(operation.service, "\u{fffd}{<not an answer".into())))
             }
             Fault::Hangup => Err(Hangup),
             Fault::DropReply => {
-                let _ = self.carry_out(&operation, false);
+                let _ = self.carry_out(&request, false).await;
                 Err(Hangup)
             }
             Fault::Silence => std::future::pending().await,
@@ -261,7 +282,7 @@ impl Cloud {
                 std::future::pending().await
             }
             Fault::KillAfter(process) => {
-                let _ = self.carry_out(&operation, false);
+                let _ = self.carry_out(&request, false).await;
                 process.signal(Signal::SIGKILL);
                 std::future::pending().await
             }
@@ -271,7 +292,7 @@ impl Cloud {
             }
             Fault::FreezeAfter(process) => {
                 process.signal(Signal::SIGSTOP);
-                send(self.carry_out(&operation, false))
+                send(self.carry_out(&request, false).await)
             }
         }
     }
@@ -304,40 +325,127 @@ impl Cloud {
         }
     }
 
-    fn carry_out(&self, operation: &Operation, stale: bool) -> Result<String, AwsError> {
-        let parameters = operation.parameters.clone()?;
-        match operation.service {
-            Service::SecretsManager => {
-                secrets_manager::call(&self.store, &operation.action, parameters, stale).map(|body| body.to_string())
+    async fn carry_out(&self, request: &Asked<'_>, stale: bool) -> Result<Reply, AwsError> {
+        let Operation { service, action, parameters } = request.operation;
+        let parameters = parameters.clone()?;
+        match service {
+            Service::SecretsManager => secrets_manager::call(&self.store, action, parameters, stale)
+                .map(|body| Reply::of(*service, body.to_string())),
+            Service::Rds => self.rds.call(action, parameters).map(|body| Reply::of(*service, body)),
+            Service::Sns | Service::DynamoDb | Service::CloudWatch => {
+                let answer = self.emulator.forward(request.head, request.body.clone()).await;
+                answer.map(Reply::from).map_err(|problem| {
+                    AwsError::new("InternalFailure", format!("the emulator: {problem:#}")).with_status(500)
+                })
             }
-            Service::Rds => self.rds.call(&operation.action, parameters),
             Service::Unknown => Err(AwsError::new("UnknownOperationException", "no such service here")),
         }
     }
 }
 
+/// A request, read and as it came.
+struct Asked<'a> {
+    head: &'a Parts,
+    body: Bytes,
+    operation: &'a Operation,
+}
+
+/// What is answered.
+struct Reply {
+    status: u16,
+    headers: Vec<(String, HeaderValue)>,
+    body: Bytes,
+}
+
+impl Reply {
+    fn of(service: Service, body: String) -> Self {
+        let headers = vec![
+            ("content-type".to_owned(), HeaderValue::from_static(service.content_type())),
+            ("x-amzn-requestid".to_owned(), request_id()),
+        ];
+        Self { status: 200, headers, body: body.into() }
+    }
+
+    fn send(self) -> Answer {
+        let mut response = Response::builder().status(StatusCode::from_u16(self.status).map_err(|_| Hangup)?);
+        for (name, value) in self.headers {
+            response = response.header(name, value);
+        }
+        response.body(Full::from(self.body)).map_err(|_| Hangup)
+    }
+}
+
+impl From<Response<Bytes>> for Reply {
+    fn from(answer: Response<Bytes>) -> Self {
+        let (head, body) = answer.into_parts();
+        let kept = |name: &str| !matches!(name, "transfer-encoding" | "content-length" | "connection");
+        let headers = head.headers.iter().filter(|(name, _)| kept(name.as_str()));
+        let headers = headers.map(|(name, value)| (name.to_string(), value.clone())).collect();
+        Self { status: head.status.as_u16(), headers, body }
+    }
+}
+
+fn request_id() -> HeaderValue {
+    HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).unwrap_or(HeaderValue::from_static("-"))
+}
+
 impl Service {
-    fn render(self, error: &AwsError) -> String {
+    fn content_type(self) -> &'static str {
         match self {
-            Self::SecretsManager | Self::Unknown => {
-                json!({ "__type": error.code, "Message": error.message }).to_string()
-            }
-            Self::Rds => rds::error_document(error),
+            Self::SecretsManager | Self::Unknown => "application/x-amz-json-1.1",
+            Self::DynamoDb => "application/x-amz-json-1.0",
+            Self::Rds | Self::Sns => "text/xml",
+            Self::CloudWatch => "application/cbor",
         }
     }
 
+    fn refusal(self, error: &AwsError) -> Reply {
+        let body = match self {
+            Self::SecretsManager | Self::Unknown => {
+                json!({ "__type": error.code, "Message": error.message }).to_string()
+            }
+            Self::DynamoDb => {
+                let kind = format!("com.amazonaws.dynamodb.v20120810#{}", error.code);
+                json!({ "__type": kind, "message": error.message }).to_string()
+            }
+            Self::Rds | Self::Sns => rds::error_document(error),
+            Self::CloudWatch => String::new(),
+        };
+        let mut reply = Reply::of(self, body);
+        if self == Self::CloudWatch {
+            // An empty map in CBOR; the code goes into a header.
+            reply.body = Bytes::from_static(&[0xa0]);
+            reply.headers.push(("smithy-protocol".to_owned(), HeaderValue::from_static("rpc-v2-cbor")));
+            let code = HeaderValue::from_static(error.code);
+            reply.headers.push(("x-amzn-errortype".to_owned(), code));
+        }
+        Reply { status: error.status, ..reply }
+    }
+
     fn unavailable(self) -> AwsError {
-        let code = if self == Self::Rds { "ServiceUnavailable" } else { "ServiceUnavailableException" };
+        let code = match self {
+            Self::Rds | Self::Sns | Self::CloudWatch => "ServiceUnavailable",
+            Self::DynamoDb => "InternalServerError",
+            Self::SecretsManager | Self::Unknown => "ServiceUnavailableException",
+        };
         AwsError::new(code, "The service is unavailable.").with_status(503)
     }
 
     fn throttled(self) -> AwsError {
-        let code = if self == Self::Rds { "Throttling" } else { "ThrottlingException" };
+        let code = match self {
+            Self::Rds | Self::Sns | Self::CloudWatch => "Throttling",
+            Self::DynamoDb => "ProvisionedThroughputExceededException",
+            Self::SecretsManager | Self::Unknown => "ThrottlingException",
+        };
         AwsError::new(code, "Rate exceeded")
     }
 
     fn denied(self, action: &str) -> AwsError {
-        let (code, status) = if self == Self::Rds { ("AccessDenied", 403) } else { ("AccessDeniedException", 400) };
+        let (code, status) = match self {
+            Self::Rds | Self::CloudWatch => ("AccessDenied", 403),
+            Self::Sns => ("AuthorizationError", 403),
+            Self::SecretsManager | Self::DynamoDb | Self::Unknown => ("AccessDeniedException", 400),
+        };
         let message = format!(
             "User: arn:aws:sts::{ACCOUNT}:assumed-role/local/local is not authorized to perform: {}:{action} \
              because no identity-based policy allows the {}:{action} action",
@@ -346,16 +454,6 @@ impl Service {
         );
         AwsError::new(code, message).with_status(status)
     }
-}
-
-fn respond(service: Service, status: u16, body: String) -> Answer {
-    let content_type = if service == Service::Rds { "text/xml" } else { "application/x-amz-json-1.1" };
-    Response::builder()
-        .status(StatusCode::from_u16(status).map_err(|_| Hangup)?)
-        .header("content-type", content_type)
-        .header("x-amzn-requestid", uuid::Uuid::new_v4().to_string())
-        .body(Full::from(body))
-        .map_err(|_| Hangup)
 }
 
 /// One page of a list: its entries, and where the next one begins. Tokens are positions in the list; `None` for

@@ -2,7 +2,7 @@
 
 use crate::{
     aws::{
-        ACCOUNT, Endpoint, REGION,
+        ACCOUNT, Endpoint, REGION, emulator,
         store::{Schedule, Version},
     },
     certificates::{Authority, Leaf},
@@ -100,7 +100,7 @@ impl Cloud {
             authority: Arc::clone(&self.authority),
             postgres: Arc::clone(&self.postgres),
             wire: Wire::start(self.postgres.address(), Some(&self.leaf))?,
-            aws: Endpoint::start().await?,
+            aws: self.aws.beside().await?,
             started: Vec::new(),
             leaf: self.leaf.clone(),
             files: Arc::clone(&self.files),
@@ -141,6 +141,28 @@ impl Cloud {
         Ok(operator
             .setting("AWS_ENDPOINT_URL", self.aws.url())
             .setting("RELATCH_CA_FILE", authorities.to_str().context("the temporary folder's name is not text")?))
+    }
+
+    /// The settings that give a handler the table and the topic.
+    pub fn memory() -> [(&'static str, String); 2] {
+        let topic = format!("arn:aws:sns:{REGION}:{ACCOUNT}:{}", emulator::TOPIC);
+        [("RELATCH_TABLE", emulator::TABLE.to_owned()), ("RELATCH_TOPIC_ARN", topic)]
+    }
+
+    /// What has been published so far, as a program reads it.
+    ///
+    /// # Errors
+    /// When a message is not what it has to be.
+    pub fn published(&self) -> Result<Vec<Value>> {
+        let publications = self.aws.calls().into_iter().filter(|call| call.action == "Publish");
+        let accepted = publications.filter(|call| call.status == Some(200));
+        accepted
+            .map(|call| {
+                let text = call.parameters["Message"].as_str().context("a publication without a message")?;
+                let bodies: Value = serde_json::from_str(text)?;
+                Ok(serde_json::from_str(bodies["lambda"].as_str().context("no body for functions")?)?)
+            })
+            .collect()
     }
 
     fn function(&self, name: &str, settings: &[(&str, &str)]) -> Result<Function> {

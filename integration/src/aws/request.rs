@@ -9,14 +9,32 @@ use super::{AwsError, REGION, WITHHELD};
 pub(super) enum Service {
     SecretsManager,
     Rds,
+    Sns,
+    DynamoDb,
+    CloudWatch,
     Unknown,
 }
 
 impl Service {
+    /// By the name in a signature's scope.
+    fn by_scope(scope: &str) -> Self {
+        match scope {
+            "secretsmanager" => Self::SecretsManager,
+            "rds" => Self::Rds,
+            "sns" => Self::Sns,
+            "dynamodb" => Self::DynamoDb,
+            "monitoring" => Self::CloudWatch,
+            _ => Self::Unknown,
+        }
+    }
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::SecretsManager => "secretsmanager",
             Self::Rds => "rds",
+            Self::Sns => "sns",
+            Self::DynamoDb => "dynamodb",
+            Self::CloudWatch => "cloudwatch",
             Self::Unknown => "?",
         }
     }
@@ -34,13 +52,23 @@ impl Operation {
     pub(super) fn read(head: &Parts, body: &[u8]) -> Self {
         let scope = header(head, "authorization").map(Signature::parse);
         let service = match &scope {
-            Some(Ok(signature)) if signature.service == "secretsmanager" => Service::SecretsManager,
-            Some(Ok(signature)) if signature.service == "rds" => Service::Rds,
-            _ => Service::Unknown,
+            Some(Ok(signature)) => Service::by_scope(signature.service),
+            Some(Err(_)) | None => Service::Unknown,
         };
         let (action, parameters) = match service {
             Service::SecretsManager => read_json(head, body),
             Service::Rds => read_form(body),
+            // Whether the parameters are right is for the emulator to say.
+            Service::Sns => emulated_form(body),
+            Service::DynamoDb => {
+                let action = header(head, "x-amz-target").and_then(|target| target.strip_prefix("DynamoDB_20120810."));
+                (action.unwrap_or("?").to_owned(), Ok(serde_json::from_slice(body).unwrap_or(Value::Null)))
+            }
+            // Smithy's RPC v2: the action is in the path, and the parameters are CBOR.
+            Service::CloudWatch => {
+                let action = head.uri.path().rsplit_once("/operation/").map_or("?", |(_, action)| action);
+                (action.to_owned(), Ok(Value::Null))
+            }
             Service::Unknown => {
                 ("?".to_owned(), Err(AwsError::new("UnknownOperationException", "no such service here")))
             }
@@ -74,6 +102,13 @@ fn read_json(head: &Parts, body: &[u8]) -> (String, Result<Value, AwsError>) {
         serde_json::from_slice(body).map_err(|_| AwsError::new("SerializationException", "the body is not JSON"))
     };
     (action.to_owned(), parameters)
+}
+
+fn emulated_form(body: &[u8]) -> (String, Result<Value, AwsError>) {
+    let form: serde_json::Map<String, Value> =
+        form_urlencoded::parse(body).map(|(name, value)| (name.into_owned(), json!(value))).collect();
+    let action = form.get("Action").and_then(Value::as_str).unwrap_or("?").to_owned();
+    (action, Ok(Value::Object(form)))
 }
 
 fn read_form(body: &[u8]) -> (String, Result<Value, AwsError>) {

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod alarms;
 mod custody;
+mod table;
+mod topic;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_secretsmanager::config::Credentials;
-use relatch_integration::aws::{Endpoint, REGION};
+use relatch_integration::aws::{ACCOUNT, Endpoint, REGION};
 
 /// An endpoint, and the SDK's settings for it.
 struct Cloud {
@@ -25,4 +28,8 @@ impl Cloud {
             .await;
         Self { endpoint, sdk }
     }
+}
+
+fn arn(name: &str) -> String {
+    format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}-AbCdEf")
 }
