@@ -33,7 +33,7 @@ pub struct Place {
     /// Profile of the AWS configuration files.
     #[arg(long, global = true, value_name = "NAME", help_heading = "Where")]
     pub profile: Option<String>,
-    /// AWS region; else the ARN's, the environment's, the profile's.
+    /// AWS region; else the ARN's, else the environment's.
     #[arg(long, global = true, value_name = "REGION", help_heading = "Where")]
     pub region: Option<String>,
     /// Address of AWS's services.

@@ -5,5 +5,6 @@
 mod blind;
 mod changes;
 mod looking;
+mod pausing;
 mod scene;
 mod using;

@@ -59,6 +59,14 @@ impl Scene {
         scene
     }
 
+    /// Function and operator have the table.
+    pub(crate) async fn remembering(settings: &[(&str, &str)]) -> Self {
+        let scene = Self::single_user().await;
+        let [(table, name), _] = Cloud::memory();
+        let rotate = scene.cloud.rotate_with(&[&[(table, name.as_str())], settings].concat()).unwrap();
+        Self { rotate, ..scene }.operated(|operator| operator.setting(table, &name))
+    }
+
     fn of(cloud: Cloud, secret: String) -> Self {
         let (operator, rotate) = (cloud.operator().unwrap(), cloud.rotate().unwrap());
         Self { cloud, secret, operator, rotate }
@@ -127,6 +135,13 @@ impl Scene {
             text = text.replace(&version.id, &name).replace(&version.id[..8], &name);
         }
         seconds(&text)
+    }
+
+    /// Rotates in vain, and returns why.
+    pub(crate) async fn fails_to_rotate(&self) -> String {
+        let outcome = Rotation::of(&self.cloud.aws, &self.rotate, &self.secret).run().await.unwrap();
+        assert!(!outcome.succeeded(), "{outcome:#?}");
+        format!("{:?}", outcome.steps().last().unwrap().outcome)
     }
 
     pub(crate) async fn rotates(&self) {
