@@ -8,3 +8,4 @@ mod ladder;
 mod scene;
 mod sweep;
 mod telling;
+mod together;
