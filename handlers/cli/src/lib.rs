@@ -146,7 +146,9 @@ async fn pause(asked: &Pause, outside: &Outside, terminal: &Terminal) -> Result<
         terminal.show(intended, || json("would-pause"));
         return Ok(Status::Fine);
     }
-    terminal.tell(intended);
+    if !asked.manner.yes {
+        terminal.tell(intended);
+    }
     if !terminal.agrees(asked.manner) {
         terminal.show(|| "Nothing was changed.\n".to_owned(), || json("not-paused"));
         return Ok(Status::Found);
@@ -154,7 +156,7 @@ async fn pause(asked: &Pause, outside: &Outside, terminal: &Terminal) -> Result<
     let done = outside.ports.table.pause(scope(arn.as_deref()), &pause).await;
     told(done, asked.whom.secret.as_ref(), outside).await?;
     terminal.show(
-        || screen::control::done(&format!("Paused {name}, for {}: {}.", pause.by, pause.reason)),
+        || screen::control::done(&format!("Paused {name}, by {}: {}.", pause.by, pause.reason)),
         || json("paused"),
     );
     Ok(Status::Fine)
@@ -177,7 +179,9 @@ async fn resume(asked: &Resume, outside: &Outside, terminal: &Terminal) -> Resul
         terminal.show(intended, || json("would-resume"));
         return Ok(Status::Fine);
     }
-    terminal.tell(intended);
+    if !asked.manner.yes {
+        terminal.tell(intended);
+    }
     if !terminal.agrees(asked.manner) {
         terminal.show(|| "Nothing was changed.\n".to_owned(), || json("not-resumed"));
         return Ok(Status::Found);

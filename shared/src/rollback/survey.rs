@@ -43,6 +43,8 @@ pub enum Extent {
 pub struct Survey {
     /// The secret as it was called.
     pub secret: SecretId,
+    /// How much was looked at.
+    pub extent: Extent,
     /// When it was looked at.
     pub at: Timestamp,
     /// What Secrets Manager says of it.
@@ -122,7 +124,7 @@ pub async fn survey<S: Custody, D: Database, R: Masters, T: Table>(
         next_change: None,
     };
     let looked = timeout_at(deadline, look.around(extent)).await.unwrap_or(Err(RepairError::OutOfTime));
-    let survey = look.survey(secret);
+    let survey = look.survey(secret, extent);
     look.visit.close().await;
     looked.map(|()| survey)
 }
@@ -288,7 +290,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Lookout<'_, S, D, R, T> {
         Ok(())
     }
 
-    fn survey(&mut self, secret: &SecretId) -> Survey {
+    fn survey(&mut self, secret: &SecretId, extent: Extent) -> Survey {
         let (known, facts) = (&self.visit.known, self.visit.facts);
         let description = known.description.clone().unwrap_or_default();
         let place = self.visit.reference().ok().map(|known| Place {
@@ -304,6 +306,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Lookout<'_, S, D, R, T> {
         versions.sort_by_key(|version| (version.labels.is_empty(), version.labels.iter().min().copied()));
         Survey {
             secret: secret.clone(),
+            extent,
             at: Timestamp::now(),
             controls: match self.unremembered.take() {
                 Some(error) => Some(Err(error)),

@@ -3,10 +3,10 @@
 //! The command is what the plan of a repair would do with the same facts, so that `relatch doctor` never promises what
 //! `relatch recover` then refuses.
 
-use super::{Place, Seen, Survey};
+use super::{Extent, Place, Seen, Survey};
 use crate::{
     alert::findings,
-    ports::{Controls, Label, Lock, Login, MasterOf, Refusal, ServerState},
+    ports::{CallError, CallErrorKind, Controls, Label, Lock, Login, MasterOf, Refusal, ServerState},
     rollback::{
         Intent, Reason, Rung,
         facts::{Age, Facts, Found, MasterVerdict, PendingLabel, Settled, Source},
@@ -21,6 +21,9 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use relatch_events::secret::{SecretId, VersionId};
+
+/// More than a plan asks for on its way to an action.
+const MOST_LOOKS: usize = 32;
 
 /// What a survey comes down to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,31 +122,45 @@ pub fn diagnosis(survey: &Survey) -> Diagnosis {
         admin(survey),
         controls(survey),
     ];
-    let (wrong, remedy) = verdict(survey).unwrap_or_else(|| {
-        let first = findings.iter().find(|finding| finding.mark == Mark::Wrong);
-        let remedy = match (first.map(|finding| finding.subject), &survey.controls) {
-            (Some("controls"), Some(Ok(controls))) => Some(resume(controls)),
-            (Some("rotation"), _) if survey.description.rotation_enabled => Some(Remedy {
-                command: Command::Aws(format!("aws secretsmanager rotate-secret --secret-id {}", survey.secret)),
-                effect: "It rotates now; look again in a minute.".to_owned(),
-            }),
-            _ => None,
-        };
-        (first.map(|finding| finding.sentence.clone()), remedy)
-    });
+    let (wrong, remedy) = verdict(survey).unwrap_or_else(|| lesser(survey, &findings));
     Diagnosis { impact: impact::found(&survey.facts), wrong, remedy, findings }
+}
+
+/// What is wrong, where AWSCURRENT opens the database and nothing keeps a rotation from going on.
+fn lesser(survey: &Survey, findings: &[Finding]) -> (Option<String>, Option<Remedy>) {
+    // A rotation that failed because it was paused, or that was stopped for failing, goes on when that ends.
+    let held = findings.iter().find(|finding| finding.subject == "controls" && finding.mark == Mark::Wrong);
+    let first = held.or_else(|| findings.iter().find(|finding| finding.mark == Mark::Wrong));
+    let remedy = match (first.map(|finding| finding.subject), &survey.controls) {
+        (Some("controls"), Some(Ok(controls))) => Some(resume(controls)),
+        (Some("labels"), _) => {
+            Some(relatch("recover", "It takes AWSPENDING off. Leave it for Secrets Manager to try again."))
+        }
+        (Some("rotation"), _) if survey.description.rotation_enabled => Some(Remedy {
+            command: Command::Aws(format!("aws secretsmanager rotate-secret --secret-id {}", survey.secret)),
+            effect: "It rotates now; look again in a minute.".to_owned(),
+        }),
+        _ => None,
+    };
+    let wrong = first.map(|finding| match finding.subject {
+        "labels" if survey.facts.failure.is_some() => {
+            "A rotation failed and left AWSPENDING behind; AWSCURRENT opens the database.".to_owned()
+        }
+        "labels" => {
+            "AWSPENDING is on a version that is not current, and keeps Secrets Manager from rotating.".to_owned()
+        }
+        _ => finding.sentence.clone(),
+    });
+    (wrong, remedy)
 }
 
 /// What is wrong with the way from the secret to the database; `None` if nothing is.
 fn verdict(survey: &Survey) -> Option<(Option<String>, Option<Remedy>)> {
     let wrong = |sentence: String, remedy| Some((Some(sentence), remedy));
     match course(Intent::Heal, survey) {
+        // AWSPENDING, which the labels show.
+        Plan::Done(_) | Plan::Act(Action::Unstage) => None,
         Plan::Act(action) => wrong(gap(action), Some(relatch("recover", &sentence(would(action))))),
-        Plan::Done(_) if pending_is_left(survey) => wrong(
-            "A rotation failed and left AWSPENDING behind; AWSCURRENT opens the database.".to_owned(),
-            Some(relatch("recover", "It takes AWSPENDING off. Leave it for Secrets Manager to try again.")),
-        ),
-        Plan::Done(_) => None,
         // Only what a preflight does not look at is missing.
         Plan::Look(_) => wrong(
             "The database rejects AWSCURRENT.".to_owned(),
@@ -165,21 +182,23 @@ fn verdict(survey: &Survey) -> Option<(Option<String>, Option<Remedy>)> {
 
 /// What a repair would come to, if nobody else were at work.
 fn course(intent: Intent, survey: &Survey) -> Plan {
-    let mut facts = Facts { paused: Some(false), failure: survey.facts.failure, ..survey.facts };
-    facts.role = None;
-    loop {
-        let next = plan::plan(intent, &facts);
+    let mut facts = Facts { paused: Some(false), role: None, ..survey.facts };
+    let mut next = plan::plan(intent, &facts);
+    for _ in 0..MOST_LOOKS {
         match next {
             Plan::Look(Look::Lock(holder)) => facts.lock = Some((holder, Lock::Held)),
             Plan::Look(Look::LabelsAgain) => facts.settled = facts.lock.map(|(holder, _)| (holder, Settled::Same)),
+            Plan::Look(Look::CurrentAgain) => facts.again = facts.logins.current,
             Plan::Look(Look::Time) => facts.time = Some(Time::Enough),
             Plan::Look(Look::Role(source)) => match survey.roles.iter().find(|(whose, _)| *whose == source) {
                 Some(seen) => facts.role = Some(*seen),
-                None => return next,
+                None => break,
             },
-            Plan::Look(_) | Plan::Act(_) | Plan::Done(_) | Plan::Wait(_) | Plan::Refuse(_) => return next,
+            Plan::Look(_) | Plan::Act(_) | Plan::Done(_) | Plan::Wait(_) | Plan::Refuse(_) => break,
         }
+        next = plan::plan(intent, &facts);
     }
+    next
 }
 
 /// What is wrong, by what would mend it.
@@ -191,7 +210,7 @@ fn gap(action: Action) -> String {
         Action::SetPassword(_, source) | Action::Promote(_, source) => {
             format!("The database rejects AWSCURRENT; {} opens it.", name(source))
         }
-        Action::Unstage => "AWSPENDING is left from a rotation that nobody goes on with.".to_owned(),
+        Action::Unstage => "AWSPENDING is on a version that is not current.".to_owned(),
     }
 }
 
@@ -202,13 +221,6 @@ const fn name(source: Source) -> &'static str {
         Source::Previous => "AWSPREVIOUS",
         Source::Kept => "only a version without a label",
         Source::Admin => "the admin secret",
-    }
-}
-
-fn pending_is_left(survey: &Survey) -> bool {
-    match survey.facts.label {
-        Some(PendingLabel::Waiting(age)) => survey.facts.failure.is_some() || age != Some(Age::Fresh),
-        Some(PendingLabel::Nowhere | PendingLabel::OnCurrent) | None => false,
     }
 }
 
@@ -365,7 +377,7 @@ fn labels(survey: &Survey) -> Finding {
     let made =
         made.and_then(|version| version.created).map_or(String::new(), |at| format!(", made {}", ago(survey.at, at)));
     let pending = format!("{current}, AWSPENDING on {}{made}", holder(Label::Pending));
-    let ends = || Some(format!("`relatch recover {}` ends that rotation.", survey.secret));
+    let ends = || Some(format!("`relatch recover {}` takes it off.", survey.secret));
     match (survey.facts.label, &survey.failure) {
         (None, _) => unseen("labels"),
         _ if survey.description.holder(Label::Current).is_none() => {
@@ -381,6 +393,9 @@ fn labels(survey: &Survey) -> Finding {
                 format!("{pending}: its rotation failed in {} ({}{state}).", failure.step, failure.reason),
                 ends(),
             )
+        }
+        (Some(PendingLabel::Waiting(_)), None) if survey.facts.pending_is_previous => {
+            wrong("labels", format!("{pending}: the last rotation left it there."), ends())
         }
         (Some(PendingLabel::Waiting(Some(Age::Fresh) | None)), None) => {
             open("labels", format!("{pending}: a rotation may be under way."))
@@ -413,17 +428,21 @@ fn value(survey: &Survey) -> Finding {
 fn server(survey: &Survey) -> Finding {
     let Some(server) = &survey.server else { return unseen("server") };
     let through = server.door.endpoint.as_ref().map(|(host, port)| format!(", behind a proxy: {host}:{port}"));
-    let bad = |reason: Reason| wrong("server", sentence(reason.to_string()), None);
+    let bad = |reason: Reason, to_do: &str| wrong("server", sentence(reason.to_string()), Some(to_do.to_owned()));
     match server.state {
         ServerState::Unlisted => open("server", "Not one of RDS's, or RDS was not asked: its own answers must do."),
         ServerState::Available => {
             fine("server", format!("RDS says it is available, and the writer{}.", through.unwrap_or_default()))
         }
-        ServerState::NotAvailable => bad(Reason::ServerNotAvailable),
-        ServerState::Stopped => bad(Reason::ServerStopped),
-        ServerState::Reader => bad(Reason::ReaderEndpoint),
-        ServerState::Missing => bad(Reason::ServerMissing),
-        ServerState::ProxyEndpoint => bad(Reason::ProxyEndpoint),
+        ServerState::NotAvailable => bad(Reason::ServerNotAvailable, "Wait until RDS says that it is available."),
+        ServerState::Stopped => bad(Reason::ServerStopped, "Start it, or leave it until it is needed."),
+        ServerState::Reader => bad(Reason::ReaderEndpoint, "Write the writer's endpoint into the secret."),
+        ServerState::Missing => {
+            bad(Reason::ServerMissing, "Correct the identifier or the host in the secret, or --region.")
+        }
+        ServerState::ProxyEndpoint => {
+            bad(Reason::ProxyEndpoint, "Write the proxy's own endpoint into the secret, or the writer's.")
+        }
     }
 }
 
@@ -433,17 +452,25 @@ fn login(survey: &Survey) -> Finding {
     } else {
         "over verified TLS"
     };
-    let doctor = || Some(format!("`relatch doctor {}` shows which version does.", survey.secret));
+    let doctor = |what: &str| {
+        (survey.extent == Extent::Current).then(|| format!("`relatch doctor {}` shows {what}.", survey.secret))
+    };
     match survey.facts.logins.current {
         Some(Login::Accepted) => fine("login", format!("AWSCURRENT opens the database, {tls}.")),
         Some(Login::Unfit(state)) => {
             wrong("login", format!("AWSCURRENT logs in, and the test query fails with SQLSTATE {state}."), None)
         }
-        Some(Login::Refused(refusal)) => {
-            wrong("login", format!("AWSCURRENT's password is right, and the session was refused: {refusal}."), None)
-        }
-        Some(Login::Rejected) => wrong("login", "AWSCURRENT does not open the database.", doctor()),
-        Some(Login::Unknown(silence)) => wrong("login", format!("Nothing was learned: {silence}."), None),
+        Some(Login::Refused(refusal)) => wrong(
+            "login",
+            format!("AWSCURRENT's password is right, and the session was refused: {refusal}."),
+            doctor("what mends it"),
+        ),
+        Some(Login::Rejected) => wrong("login", "AWSCURRENT does not open the database.", doctor("which version does")),
+        Some(Login::Unknown(silence)) => wrong(
+            "login",
+            format!("Nothing was learned: {silence}."),
+            silence.passes().then(|| "See whether the database runs, and lets this machine in.".to_owned()),
+        ),
         None => unseen("login"),
     }
 }
@@ -460,6 +487,7 @@ fn role(survey: &Survey) -> Finding {
 
 fn admin(survey: &Survey) -> Finding {
     let facts = &survey.facts;
+    let look = || Some(format!("`relatch check {}` shows why.", survey.place.as_ref()?.admin.as_ref()?));
     let named = survey.place.as_ref().map(|place| (&place.admin, place.strategy));
     match (named, facts.admin, facts.logins.admin) {
         (None, _, _) => unseen("admin"),
@@ -472,7 +500,7 @@ fn admin(survey: &Survey) -> Finding {
         (Some((Some(_), _)), None, _) => unseen("admin"),
         (_, Some(Held::Nothing), _) => wrong("admin", "The admin secret that `masterarn` names cannot be found.", None),
         (_, Some(Held::Unusable(problem)), _) => {
-            wrong("admin", format!("The admin secret cannot be used: {problem}."), None)
+            wrong("admin", format!("The admin secret cannot be used: {problem}."), look())
         }
         (_, Some(Held::Elsewhere(field)), _) => {
             wrong("admin", format!("The admin secret leads to another `{field}`, so it was not used."), None)
@@ -481,10 +509,10 @@ fn admin(survey: &Survey) -> Finding {
             fine("admin", "The admin secret opens the database.")
         }
         (_, Some(Held::Credentials | Held::ThisToken), Some(Login::Unknown(silence))) => {
-            wrong("admin", format!("Nothing was learned of the admin secret: {silence}."), None)
+            wrong("admin", format!("Nothing was learned of the admin secret: {silence}."), look())
         }
         (_, Some(Held::Credentials | Held::ThisToken), Some(Login::Refused(_) | Login::Rejected) | None) => {
-            wrong("admin", "The admin secret does not open the database.", None)
+            wrong("admin", "The admin secret does not open the database.", look())
         }
     }
 }
@@ -495,7 +523,9 @@ fn controls(survey: &Survey) -> Finding {
         None if survey.facts.paused.is_none() => return unseen("controls"),
         None => return open("controls", "No table is named (RELATCH_TABLE), so pauses are not known."),
         Some(Ok(controls)) => controls,
-        Some(Err(error)) => return wrong("controls", format!("The table could not be read: {error}."), None),
+        Some(Err(error)) => {
+            return wrong("controls", format!("The table could not be read: {error}."), Some(mend(error)));
+        }
     };
     let pause = [(&controls.paused, "It"), (&controls.everything_paused, "Everything")]
         .into_iter()
@@ -512,6 +542,16 @@ fn controls(survey: &Survey) -> Finding {
         (None, Some(why)) => wrong("controls", why, resume()),
         (None, None) => fine("controls", "Nobody has paused it, and its rotations are not stopped."),
     }
+}
+
+/// What to do about a table that could not be read.
+fn mend(error: &CallError) -> String {
+    match error.kind {
+        CallErrorKind::Denied => "Give your user or role that permission.",
+        CallErrorKind::NotFound => "Check RELATCH_TABLE or --table, and --region.",
+        CallErrorKind::Throttled | CallErrorKind::NoAnswer | CallErrorKind::Refused => "Try again in a moment.",
+    }
+    .to_owned()
 }
 
 /// A version's id as people tell it apart.
@@ -568,7 +608,14 @@ fn relatch(verb: &'static str, effect: &str) -> Remedy {
 fn resume(controls: &Controls) -> Remedy {
     let verb =
         if controls.paused.is_none() && controls.everything_paused.is_some() { "resume --all" } else { "resume" };
-    relatch(verb, "It ends the pause, or the stop.")
+    relatch(
+        verb,
+        if controls.stopped.is_some() || controls.rolled_back > 0 {
+            "It lets rotations begin again: mend first what made them fail."
+        } else {
+            "It ends the pause, when what it was for is over."
+        },
+    )
 }
 
 fn psql(place: &Place, statement: &str, effect: &str) -> Remedy {
