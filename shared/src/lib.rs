@@ -5,6 +5,7 @@
 //!
 //! * [`rotation`]: the four steps. Read this first.
 //! * [`rollback`]: what makes AWSCURRENT open the database again.
+//! * [`alert`]: what people are told.
 //! * [`secret`]: what is inside a secret.
 //! * [`ports`]: the outside, in our words; [`adapters`]: its fulfilment. One Cargo feature for each adapter, so that a
 //!   handler's manifest reads like its IAM policy.

@@ -484,7 +484,7 @@ pub trait Table {
 
     /// Notes that a condition of a subject is firing. Tells whether that was known already, by exactly one of several
     /// that note it at the same time.
-    async fn fire(&self, subject: &str, condition: &str, impact: &str) -> Result<Fired, CallError>;
+    async fn fire(&self, subject: &str, condition: &str, severity: &str) -> Result<Fired, CallError>;
 
     /// Notes that a condition of a subject has ended. Tells whether it was firing, to exactly one of several.
     async fn resolve(&self, subject: &str, condition: &str) -> Result<bool, CallError>;
@@ -513,6 +513,8 @@ pub struct Controls {
     pub stopped: Option<String>,
     /// How many attempts in a row were rolled back.
     pub rolled_back: u32,
+    /// When somebody resumed it last: what failed before is no reason to stop it again.
+    pub resumed: Option<Timestamp>,
 }
 
 /// A pause.
@@ -552,7 +554,7 @@ pub struct Failure {
 pub enum Fired {
     /// It is new.
     New,
-    /// It was firing, with another impact.
+    /// It was firing, with another severity.
     Changed,
     /// It was firing like this.
     Known,
@@ -646,9 +648,9 @@ impl<T: Table> Table for Option<T> {
         }
     }
 
-    async fn fire(&self, subject: &str, condition: &str, impact: &str) -> Result<Fired, CallError> {
+    async fn fire(&self, subject: &str, condition: &str, severity: &str) -> Result<Fired, CallError> {
         match self {
-            Some(table) => table.fire(subject, condition, impact).await,
+            Some(table) => table.fire(subject, condition, severity).await,
             None => Ok(Fired::New),
         }
     }

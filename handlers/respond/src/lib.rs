@@ -16,7 +16,7 @@ use relatch::{
         findings::{self, Cause},
     },
     config::Config,
-    ports::{AlarmState, Alarms, CallError, Custody, Database, Heartbeat, Masters, Ports, Table, Topic},
+    ports::{AlarmState, Alarms, CallError, Custody, Database, Description, Heartbeat, Masters, Ports, Table, Topic},
     rollback::{Intent, Order, Recovery, Repair, facts::FailureClass, recovery::Outcome},
     telemetry::{self, Metrics},
 };
@@ -114,7 +114,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
             ServiceEventKind::Started => return Ok(json!({ "secret": event.secret, "outcome": "nothing-to-do" })),
         };
         let description = self.repair.ports.secrets.describe(&event.secret).await?;
-        if self.rotate_function.is_some() && description.rotation_function != self.rotate_function {
+        if !self.is_ours(&description) {
             info!(secret.id = %event.secret, "Another function rotates this secret; it is not touched");
             return Ok(json!({ "secret": event.secret, "outcome": "not-ours" }));
         }
@@ -164,6 +164,17 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
         }
     }
 
+    /// Whether a secret names the rotation function as its own, or a version or an alias of it.
+    fn is_ours(&self, known: &Description) -> bool {
+        match (&self.rotate_function, &known.rotation_function) {
+            (None, function) => function.is_some(),
+            (Some(ours), Some(function)) => {
+                function.strip_prefix(ours.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+            }
+            (Some(_), None) => false,
+        }
+    }
+
     /// Repairs one secret, and tells what is new: what fires now, and what of it has ended.
     async fn tend(
         &self,
@@ -187,6 +198,10 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
         let (Some(FailureClass::Update), Some(failure)) = (recovery.facts.failure, &recovery.failure) else {
             return Ok(());
         };
+        let resumed = recovery.controls.as_ref().and_then(|controls| controls.resumed);
+        if resumed.is_some_and(|resumed| failure.at <= resumed) {
+            return Ok(());
+        }
         let state = failure.sqlstate.as_deref().unwrap_or("none");
         let why = format!("the database refused the change in {} (SQLSTATE {state})", failure.step);
         if recovery.controls.as_ref().is_some_and(|controls| controls.stopped.is_none()) {

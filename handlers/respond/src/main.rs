@@ -1,4 +1,4 @@
-//! Secrets Manager → one step of one rotation.
+//! Failed rotations, alarms, a schedule → look, repair, tell.
 
 use lambda_runtime::{Error, run, service_fn};
 use relatch::telemetry;

@@ -83,7 +83,8 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
         let (mut secrets, mut after) = (Vec::new(), None);
         loop {
             let page = self.repair.ports.secrets.list(after.as_deref()).await?;
-            secrets.extend(page.secrets.into_iter().filter(|(_, known)| self.is_ours(known)).map(|(secret, _)| secret));
+            secrets
+                .extend(page.secrets.into_iter().filter(|(_, known)| self.is_swept(known)).map(|(secret, _)| secret));
             match page.next {
                 Some(next) => after = Some(next),
                 None => return Ok(secrets),
@@ -91,13 +92,9 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
         }
     }
 
-    fn is_ours(&self, known: &Description) -> bool {
-        let function = match &self.rotate_function {
-            Some(ours) => known.rotation_function.as_ref() == Some(ours),
-            None => known.rotation_function.is_some(),
-        };
+    fn is_swept(&self, known: &Description) -> bool {
         let kind = known.tags.get("relatch:kind").is_none_or(|kind| kind == "postgres");
-        function && kind && known.owning_service.is_none()
+        self.is_ours(known) && kind && known.owning_service.is_none()
     }
 
     async fn look_after(&self, secret: SecretId, deadline: Instant, least: Duration) -> Seen {

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod controls;
 mod events;
 mod ladder;
 mod scene;
+mod sweep;
+mod telling;
+mod together;

@@ -27,6 +27,21 @@ impl Scene {
         Self::of(Cloud::start().await.unwrap(), true).await
     }
 
+    /// Both handlers with the table and the topic.
+    pub(crate) async fn remembering() -> Self {
+        Self::remembering_with(&[]).await
+    }
+
+    /// The same, with more settings for `rotate`.
+    pub(crate) async fn remembering_with(settings: &[(&str, &str)]) -> Self {
+        let scene = Self::single_user().await;
+        let memory = Cloud::memory();
+        let memory: Vec<(&str, &str)> = memory.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let rotate = scene.cloud.rotate_with(&[&memory, settings].concat()).unwrap();
+        let respond = scene.cloud.respond_with(&memory).unwrap();
+        Self { rotate, respond, ..scene }
+    }
+
     async fn of(cloud: Cloud, admin: bool) -> Self {
         let secret = match admin {
             true => cloud.database_secret_with_admin("app").await.unwrap(),
@@ -34,6 +49,13 @@ impl Scene {
         };
         let (rotate, respond) = (cloud.rotate().unwrap(), cloud.respond_with(&[]).unwrap());
         Self { cloud, secret, rotate, respond }
+    }
+
+    /// What people have been told so far: status, condition and impact.
+    pub(crate) fn told(&self) -> Vec<String> {
+        let word = |alert: &Value, field: &str| alert[field].as_str().unwrap_or("-").to_owned();
+        let line = |alert: &Value| [word(alert, "status"), word(alert, "condition"), word(alert, "impact")].join(" ");
+        self.cloud.published().unwrap().iter().map(line).collect()
     }
 
     /// Rotates, and is sure that it went well.

@@ -5,15 +5,18 @@
 //!
 //! | `pk` | `sk` | holds |
 //! | --- | --- | --- |
-//! | `secret#ARN`, `secret#*` for all | `controls` | `pausedBy`, `pausedReason`, `pausedAt`; `stopped`; `rolledBack`, `rolledBackAt` |
+//! | `secret#ARN`, `secret#*` for all | `controls` | `pausedBy`, `pausedReason`, `pausedAt`; `stopped`; `rolledBack`, `rolledBackAt`; `resumedAt` |
 //! | `secret#ARN` | `failure#TOKEN` | how the rotation failed last; expires after 14 days |
 //! | `secret#ARN` | `lease` | `holder`, `until` (epoch milliseconds) |
-//! | `subject#SUBJECT` | `firing#CONDITION` | `impact`, `since`, `by` |
+//! | `subject#SUBJECT` | `firing#CONDITION` | `severity`, `since`, `by` |
 //!
 //! The SDK repeats a call whose answer was lost, so every write can be made twice.
 
 use super::aws::{call_error, nonce};
-use crate::ports::{CallError, CallErrorKind, Controls, Failure, Fired, Lock, Pause, Scope, Table};
+use crate::{
+    ports::{CallError, CallErrorKind, Controls, Failure, Fired, Lock, Pause, Scope, Table},
+    rotation::facts::Control,
+};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{
     Client,
@@ -112,8 +115,10 @@ impl Table for DynamoTable {
     async fn resume(&self, scope: Scope<'_>) -> Result<bool, CallError> {
         let answer = self
             .update(key(&scope_key(scope), CONTROLS))
-            .update_expression("REMOVE pausedBy, pausedReason, pausedAt, stopped, rolledBack")
-            .condition_expression("attribute_exists(pausedBy) OR attribute_exists(stopped)")
+            .update_expression("SET resumedAt = :now REMOVE pausedBy, pausedReason, pausedAt, stopped, rolledBack")
+            .condition_expression("attribute_exists(pausedBy) OR attribute_exists(stopped) OR rolledBack >= :most")
+            .expression_attribute_values(":now", string(Timestamp::now().to_string()))
+            .expression_attribute_values(":most", number(i64::from(Control::MOST_ROLLED_BACK)))
             .send()
             .await;
         Ok(if_so("dynamodb:UpdateItem", answer)?.is_some())
@@ -196,16 +201,16 @@ impl Table for DynamoTable {
         if_so("dynamodb:DeleteItem", answer).map(drop)
     }
 
-    async fn fire(&self, subject: &str, condition: &str, impact: &str) -> Result<Fired, CallError> {
+    async fn fire(&self, subject: &str, condition: &str, severity: &str) -> Result<Fired, CallError> {
         // Each call has a mark of its own. Without it, a repetition of a call whose answer was lost would find the
         // condition known, and nobody would be told.
         let mark = nonce();
         let answer = self
             .update(key(&self::subject(subject), &firing_key(condition)))
-            .update_expression("SET impact = :impact, since = if_not_exists(since, :now), #by = :by")
-            .condition_expression("attribute_not_exists(impact) OR impact <> :impact OR #by = :by")
+            .update_expression("SET severity = :severity, since = if_not_exists(since, :now), #by = :by")
+            .condition_expression("attribute_not_exists(severity) OR severity <> :severity OR #by = :by")
             .expression_attribute_names("#by", "by")
-            .expression_attribute_values(":impact", string(impact))
+            .expression_attribute_values(":severity", string(severity))
             .expression_attribute_values(":now", string(Timestamp::now().to_string()))
             .expression_attribute_values(":by", string(&mark))
             .return_values(ReturnValue::AllOld)
@@ -214,7 +219,7 @@ impl Table for DynamoTable {
         Ok(match if_so("dynamodb:UpdateItem", answer)? {
             None => Fired::Known,
             Some(answer) => match answer.attributes() {
-                Some(before) if before.contains_key("impact") && text(before, "by") != Some(&mark) => Fired::Changed,
+                Some(before) if before.contains_key("severity") && text(before, "by") != Some(&mark) => Fired::Changed,
                 _ => Fired::New,
             },
         })
@@ -311,6 +316,7 @@ fn controls(of_secret: Option<&Item>, of_all: Option<&Item>) -> Controls {
         everything_paused: of_all.and_then(pause),
         stopped: of_secret.and_then(|item| text(item, "stopped")).map(str::to_owned),
         rolled_back: of_secret.and_then(|item| item.get("rolledBack")?.as_n().ok()?.parse().ok()).unwrap_or_default(),
+        resumed: of_secret.and_then(|item| text(item, "resumedAt")?.parse().ok()),
     }
 }
 

@@ -60,7 +60,9 @@ pub fn alerts(recovery: &Recovery, cause: &Cause, environment: Environment, now:
         }
         if description.deleted && in_use(description, now) {
             let restore = format!("If it is needed: `aws secretsmanager restore-secret --secret-id {}`.", recovery.arn);
-            let found = "It is scheduled for deletion, and was read within the last seven days.".to_owned();
+            let found =
+                "It is scheduled for deletion, and was read within the last seven days (the sweep reads it too)."
+                    .to_owned();
             alerts.push(alert(Condition::DeletionScheduled, vec![found], vec![restore]));
         }
     }
@@ -69,13 +71,9 @@ pub fn alerts(recovery: &Recovery, cause: &Cause, environment: Environment, now:
 
 /// What is said of a step of a rotation that failed; nothing where somebody else is at work, or wants it so.
 pub fn of_step(event: &RotationEvent, error: &RotationError, environment: Environment) -> Option<Alert> {
-    use rotation::Reason::{LabelsUnsettled, LockBusy, Paused, RotationOff, Stopped, Superseded};
     let (impact, condition) = match error {
-        RotationError::NotYet(LockBusy | LabelsUnsettled)
-        | RotationError::Refused(Superseded | Paused | RotationOff) => {
-            return None;
-        }
-        RotationError::Refused(Stopped) => (None, Condition::RotationStopped),
+        RotationError::Refused(rotation::Reason::Stopped) => (None, Condition::RotationStopped),
+        _ if !error.is_of_the_rotation() => return None,
         RotationError::Refused(rotation::Reason::RolledBack) => (Some(Impact::Safe), Condition::RotationFailed),
         RotationError::NotYet(_)
         | RotationError::Refused(_)
@@ -111,6 +109,8 @@ pub fn of_step(event: &RotationEvent, error: &RotationError, environment: Enviro
 /// The conditions that the state of the secret itself shows.
 fn conditions(recovery: &Recovery, cause: &Cause) -> Vec<Condition> {
     let mut conditions = match cause {
+        // It failed because it is paused, or it is to be left alone.
+        _ if matches!(recovery.outcome, Outcome::Waits(Reason::Paused)) => Vec::new(),
         Cause::Failed => vec![Condition::RotationFailed],
         Cause::Abandoned => vec![Condition::RotationAbandoned],
         // The rotation that failed is still waiting to be tried again.

@@ -76,7 +76,7 @@ impl Alert {
         }
     }
 
-    /// One line: ASCII, at most 100 characters, as SNS demands of a subject.
+    /// One line: ASCII, fewer than 100 characters, as SNS demands of a subject.
     pub fn headline(&self) -> String {
         let state = match (self.status, self.impact) {
             (Status::Resolved, _) => "RESOLVED",
@@ -84,7 +84,7 @@ impl Alert {
             (Status::Firing, None) => "FIRING",
         };
         let line = format!("[{state}] {}: {}", self.subject_name(), self.condition.title());
-        line.chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).take(100).collect()
+        line.chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).take(99).collect()
     }
 
     /// The whole, as a person reads it.

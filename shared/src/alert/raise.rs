@@ -4,7 +4,7 @@ use super::{Alert, Condition, Status};
 use crate::ports::{CallError, Fired, Table, Topic};
 use tracing::{error, info};
 
-/// Where alerts leave. The same condition is told once, until its impact changes or it ends.
+/// Where alerts leave. The same condition is told once, until its severity changes or it ends.
 #[derive(Debug, Clone)]
 pub struct Alerts<T, P> {
     /// What is firing already.
@@ -19,8 +19,8 @@ impl<T: Table, P: Topic> Alerts<T, P> {
     /// # Errors
     /// When it could not be published. That the table cannot be reached is no reason not to tell: better twice than never.
     pub async fn raise(&self, alert: &Alert) -> Result<bool, CallError> {
-        let impact = alert.impact.map_or("", |impact| impact.name());
-        let fired = self.table.fire(&alert.subject, alert.condition.name(), impact).await.unwrap_or_else(|problem| {
+        let severity = alert.severity().name();
+        let fired = self.table.fire(&alert.subject, alert.condition.name(), severity).await.unwrap_or_else(|problem| {
             error!(error = %problem, alert.key = alert.key(), "The table cannot be reached; telling people anyway");
             Fired::New
         });

@@ -7,7 +7,7 @@ use super::{
     plan::Action,
 };
 use crate::{
-    ports::{CallError, CallErrorKind, Custody, Database, Masters, Session, SessionError, SqlState, Table},
+    ports::{CallError, CallErrorKind, Custody, Database, Lock, Masters, Session, SessionError, SqlState, Table},
     rotation::facts::Effect,
 };
 use tokio::time::Instant;
@@ -40,6 +40,10 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Visit<'_, S, D, R, T> {
             },
             None => Effect::Unsure,
         };
+        if effect == Effect::Unsure {
+            // The session is gone, and the lock with it.
+            self.facts.lock = self.facts.lock.map(|(holder, _)| (holder, Lock::Lost));
+        }
         self.facts.climb_mut(rung).effect = Some(effect);
         Ok(())
     }

@@ -39,6 +39,8 @@ pub struct Facts {
     pub lock: Option<(Holder, Lock)>,
     /// Whether the labels are where they were, read under the lock.
     pub settled: Option<(Holder, Settled)>,
+    /// The login with AWSCURRENT once more, under the lock.
+    pub again: Option<Login>,
     /// Whether the database allows the change, as somebody's session sees it.
     pub role: Option<(Source, RoleVerdict)>,
     /// Whether enough of the time is left to set a password and to prove it.

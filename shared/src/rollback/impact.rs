@@ -66,6 +66,9 @@ pub fn found(facts: &Facts) -> Option<Impact> {
 /// What it means after everything that was done.
 pub fn left(facts: &Facts) -> Option<Impact> {
     let restored = Rung::ALL.into_iter().filter_map(|rung| facts.climb(rung).restored);
+    if facts.again == Some(Login::Rejected) {
+        return Some(Impact::Degraded);
+    }
     match restored.last() {
         Some(Login::Accepted | Login::Unfit(_)) => Some(Impact::Safe),
         Some(Login::Refused(_) | Login::Rejected | Login::Unknown(_)) | None => found(facts),

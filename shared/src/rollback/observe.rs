@@ -1,14 +1,14 @@
 //! How a fact is learned: one port call for each look, and the small word that its answer comes down to.
 
 use super::{
-    Order, RepairError, Settings,
+    Intent, Order, RepairError, Settings,
     facts::{Age, Facts, FailureClass, Found, Holder, MasterVerdict, PendingLabel, Rung, Settled, Source},
     plan::Look,
 };
 use crate::{
     ports::{
-        Attempt, Controls, Custody, Database, Description, Door, Failure, Kept, Label, Lock, Login, MasterOf, Masters,
-        Ports, Server, Session, Table, Version, Which,
+        Attempt, CallError, CallErrorKind, Controls, Custody, Database, Description, Door, Failure, Kept, Label, Lock,
+        Login, MasterOf, Masters, Ports, Server, Session, Table, Version, Which,
     },
     rotation::{
         facts::{Held, RoleVerdict, SecretState, Time},
@@ -36,7 +36,7 @@ const LONGEST_WAY: u32 = 5;
 const CLOSING: Duration = Duration::from_millis(300);
 
 /// How many versions without a label are tried, the newest first. Each one is a failed login.
-const MOST_KEPT: usize = 10;
+const MOST_KEPT: usize = 20;
 
 /// How often it is looked whether RDS has set a password.
 const BETWEEN_RESETS: Duration = Duration::from_secs(1);
@@ -123,16 +123,27 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
             Look::Lock(holder) => {
                 let lock = self.take(holder).await?;
                 self.facts.lock = Some((holder, lock));
-                (self.facts.settled, self.facts.time) = (None, None);
+                (self.facts.settled, self.facts.again, self.facts.time) = (None, None, None);
             }
             Look::LabelsAgain => {
                 let description = self.ports.secrets.describe(&self.order.secret).await?;
                 let settled = if self.same_labels(&description) { Settled::Same } else { Settled::Moved };
                 self.facts.settled = self.facts.lock.map(|(holder, _)| (holder, settled));
             }
+            Look::CurrentAgain => {
+                let Attempt { login, session } = self.knock(Source::Current).await?;
+                if let Some(session) = session {
+                    session.close().await;
+                }
+                self.facts.again = Some(login);
+            }
             Look::Role(source) => {
-                let current = self.reference()?;
-                let (user, has_admin) = (current.username.clone(), current.masterarn.is_some());
+                // Whose password is to be set: of users that take turns, AWSPREVIOUS is the other one.
+                let whose = match self.order.intent {
+                    Intent::Heal | Intent::Recover => self.reference()?,
+                    Intent::RollBack => self.credentials(Source::Previous)?,
+                };
+                let (user, has_admin) = (whose.username.clone(), whose.masterarn.is_some());
                 let surroundings = match self.session(source) {
                     Some(session) => session.look(&user, &user).await.ok(),
                     None => None,
@@ -245,7 +256,7 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
         self.known.server.as_ref().map(|server| server.door.clone()).unwrap_or_default()
     }
 
-    /// What is remembered is for people: without it a repair goes on, and AWSPENDING stays a little longer.
+    /// A pause has to hold, so where a table is named and cannot be asked, nothing is repaired without a person's word.
     async fn look_at_table(&mut self) -> Result<(), RepairError> {
         let arn = self.arn();
         let controls = self.ports.table.controls(&arn).await?;
@@ -288,7 +299,7 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
             }
             Source::Admin => {
                 let version = match self.reference()?.masterarn.clone() {
-                    Some(arn) => secrets.read(secret, Which::Admin(&arn)).await?,
+                    Some(arn) => permitted(secrets.read(secret, Which::Admin(&arn)).await)?,
                     None => None,
                 };
                 self.learn_admin(version);
@@ -507,6 +518,17 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
     fn secret_state(&self) -> Option<SecretState> {
         let description = self.known.description.as_ref()?;
         Some(SecretState::of(description, self.known.server.as_ref()))
+    }
+}
+
+/// A permission that is not given takes this way, and no other.
+fn permitted(read: Result<Option<Version>, CallError>) -> Result<Option<Version>, CallError> {
+    match read {
+        Err(CallError { kind: CallErrorKind::Denied, operation, message }) => {
+            warn!(aws.operation = operation, error = message, "The admin secret may not be read; going on without it");
+            Ok(None)
+        }
+        read => read,
     }
 }
 

@@ -60,6 +60,8 @@ pub enum Look {
     Lock(Holder),
     /// The labels once more, under it.
     LabelsAgain,
+    /// Whether AWSCURRENT opens the database, once more and under it.
+    CurrentAgain,
     /// Whether the database allows the change, as somebody's session sees it.
     Role(Source),
     /// How much of the time is left.
@@ -117,15 +119,35 @@ fn sound(intent: Intent, f: &Facts, label: PendingLabel) -> Next {
     let age = age(f, label)?;
     let useless = f.failure == Some(FailureClass::PendingUseless);
     if intent != Intent::Recover && age != Age::Stuck && !useless {
+        // The last statement of a rotation that failed (or that died in a later attempt) may still be carried out, by a
+        // session without a client. Until then that session holds the lock.
+        if f.failure.is_some() && !climbed(f) {
+            still_opens(f)?;
+        }
         return done;
     }
-    // Under the lock no rotation can be between its change and its proof, so that AWSCURRENT stays proved.
-    if !matches!(f.lock, Some((Holder::Session(_), Lock::Held))) {
-        exclusive(f, Holder::Session(Source::Current))?;
+    match f.lock {
+        // The lock of the rung under which AWSCURRENT was proved is still held.
+        Some((Holder::Session(source), Lock::Held)) if source != Source::Current => {}
+        // It went with its session. AWSPENDING can wait.
+        Some((Holder::Session(source), Lock::Lost)) if source != Source::Current => return done,
+        None | Some(_) => still_opens(f)?,
     }
     match f.unstaged.ok_or(Plan::Act(Action::Unstage))? {
         Effect::Done => done,
         Effect::Refused(_) | Effect::Unsure => Ok(Plan::Wait(Reason::LabelsMoved)),
+    }
+}
+
+/// AWSCURRENT opens the database under the lock too. What was proved before may have changed meanwhile: a rotation may
+/// have set its own password.
+fn still_opens(f: &Facts) -> Next<()> {
+    exclusive(f, Holder::Session(Source::Current))?;
+    match f.again.ok_or(Plan::Look(Look::CurrentAgain))? {
+        Login::Accepted | Login::Unfit(_) => Ok(()),
+        Login::Rejected => Err(Plan::Wait(Reason::LabelsMoved)),
+        Login::Refused(refusal) => Err(Plan::Refuse(Reason::LoginRefused(refusal))),
+        Login::Unknown(silence) => Err(silent(silence)),
     }
 }
 

@@ -95,6 +95,17 @@ impl RotationError {
         }
     }
 
+    /// Whether it tells of the rotation: not where somebody else is at work, or wants it so. Such an end must not stand in
+    /// the place of the one before it.
+    pub const fn is_of_the_rotation(&self) -> bool {
+        use Reason::{LabelsUnsettled, LockBusy, Paused, RotationOff, Stopped, Superseded};
+        !matches!(
+            self,
+            RotationError::NotYet(LockBusy | LabelsUnsettled)
+                | RotationError::Refused(Superseded | Paused | Stopped | RotationOff)
+        )
+    }
+
     /// The failure as it is remembered.
     fn failure(&self, event: &RotationEvent) -> Failure {
         let reason = match self {
@@ -144,7 +155,8 @@ impl<S: Secrets, D: Database, R: Servers, T: Table> Rotation<S, D, R, T> {
         let remembered = match outcome {
             Ok(Reason::Promoted) => table.record_success(event.secret_id.as_str()).await,
             Ok(_) => Ok(()),
-            Err(error) => table.record_failure(&error.failure(event)).await,
+            Err(error) if error.is_of_the_rotation() => table.record_failure(&error.failure(event)).await,
+            Err(_) => Ok(()),
         };
         if let Err(problem) = remembered {
             warn!(aws.operation = problem.operation, error = problem.message, "How the step ended is not remembered");

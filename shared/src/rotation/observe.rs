@@ -149,8 +149,7 @@ impl<'a, S: Secrets, D: Database, R: Servers, T: Table> Visit<'a, S, D, R, T> {
             }
             Look::LabelsAgain => {
                 let description = secrets.describe(secret).await?;
-                self.learn_labels(description);
-                self.facts.rollback.standing = self.facts.standing;
+                self.facts.rollback.standing = Some(self.standing(&description));
             }
             Look::Proof => self.facts.proof = Some(self.prove(Who::Pending).await?),
             Look::Restored => {

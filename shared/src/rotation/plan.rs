@@ -472,7 +472,6 @@ mod tests {
     use super::{super::facts::RoleProblem, *};
     use crate::{
         ports::{Refusal, Silence, SqlState},
-        rollback::Rung,
         secret::{Field, Problem},
     };
 
@@ -514,7 +513,9 @@ mod tests {
     #[test]
     fn no_connection_is_made_before_the_guards() {
         everywhere(&mut |facts, plan, _| {
-            if let Plan::Look(Look::Login(_) | Look::Proof | Look::Restored) | Plan::Act(Action::PutBack(..)) = plan {
+            if let Plan::Look(Look::Login(_) | Look::Proof | Look::Reopened | Look::Restored)
+            | Plan::Act(Action::PutBack(_) | Action::PutBackThroughPending) = plan
+            {
                 assert!(!matches!(facts.pair, None | Some(Pair::Mismatch(_))), "{facts:?}");
                 assert!(facts.server.is_some(), "{facts:?}");
             }
@@ -548,7 +549,7 @@ mod tests {
             if plan == Plan::Act(Action::Promote) {
                 assert!(facts.proof == Some(Login::Accepted) || facts.logins.pending == Some(Login::Accepted));
                 assert_eq!((facts.lock, facts.standing), (Some(Lock::Held), Some(Standing::Pending)));
-                assert!(matches!(facts.rollback, rollback::Facts { same_session: None, through_pending: None, .. }));
+                assert!(matches!(facts.rollback, undo::Facts { same_session: None, through_pending: None, .. }));
             }
         });
     }
@@ -576,11 +577,34 @@ mod tests {
                 let goes_back = matches!(
                     plan,
                     Plan::Act(Action::PutBack(..))
-                        | Plan::Look(Look::Restored)
+                        | Plan::Act(Action::PutBackThroughPending)
+                        | Plan::Look(Look::Reopened | Look::LockAgain | Look::LabelsAgain | Look::Restored)
                         | Plan::Refuse(Reason::RolledBack)
                         | Plan::Wait(Reason::RollbackUnfinished)
                 );
                 assert!(goes_back, "{plan:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_password_goes_back_through_a_new_session_only_under_its_lock_with_the_labels_read_under_it() {
+        everywhere(&mut |facts, plan, _| {
+            if plan == Plan::Act(Action::PutBackThroughPending) {
+                assert!(matches!(facts.rollback.reopened, Some(Login::Accepted | Login::Unfit(_))));
+                assert_eq!((facts.rollback.lock, facts.rollback.standing), (Some(Lock::Held), Some(Standing::Pending)));
+            }
+        });
+    }
+
+    #[test]
+    fn what_is_paused_or_stopped_begins_nothing_and_what_has_begun_is_brought_to_its_end() {
+        everywhere(&mut |facts, plan, _| {
+            if let Plan::Act(Action::Stage | Action::SetPassword(_) | Action::Provision) = plan {
+                assert_eq!(facts.control, Some(Control::Free), "{facts:?}");
+            }
+            if plan == Plan::Look(Look::Control) {
+                assert_eq!((facts.change, facts.promotion), (None, None));
             }
         });
     }
@@ -665,6 +689,7 @@ mod tests {
         Login::Unknown(Silence::Distrusted),
     ];
     const EFFECTS: [Effect; 3] = [Effect::Done, Effect::Refused(SqlState(*b"42501")), Effect::Unsure];
+    const LOCKS: [Lock; 3] = [Lock::Held, Lock::Busy, Lock::Lost];
     const STANDINGS: [Standing; 4] = [Standing::Pending, Standing::Current, Standing::Superseded, Standing::Unsettled];
     const HELD: [Held; 4] =
         [Held::Credentials, Held::Nothing, Held::Unusable(Problem::NotJson), Held::Elsewhere(Field::Host)];
@@ -741,9 +766,7 @@ mod tests {
                 Who::Previous => facts.logins.previous = Some(login),
                 Who::Admin => facts.logins.admin = Some(login),
             }),
-            Plan::Look(Look::Lock(_)) => {
-                each(&[Lock::Held, Lock::Busy, Lock::Lost], facts, |facts, lock| facts.lock = Some(lock))
-            }
+            Plan::Look(Look::Lock(_)) => each(&LOCKS, facts, |facts, lock| facts.lock = Some(lock)),
             Plan::Look(Look::Role(_)) => {
                 let verdicts = [
                     RoleVerdict::Fit,
@@ -762,10 +785,17 @@ mod tests {
             Plan::Act(Action::SetPassword(_) | Action::Provision) => {
                 each(&EFFECTS, facts, |facts, effect| facts.change = Some(effect))
             }
-            Plan::Act(Action::PutBack(Rung::SameSession, _)) => {
+            Plan::Look(Look::Control) => {
+                let controls = [Control::Free, Control::Paused, Control::Stopped];
+                each(&controls, facts, |facts, control| facts.control = Some(control))
+            }
+            Plan::Look(Look::Reopened) => each(&LOGINS, facts, |facts, login| facts.rollback.reopened = Some(login)),
+            Plan::Look(Look::LockAgain) => each(&LOCKS, facts, |facts, lock| facts.rollback.lock = Some(lock)),
+            Plan::Look(Look::LabelsAgain) => each(&STANDINGS, facts, |facts, at| facts.rollback.standing = Some(at)),
+            Plan::Act(Action::PutBack(_)) => {
                 each(&EFFECTS, facts, |facts, effect| facts.rollback.same_session = Some(effect))
             }
-            Plan::Act(Action::PutBack(Rung::ThroughPending, _)) => {
+            Plan::Act(Action::PutBackThroughPending) => {
                 each(&EFFECTS, facts, |facts, effect| facts.rollback.through_pending = Some(effect))
             }
             Plan::Act(Action::Promote) => each(&EFFECTS, facts, |facts, effect| facts.promotion = Some(effect)),

@@ -25,7 +25,7 @@ async fn a_pending_version_that_leads_elsewhere_is_never_tried() {
             for step in Step::ALL {
                 let next = if kind.alternates() { "\"username\":\"app_clone\"" } else { "\"username\":\"app\"" };
                 let staged = |current: &str| {
-                    let pending = current.replace("\"one\"", "\"two\"").replace(from, to);
+                    let pending = current.replace("password-one", "password-two").replace(from, to);
                     pending.replace("\"username\":\"app\"", next)
                 };
                 let world = World::at_rest(kind, promote).staged(staged);

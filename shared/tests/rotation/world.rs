@@ -1,14 +1,16 @@
-//! Secrets Manager, PostgreSQL and RDS in memory. Every call is numbered, and a fault can be planned for each.
+//! Secrets Manager, PostgreSQL, RDS and the table in memory. Every call is numbered, and a fault can be planned for each.
 //!
 //! After every call the world looks at itself, and a panic names the calls that led to what should never be.
 
+use jiff::{SignedDuration, Timestamp};
 use relatch::{
     config::Environment,
     ports::{
-        Attempt, CallError, CallErrorKind, Database, Description, Door, Label, Lock, Login, Pending, Ports, Refusal,
-        Role, Secrets, Server, ServerState, Servers, Session, SessionError, Silence, Staged, Surroundings, Version,
-        Which,
+        Attempt, CallError, CallErrorKind, Controls, Custody, Database, Description, Door, Failure, Fired, Kept, Label,
+        Lock, Login, Master, MasterOf, Masters, Page, Pause, Pending, Ports, Refusal, Role, Scope, Secrets, Server,
+        ServerState, Servers, Session, SessionError, Silence, Staged, Surroundings, Table, Version, Which,
     },
+    rollback::{self, Intent, Order, Recovery, Repair},
     rotation::{
         Reason, Rotation, RotationError, Settings,
         plan::Promote,
@@ -34,11 +36,15 @@ use std::{
 use tokio::time::{Instant, advance, sleep};
 
 const ARN: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-AbCdEf";
+const RESOURCE_ID: &str = "db-ABCDEFGHIJKL";
 const ADMIN_ARN: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:admin-GhIjKl";
 /// The version that is rotated in.
 pub(crate) const TOKEN: &str = "v2";
 /// What an invocation has; a freeze is longer.
 const TIME: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(3);
+/// After so many more logins does a password take effect that RDS was asked to set.
+const RESET_TAKES: u32 = 4;
 
 /// What happens at a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +150,22 @@ struct Script {
 struct Secret {
     versions: BTreeMap<VersionId, Option<DatabaseCredentials>>,
     labels: BTreeMap<Label, VersionId>,
+    created: BTreeMap<VersionId, Timestamp>,
+    /// Versions whose text is no JSON.
+    broken: BTreeSet<VersionId>,
+}
+
+/// What opens the database. Nothing that Relatch does makes it less.
+#[derive(Clone, Default)]
+struct Truth {
+    /// Some labelled version does.
+    labelled: bool,
+    /// Some version does that there still is.
+    retained: bool,
+    /// AWSCURRENT does, of users that take turns.
+    alternate: bool,
+    /// The roles whose password some version holds.
+    known: BTreeSet<String>,
 }
 
 pub(crate) struct State {
@@ -154,10 +176,24 @@ pub(crate) struct State {
     roles: BTreeMap<String, String>,
     sessions: BTreeSet<u32>,
     locks: BTreeMap<String, u32>,
-    restricted: bool,
+    /// Only the admin may set passwords.
+    pub(crate) restricted: bool,
+    /// The secret's user may do more than work with data.
+    pub(crate) privileged: bool,
     alternates: bool,
-    labels_moved_by_hand: bool,
+    server: Server,
+    pinned: bool,
+    /// RDS was asked to set a user's password; it does after so many more logins.
+    resetting: Option<(u32, String)>,
+    /// What every login tells.
+    pub(crate) silent: Option<Silence>,
+    pub(crate) controls: Controls,
+    failures: BTreeMap<VersionId, Failure>,
+    lease: Option<(String, Instant)>,
+    truth: Truth,
     stale: bool,
+    /// What happens now happens after its process has ended.
+    late: bool,
     /// What logins with the pending password tell instead of "accepted", and how often.
     mood: Option<(Login, u32)>,
     /// The names of all calls, with the faults among them.
@@ -170,14 +206,12 @@ impl World {
     pub(crate) fn at_rest(kind: Kind, promote: Promote) -> Self {
         let former = if kind.alternates() { "app_clone" } else { "app" };
         let mut secret = Secret::default();
-        secret.versions.insert(version("v1"), Some(value(kind, "app", "one")));
-        secret.labels.extend([(Label::Current, version("v1")), (Label::Pending, version("v1"))]);
+        secret.put("v1", Some(value(kind, "app", "password-one")), &[Label::Current, Label::Pending]);
         let mut roles =
-            BTreeMap::from([("admin".to_owned(), "admin".to_owned()), ("app".to_owned(), "one".to_owned())]);
+            BTreeMap::from([("admin".to_owned(), "admin".to_owned()), ("app".to_owned(), "password-one".to_owned())]);
         if kind != Kind::FirstAlternation {
-            secret.versions.insert(version("v0"), Some(value(kind, former, "zero")));
-            secret.labels.insert(Label::Previous, version("v0"));
-            roles.entry(former.to_owned()).or_insert("zero".to_owned());
+            secret.put("v0", Some(value(kind, former, "password-zero")), &[Label::Previous]);
+            roles.entry(former.to_owned()).or_insert("password-zero".to_owned());
         }
         let state = State {
             before: secret.clone(),
@@ -187,14 +221,26 @@ impl World {
             sessions: BTreeSet::new(),
             locks: BTreeMap::new(),
             restricted: kind == Kind::ThroughAdmin,
+            privileged: false,
             alternates: kind.alternates(),
-            labels_moved_by_hand: false,
+            server: Server::default(),
+            pinned: false,
+            resetting: None,
+            silent: None,
+            controls: Controls::default(),
+            failures: BTreeMap::new(),
+            lease: None,
+            truth: Truth::default(),
             stale: false,
+            late: false,
             mood: None,
             story: Vec::new(),
             logins: Vec::new(),
         };
-        Self { state: Rc::new(RefCell::new(state)), script: Rc::default(), kind, promote }
+        let world = Self { state: Rc::new(RefCell::new(state)), script: Rc::default(), kind, promote };
+        world.by_hand(|state| state.age("v0", 60 * 24 * 60));
+        world.by_hand(|state| state.age("v1", 30 * 24 * 60));
+        world
     }
 
     /// RotateSecret: the token becomes a version that holds AWSPENDING and no value.
@@ -243,8 +289,10 @@ impl World {
     }
 
     /// Somebody changes the world past Relatch.
-    pub(crate) fn by_hand(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.borrow_mut());
+    pub(crate) fn by_hand<T>(&self, change: impl FnOnce(&mut State) -> T) {
+        let mut state = self.state.borrow_mut();
+        change(&mut state);
+        state.truth = state.truth();
     }
 
     /// One invocation.
@@ -256,32 +304,60 @@ impl World {
             rotation_token: None,
         };
         let rotation = Rotation {
-            ports: Ports { secrets: self.clone(), database: self.clone(), servers: self.clone() },
+            ports: self.ports(),
             settings: Settings {
                 promote: self.promote,
-                strategy: match self.kind {
-                    Kind::ThroughAdmin => StrategyChoice::Always(Strategy::SingleUser),
-                    Kind::SingleUser | Kind::AlternatingUsers | Kind::FirstAlternation => StrategyChoice::Auto,
-                },
+                strategy: self.strategy(),
                 passwords: PasswordPolicy::from_settings(|_| None).unwrap(),
-                patience: Duration::from_secs(3),
+                patience: PATIENCE,
             },
             metrics: Metrics { namespace: "Relatch".to_owned(), environment: Environment::Dev },
         };
+        let end = self.live(rotation.step(&event, Instant::now() + TIME)).await;
+        end.map_or(End::Died, |outcome| outcome.map_or_else(End::Failed, End::Done))
+    }
+
+    /// One repair; `None` if its process died.
+    pub(crate) async fn repair(&self, order: Order) -> Option<Recovery> {
+        let settings = rollback::Settings {
+            strategy: self.strategy(),
+            patience: PATIENCE,
+            in_flight: Duration::from_secs(15 * 60),
+            stuck: Duration::from_secs(60 * 60),
+        };
+        let repair = Repair { ports: self.ports(), settings };
+        self.live(repair.run(&order, Instant::now() + TIME)).await
+    }
+
+    fn ports(&self) -> Ports<Self, Self, Self, Self> {
+        Ports { secrets: self.clone(), database: self.clone(), servers: self.clone(), table: self.clone() }
+    }
+
+    const fn strategy(&self) -> StrategyChoice {
+        match self.kind {
+            Kind::ThroughAdmin => StrategyChoice::Always(Strategy::SingleUser),
+            Kind::SingleUser | Kind::AlternatingUsers | Kind::FirstAlternation => StrategyChoice::Auto,
+        }
+    }
+
+    /// A process, until its end or its death.
+    async fn live<T>(&self, process: impl Future<Output = T>) -> Option<T> {
         let death = poll_fn(|_| if self.script.borrow().dead { Poll::Ready(()) } else { Poll::Pending });
         let end = tokio::select! {
             biased;
-            outcome = rotation.step(&event, Instant::now() + TIME) => outcome.map_or_else(End::Failed, End::Done),
-            () = death => End::Died,
+            end = process => Some(end),
+            () = death => None,
         };
         if let Some(frozen) = self.script.borrow_mut().frozen.take() {
             assert_eq!(self.portrait(), frozen, "changed after the deadline\n{}", self.story());
         }
         self.script.borrow_mut().dead = false;
         let late = std::mem::take(&mut self.script.borrow_mut().late);
+        self.state.borrow_mut().late = true;
         for effect in late {
             self.act(effect);
         }
+        self.state.borrow_mut().late = false;
         end
     }
 
@@ -433,16 +509,33 @@ impl<T> Reply<T> {
 }
 
 impl State {
-    /// What must be true at every moment.
-    fn look(&self) {
-        let labels = [Label::Current, Label::Pending, Label::Previous];
-        // Where somebody else has moved labels, some version that is still there has to do.
-        let is_known = labels.iter().any(|label| self.opens(*label)) || self.labels_moved_by_hand;
-        assert!(is_known, "no labelled version opens\n{}", self.story());
-        assert!(!self.alternates || self.opens(Label::Current), "AWSCURRENT does not open\n{}", self.story());
-        for (role, password) in self.roles.iter().filter(|(role, _)| *role != "admin") {
-            assert!(!self.holders(role, password).is_empty(), "nobody knows {role}'s password\n{}", self.story());
+    /// What must be true at every moment: nothing that Relatch does makes less open the database.
+    fn look(&mut self) {
+        let (before, now) = (std::mem::take(&mut self.truth), self.truth());
+        assert!(now.labelled || !before.labelled, "no labelled version opens any more\n{}", self.story());
+        assert!(now.retained || !before.retained, "no version opens any more\n{}", self.story());
+        assert!(now.alternate || !before.alternate, "AWSCURRENT does not open any more\n{}", self.story());
+        for role in &before.known {
+            assert!(now.known.contains(role), "nobody knows {role}'s password any more\n{}", self.story());
         }
+        self.truth = now;
+    }
+
+    fn truth(&self) -> Truth {
+        let labels = [Label::Current, Label::Pending, Label::Previous];
+        let known = |(role, password): &(&String, &String)| !self.holders(role, password).is_empty();
+        Truth {
+            labelled: labels.iter().any(|label| self.opens(*label)),
+            retained: self.secret.versions.values().flatten().any(|value| self.accepts(value)),
+            alternate: self.alternates && self.opens(Label::Current),
+            known: self.roles.iter().filter(known).map(|(role, _)| role.clone()).collect(),
+        }
+    }
+
+    /// Somebody has the exclusive right to act; nobody has it any more when a lost call happens after all.
+    fn assert_locked(&self) {
+        let leased = self.lease.as_ref().is_some_and(|(_, until)| Instant::now() < *until);
+        assert!(leased || self.late || self.locks.contains_key(ARN), "without the lock\n{}", self.story());
     }
 
     fn opens(&self, label: Label) -> bool {
@@ -491,7 +584,35 @@ impl State {
         let current = self.secret.holder(Label::Current).unwrap();
         let next = current.with_login(&current.username, password.to_owned().into());
         self.change_secret(|secret| secret.put(id, Some(next), labels));
-        self.labels_moved_by_hand = true;
+    }
+
+    /// A label is moved by hand, or taken off.
+    pub(crate) fn move_by_hand(&mut self, label: Label, to: Option<&str>) {
+        self.change_secret(|secret| match to {
+            Some(id) => drop(secret.labels.insert(label, version(id))),
+            None => drop(secret.labels.remove(&label)),
+        });
+    }
+
+    /// A version's value becomes something that nobody can read.
+    pub(crate) fn break_value(&mut self, id: &str) {
+        self.change_secret(|secret| {
+            secret.versions.insert(version(id), None);
+            secret.broken.insert(version(id));
+        });
+    }
+
+    /// A version was made so many minutes ago.
+    pub(crate) fn age(&mut self, id: &str, minutes: i64) {
+        self.secret.created.insert(version(id), Timestamp::now() - SignedDuration::from_mins(minutes));
+    }
+
+    /// The secret's user is the master user of an RDS instance, which the secret pins or does not.
+    pub(crate) fn lead_to_rds(&mut self, pinned: bool) {
+        let master = Master { username: "app".to_owned(), of: MasterOf::Instance("db".to_owned()) };
+        let resource_id = Some(RESOURCE_ID.to_owned());
+        self.server = Server { state: ServerState::Available, resource_id, master: Some(master), ..Server::default() };
+        self.pinned = pinned;
     }
 
     pub(crate) fn set_password_by_hand(&mut self, role: &str, password: &str) {
@@ -528,14 +649,35 @@ impl State {
         if self.secret.labels.get(&Label::Current) != Some(from) {
             return Err(CallErrorKind::Refused);
         }
+        self.assert_locked();
         self.change_secret(|secret| {
             secret.labels.extend([(Label::Current, to.clone()), (Label::Previous, from.clone())]);
         });
         Ok(())
     }
 
+    /// UpdateSecretVersionStage, of AWSPENDING. It goes only after AWSCURRENT has been proved.
+    fn unstage(&mut self, from: &VersionId) -> Result<(), CallErrorKind> {
+        if self.secret.labels.get(&Label::Pending) != Some(from) {
+            return Err(CallErrorKind::Refused);
+        }
+        self.assert_locked();
+        assert!(self.opens(Label::Current) || self.late, "AWSPENDING goes, AWSCURRENT is shut\n{}", self.story());
+        self.change_secret(|secret| drop(secret.labels.remove(&Label::Pending)));
+        Ok(())
+    }
+
     fn log_in(&mut self, value: &DatabaseCredentials, probe: bool) -> (Login, Option<u32>) {
         assert_eq!(value.host, "db.example.com", "a password was sent to a stranger\n{}", self.story());
+        if let Some(silence) = self.silent {
+            return (Login::Unknown(silence), None);
+        }
+        if let Some((logins, password)) = self.resetting.take() {
+            match logins {
+                0 => drop(self.roles.insert("app".to_owned(), password)),
+                _ => self.resetting = Some((logins - 1, password)),
+            }
+        }
         let mut login = if self.accepts(value) { Login::Accepted } else { Login::Rejected };
         let pending = self.secret.versions.get(&version(TOKEN)).and_then(Option::as_ref);
         let is_pending = pending.is_some_and(|pending| pending.same_password(value));
@@ -570,11 +712,16 @@ impl State {
     }
 
     fn role(&self, name: &str) -> Option<Role> {
-        let role = Role { can_log_in: true, expired: false, sessions_left: None, iam: false, alterable: true };
+        let privileged = self.privileged;
+        let role =
+            Role { can_log_in: true, expired: false, sessions_left: None, iam: false, alterable: true, privileged };
         self.roles.contains_key(name).then_some(role)
     }
 
-    fn alter(&mut self, by: &str, user: &str, password: &SecretString) -> Result<(), SessionError> {
+    /// ALTER ROLE, in the session that holds the lock.
+    fn alter(&mut self, by: (&str, u32), user: &str, password: &SecretString) -> Result<(), SessionError> {
+        let (by, session) = by;
+        assert_eq!(self.locks.get(ARN), Some(&session), "without the lock\n{}", self.story());
         if by != "admin" && (by != user || self.restricted) {
             return Err(SessionError::Reported("42501".into()));
         }
@@ -584,12 +731,22 @@ impl State {
 }
 
 impl Secret {
+    fn version(&self, id: &VersionId) -> Option<Version> {
+        let text = match self.versions.get(id)? {
+            Some(value) => value.text().clone(),
+            None if self.broken.contains(id) => "no JSON".to_owned().into(),
+            None => return None,
+        };
+        Some(Version { id: id.clone(), arn: ARN.to_owned(), text: Some(text), created: self.created.get(id).copied() })
+    }
+
     fn holder(&self, label: Label) -> Option<&DatabaseCredentials> {
         self.labels.get(&label).and_then(|id| self.versions[id].as_ref())
     }
 
     fn put(&mut self, id: &str, value: Option<DatabaseCredentials>, labels: &[Label]) {
         self.versions.insert(version(id), value);
+        self.created.entry(version(id)).or_insert_with(Timestamp::now);
         for label in labels {
             if let (Label::Current, Some(former)) = (label, self.labels.get(&Label::Current).cloned()) {
                 self.labels.insert(Label::Previous, former);
@@ -606,7 +763,9 @@ impl Secrets for World {
             for (label, id) in &state.secret().labels {
                 labels.entry(id.clone()).or_default().push(*label);
             }
-            Description { rotation_enabled: true, labels, ..Description::default() }
+            let tags = state.pinned.then(|| ("relatch:resource-id".to_owned(), RESOURCE_ID.to_owned()));
+            let tags = tags.into_iter().collect();
+            Description { arn: Some(ARN.to_owned()), rotation_enabled: true, labels, tags, ..Description::default() }
         });
         reply.await.of_aws("secretsmanager:DescribeSecret")
     }
@@ -615,15 +774,23 @@ impl Secrets for World {
         let (asked, label) = match which {
             Which::Labelled(label) => (None, label),
             Which::Exactly(id, label) => (Some(id.clone()), label),
+            Which::Kept(id) => {
+                let id = id.clone();
+                let text = move |state: &mut State| state.secret().version(&id);
+                return self.call("read", text).await.of_aws("secretsmanager:GetSecretValue");
+            }
             Which::Admin(arn) => {
                 assert_eq!(arn, ADMIN_ARN);
-                let text = |state: &mut State| Some(made(version("admin"), ADMIN_ARN, &state.admin));
+                let text = |state: &mut State| {
+                    let text = Some(state.admin.text().clone());
+                    Some(Version { id: version("admin"), arn: ADMIN_ARN.to_owned(), text, created: None })
+                };
                 return self.call("read", text).await.of_aws("secretsmanager:GetSecretValue");
             }
         };
         let reply = self.call("read", move |state| {
             let id = state.secret().labels.get(&label).filter(|id| asked.is_none_or(|asked| asked == **id))?;
-            Some(made(id.clone(), ARN, state.secret().versions.get(id)?.as_ref()?))
+            state.secret().version(id)
         });
         reply.await.of_aws("secretsmanager:GetSecretValue")
     }
@@ -642,11 +809,115 @@ impl Secrets for World {
     }
 }
 
+impl Custody for World {
+    async fn versions(&self, _: &SecretId) -> Result<Vec<Kept>, CallError> {
+        let reply = self.call("versions", |state| {
+            let secret = state.secret();
+            let kept = |id: &VersionId| Kept {
+                id: id.clone(),
+                labelled: secret.labels.values().any(|holder| holder == id),
+                created: secret.created.get(id).copied(),
+            };
+            let mut versions: Vec<Kept> = secret.versions.keys().map(kept).collect();
+            versions.sort_by_key(|version| std::cmp::Reverse(version.created));
+            versions
+        });
+        reply.await.of_aws("secretsmanager:ListSecretVersionIds")
+    }
+
+    async fn unstage(&self, _: &SecretId, from: &VersionId) -> Result<(), CallError> {
+        const OPERATION: &str = "secretsmanager:UpdateSecretVersionStage";
+        let from = from.clone();
+        let reply = self.call("unstage", move |state| state.unstage(&from)).await.of_aws(OPERATION)?;
+        reply.map_err(|kind| CallError { operation: OPERATION, kind, message: "not there".to_owned() })
+    }
+
+    async fn list(&self, _: Option<&str>) -> Result<Page, CallError> {
+        unreachable!("of one secret")
+    }
+}
+
 impl Servers for World {
     async fn find(&self, _: &DatabaseCredentials) -> Result<Server, CallError> {
-        let unlisted =
-            |_: &mut State| Server { state: ServerState::Unlisted, door: Door::default(), resource_id: None };
-        self.call("find", unlisted).await.of_aws("rds:DescribeDBInstances")
+        self.call("find", |state| state.server.clone()).await.of_aws("rds:DescribeDBInstances")
+    }
+}
+
+impl Masters for World {
+    async fn set_master_password(&self, of: &MasterOf, password: &SecretString) -> Result<(), CallError> {
+        assert_eq!(*of, MasterOf::Instance("db".to_owned()));
+        let password = password.expose_secret().to_owned();
+        let reply = self.call("reset master", |state| {
+            state.assert_locked();
+            state.resetting = Some((RESET_TAKES, password));
+        });
+        reply.await.of_aws("rds:ModifyDBInstance")
+    }
+}
+
+impl Table for World {
+    async fn controls(&self, _: &str) -> Result<Controls, CallError> {
+        self.call("controls", |state| state.controls.clone()).await.of_aws("dynamodb:GetItem")
+    }
+
+    async fn pause(&self, _: Scope<'_>, _: &Pause) -> Result<(), CallError> {
+        unreachable!("by a person")
+    }
+
+    async fn resume(&self, _: Scope<'_>) -> Result<bool, CallError> {
+        unreachable!("by a person")
+    }
+
+    async fn stop(&self, _: &str, _: &str) -> Result<(), CallError> {
+        unreachable!("by the handler")
+    }
+
+    async fn record_failure(&self, failure: &Failure) -> Result<(), CallError> {
+        let failure = failure.clone();
+        let reply = self.call("record failure", move |state| {
+            state.controls.rolled_back += u32::from(failure.rolled_back);
+            state.failures.insert(failure.token.clone(), failure);
+        });
+        reply.await.of_aws("dynamodb:UpdateItem")
+    }
+
+    async fn failure(&self, _: &str, token: &VersionId) -> Result<Option<Failure>, CallError> {
+        let token = token.clone();
+        self.call("failure", move |state| state.failures.get(&token).cloned()).await.of_aws("dynamodb:GetItem")
+    }
+
+    async fn record_success(&self, _: &str) -> Result<(), CallError> {
+        self.call("record success", |state| state.controls.rolled_back = 0).await.of_aws("dynamodb:UpdateItem")
+    }
+
+    async fn lease(&self, _: &str, owner: &str, term: Duration) -> Result<Lock, CallError> {
+        let owner = owner.to_owned();
+        let reply = self.call("lease", move |state| match &state.lease {
+            Some((holder, until)) if *holder != owner && Instant::now() < *until => Lock::Busy,
+            _ => {
+                state.lease = Some((owner, Instant::now() + term));
+                Lock::Held
+            }
+        });
+        reply.await.of_aws("dynamodb:UpdateItem")
+    }
+
+    async fn release(&self, _: &str, owner: &str) -> Result<(), CallError> {
+        let owner = owner.to_owned();
+        let reply = self.call("release", move |state| state.lease = state.lease.take().filter(|(by, _)| *by != owner));
+        reply.await.of_aws("dynamodb:UpdateItem")
+    }
+
+    async fn fire(&self, _: &str, _: &str, _: &str) -> Result<Fired, CallError> {
+        unreachable!("by alerts")
+    }
+
+    async fn resolve(&self, _: &str, _: &str) -> Result<bool, CallError> {
+        unreachable!("by alerts")
+    }
+
+    async fn firing(&self, _: &str) -> Result<Vec<String>, CallError> {
+        unreachable!("by alerts")
     }
 }
 
@@ -737,14 +1008,14 @@ impl Session for OpenSession {
     }
 
     async fn set_password(&mut self, user: &str, password: &SecretString) -> Result<(), SessionError> {
-        let (by, user, password) = (self.user.clone(), user.to_owned(), password.clone());
-        in_session(self.call("set password", move |state| state.alter(&by, &user, &password)).await)?
+        let (by, id, user, password) = (self.user.clone(), self.id, user.to_owned(), password.clone());
+        in_session(self.call("set password", move |state| state.alter((&by, id), &user, &password)).await)?
     }
 
     async fn provision(&mut self, user: &str, model: &str, password: &SecretString) -> Result<(), SessionError> {
         assert_ne!(user, "admin", "of {model}");
-        let (by, user, password) = (self.user.clone(), user.to_owned(), password.clone());
-        in_session(self.call("provision", move |state| state.alter(&by, &user, &password)).await)?
+        let (by, id, user, password) = (self.user.clone(), self.id, user.to_owned(), password.clone());
+        in_session(self.call("provision", move |state| state.alter((&by, id), &user, &password)).await)?
     }
 
     async fn close(mut self) {
@@ -753,8 +1024,9 @@ impl Session for OpenSession {
     }
 }
 
-fn made(id: VersionId, arn: &str, value: &DatabaseCredentials) -> Version {
-    Version { id, arn: arn.to_owned(), text: Some(value.text().clone()) }
+/// A repair of the secret.
+pub(crate) fn order(intent: Intent) -> Order {
+    Order { secret: SecretId::try_from(ARN).unwrap(), intent, failed: None, rehearse: false }
 }
 
 fn value(kind: Kind, user: &str, password: &str) -> DatabaseCredentials {

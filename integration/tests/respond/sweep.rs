@@ -1,0 +1,125 @@
+//! Every secret is looked at, as many as the time allows, and what is not well is told.
+
+use crate::scene::Scene;
+use jiff::{SignedDuration, Timestamp};
+use relatch_integration::{aws::Fault, cloud::FIRST_PASSWORD, lambda::Outcome, trail};
+use serde_json::json;
+use std::time::Duration;
+
+#[tokio::test]
+async fn of_many_secrets_those_that_are_not_well_are_found() {
+    let scene = Scene::remembering().await;
+    for number in 0..24 {
+        scene.cloud.postgres.create_role(&format!("role{number}"), FIRST_PASSWORD).await.unwrap();
+        scene.cloud.secret(&format!("role{number}"), json!({ "dbname": "app" })).unwrap();
+    }
+    scene.sql("ALTER ROLE role7 NOLOGIN; ALTER ROLE role11 PASSWORD 'by hand'").await;
+    let answer = scene.sweeps().await;
+    assert_eq!(answer["secrets"], 25, "{answer:#}");
+    assert_eq!(answer["sound"], 23, "{answer:#}");
+    assert_eq!(answer["broken"].as_array().unwrap().len(), 2);
+    let mut told = scene.told();
+    told.sort();
+    assert_eq!(told, ["firing current-rejected DEGRADED", "firing locked-out LOCKED_OUT"]);
+}
+
+#[tokio::test]
+async fn what_is_left_for_want_of_time_is_told() {
+    let scene = Scene::remembering().await;
+    // Three times the patience have to be left before a look is begun.
+    let respond = scene.respond.timeout(Duration::from_secs(4));
+    let scene = Scene { respond, ..scene };
+    let answer = scene.sweeps().await;
+    assert_eq!(answer["left"], json!([scene.secret]), "{answer:#}");
+    assert_eq!(scene.told(), ["firing sweep-unfinished -"]);
+    let respond = scene.respond.timeout(Duration::from_secs(30));
+    let scene = Scene { respond, ..scene };
+    scene.sweeps().await;
+    assert_eq!(scene.told(), ["firing sweep-unfinished -", "resolved sweep-unfinished -"]);
+}
+
+#[tokio::test]
+async fn a_secret_that_may_not_be_read_keeps_no_other_from_being_looked_at() {
+    let scene = Scene::remembering().await;
+    scene.cloud.aws.fault_on("secretsmanager:GetSecretValue", 1, Some(1), Fault::Deny);
+    let answer = scene.sweeps().await;
+    assert_eq!(answer["couldNotLook"], json!([scene.secret]), "{answer:#}");
+    assert_eq!(scene.told(), ["firing sweep-unfinished -"]);
+    assert_eq!(scene.sweeps().await["sound"], 1);
+}
+
+#[tokio::test]
+async fn a_rotation_that_is_overdue_is_told() {
+    let scene = Scene::remembering().await;
+    edit(&scene, |secret| secret.rotated = Some(Timestamp::now() - SignedDuration::from_hours(32 * 24)));
+    scene.sweeps().await;
+    assert_eq!(scene.told(), ["firing rotation-overdue SAFE"]);
+    edit(&scene, |secret| secret.rotated = Some(Timestamp::now()));
+    scene.sweeps().await;
+    assert_eq!(scene.told()[1], "resolved rotation-overdue SAFE");
+}
+
+#[tokio::test]
+async fn a_secret_in_use_that_is_to_be_deleted_is_told() {
+    let scene = Scene::remembering().await;
+    scene.sweeps().await;
+    edit(&scene, |secret| secret.deletion = Some(Timestamp::now() + SignedDuration::from_hours(7 * 24)));
+    let answer = scene.sweeps().await;
+    assert_eq!(answer["broken"], json!([scene.secret]), "{answer:#}");
+    assert_eq!(scene.told(), ["firing deletion-scheduled -"]);
+    edit(&scene, |secret| secret.deletion = None);
+    scene.sweeps().await;
+    assert_eq!(scene.told()[1], "resolved deletion-scheduled SAFE");
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_answer_is_told_and_nothing_is_changed() {
+    let scene = Scene::remembering().await;
+    scene.cloud.wire.inject(1.., relatch_integration::wire::Fault::Refuse);
+    let answer = scene.sweeps().await;
+    assert_eq!(answer["waiting"], json!([scene.secret]), "{answer:#}");
+    assert_eq!(scene.told(), ["firing database-silent DEGRADED"]);
+    scene.cloud.wire.clear();
+    scene.sweeps().await;
+    assert_eq!(scene.told()[1], "resolved database-silent SAFE");
+}
+
+#[tokio::test]
+async fn an_alarm_makes_respond_look_after_every_secret() {
+    for event in [trail::alarm_through_eventbridge, trail::alarm_itself, trail::alarm_through_sns] {
+        let scene = Scene::remembering().await;
+        let token = scene.dies_after_the_change().await;
+        scene.ages(&token, 16);
+        let answer = scene.responds(event("rotation-failed", "ALARM")).await;
+        assert_eq!(answer["outcome"], "firing", "{answer:#}");
+        assert_eq!(answer["sweep"]["repaired"], json!([scene.secret]), "{answer:#}");
+        assert_eq!(scene.responds(event("rotation-failed", "INSUFFICIENT_DATA")).await["outcome"], "unclear");
+        assert_eq!(scene.responds(event("rotation-failed", "OK")).await["told"], true);
+        assert_eq!(scene.responds(event("rotation-failed", "OK")).await["told"], false, "it has been told");
+        let told = scene.told();
+        assert_eq!(told.first().unwrap(), "firing alarm-firing -");
+        assert_eq!(told.last().unwrap(), "resolved alarm-firing -");
+    }
+}
+
+#[tokio::test]
+async fn secrets_manager_that_cannot_be_asked_is_a_failed_invocation() {
+    let scene = Scene::remembering().await;
+    scene.cloud.aws.fault_always("secretsmanager:ListSecrets", Fault::Deny);
+    let outcome = scene.respond.invoke(trail::scheduled()).await.unwrap();
+    let Outcome::Error { error_type, error_message } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(error_type, "Respond.Interrupted");
+    assert!(error_message.contains("secretsmanager:ListSecrets"), "{error_message}");
+}
+
+#[tokio::test]
+async fn the_sweep_lives_as_long_as_its_heart_beats() {
+    let scene = Scene::remembering().await;
+    scene.sweeps().await;
+    scene.respond.stop().await;
+    assert!(scene.respond.output().contains(r#""Heartbeat":1"#));
+}
+
+fn edit(scene: &Scene, change: impl FnOnce(&mut relatch_integration::aws::store::Secret)) {
+    scene.cloud.aws.store().edit(&scene.secret, change).unwrap();
+}
