@@ -65,11 +65,11 @@ pub fn found(facts: &Facts) -> Option<Impact> {
 
 /// What it means after everything that was done.
 pub fn left(facts: &Facts) -> Option<Impact> {
-    let restored = Rung::ALL.into_iter().filter_map(|rung| facts.climb(rung).restored);
+    let mut restored = Rung::ALL.into_iter().rev().filter_map(|rung| facts.climb(rung).restored);
     if facts.again == Some(Login::Rejected) {
         return Some(Impact::Degraded);
     }
-    match restored.last() {
+    match restored.next() {
         Some(Login::Accepted | Login::Unfit(_)) => Some(Impact::Safe),
         Some(Login::Refused(_) | Login::Rejected | Login::Unknown(_)) | None => found(facts),
     }
