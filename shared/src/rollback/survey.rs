@@ -244,7 +244,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Lookout<'_, S, D, R, T> {
 
     async fn role(&mut self, source: Source) -> Result<(), RepairError> {
         self.visit.look(Look::Role(source)).await?;
-        self.roles.extend(self.visit.facts.role);
+        self.roles.extend(self.visit.facts.role(source).map(|verdict| (source, verdict)));
         Ok(())
     }
 
