@@ -74,3 +74,41 @@ pub fn left(facts: &Facts) -> Option<Impact> {
         Some(Login::Refused(_) | Login::Rejected | Login::Unknown(_)) | None => found(facts),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ports::{Refusal, Silence},
+        rollback::facts::{Found, PendingLabel},
+    };
+
+    #[test]
+    fn what_the_logins_mean() {
+        let logins = [
+            None,
+            Some(Login::Accepted),
+            Some(Login::Rejected),
+            Some(Login::Refused(Refusal::NoLogin)),
+            Some(Login::Unknown(Silence::TimedOut)),
+        ];
+        let mut table = vec!["AWSCURRENT, AWSPENDING, without a label => found".to_owned()];
+        for current in logins {
+            for (pending, kept) in logins.into_iter().flat_map(|pending| logins.map(|kept| (pending, kept))) {
+                let mut facts = Facts {
+                    label: Some(PendingLabel::Waiting(None)),
+                    current: Some(Held::Credentials),
+                    pending: Some(Found::SameUser),
+                    previous: Some(Found::Nothing),
+                    ..Facts::default()
+                };
+                (facts.logins.current, facts.logins.pending, facts.logins.kept) = (current, pending, kept);
+                (facts.kept.count, facts.kept.tried) = (Some(1), u8::from(kept.is_some()));
+                let word = |login: Option<Login>| login.map_or("-", crate::rollback::recovery::login_word);
+                let found = found(&facts).map_or("not looked at", Impact::name);
+                table.push(format!("{}, {}, {} => {found}", word(current), word(pending), word(kept)));
+            }
+        }
+        insta::assert_snapshot!(table.join("\n"));
+    }
+}
