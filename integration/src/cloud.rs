@@ -6,6 +6,7 @@ use crate::{
         store::{Schedule, Version},
     },
     certificates::{Authority, Leaf},
+    cli::Operator,
     consumer::{self, Consumer},
     lambda::Function,
     postgres::{Login, Options, Postgres},
@@ -128,6 +129,18 @@ impl Cloud {
     /// As [`Cloud::rotate`].
     pub fn respond_with(&self, settings: &[(&str, &str)]) -> Result<Function> {
         self.function("respond", settings)
+    }
+
+    /// The `relatch` command, in the hands of somebody who may do everything here.
+    ///
+    /// # Errors
+    /// When the binary has not been built.
+    pub fn operator(&self) -> Result<Operator> {
+        let operator = Operator::new(handler("relatch")?)?;
+        let authorities = self.files.path().join("ca.pem");
+        Ok(operator
+            .setting("AWS_ENDPOINT_URL", self.aws.url())
+            .setting("RELATCH_CA_FILE", authorities.to_str().context("the temporary folder's name is not text")?))
     }
 
     /// The settings that give a handler the table and the topic.

@@ -5,6 +5,7 @@
 
 pub mod aws;
 pub mod certificates;
+pub mod cli;
 pub mod cloud;
 pub mod consumer;
 pub mod lambda;

@@ -1,7 +1,7 @@
 //! What the adapters for AWS have in common.
 
 use crate::ports::{CallError, CallErrorKind};
-use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_smithy_http_client::{
     Builder, Connector,
     proxy::ProxyConfig,
@@ -18,15 +18,62 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use rand::{RngExt, rand_core::UnwrapErr, rngs::SysRng};
 use std::time::Duration;
 
+/// What a person says on the command line, which comes before the environment and the profile's files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// The profile in `~/.aws/config` and `~/.aws/credentials`.
+    pub profile: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+    /// The address of every service.
+    pub endpoint: Option<String>,
+}
+
+/// Why no call to AWS can be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoAccess {
+    /// Nobody says which region.
+    #[error("no AWS region is set")]
+    Region,
+    /// There are no credentials, or they could not be had.
+    #[error("there are no AWS credentials")]
+    Credentials,
+}
+
 /// The SDK's settings, from its own environment variables; one attempt of a call takes at most `patience`.
 pub async fn sdk_config(patience: Duration) -> SdkConfig {
+    sdk_config_with(patience, Access::default()).await
+}
+
+/// The same, where a person has a say.
+pub async fn sdk_config_with(patience: Duration, access: Access) -> SdkConfig {
     let timeouts = TimeoutConfig::builder().connect_timeout(patience).operation_attempt_timeout(patience).build();
-    aws_config::defaults(BehaviorVersion::latest())
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(SharedHttpClient::new(OnDemand::default()))
         .timeout_config(timeouts)
-        .retry_config(RetryConfig::standard().with_max_attempts(3))
-        .load()
-        .await
+        .retry_config(RetryConfig::standard().with_max_attempts(3));
+    if let Some(profile) = access.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = access.region {
+        loader = loader.region(Region::new(region));
+    }
+    if let Some(endpoint) = access.endpoint {
+        loader = loader.endpoint_url(endpoint);
+    }
+    loader.load().await
+}
+
+/// Whether calls can be made. What the SDK says of a call that it could not sign does not tell.
+///
+/// # Errors
+/// What is missing.
+#[cfg(feature = "secrets-manager")]
+pub async fn access(sdk: &SdkConfig) -> Result<(), NoAccess> {
+    use aws_sdk_secretsmanager::config::ProvideCredentials as _;
+    sdk.region().ok_or(NoAccess::Region)?;
+    let provider = sdk.credentials_provider().ok_or(NoAccess::Credentials)?;
+    provider.provide_credentials().await.map(drop).map_err(|_| NoAccess::Credentials)
 }
 
 /// The SDK's own HTTP client, shared by the clients of all services and not made ready before the first call.

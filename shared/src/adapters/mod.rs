@@ -18,4 +18,10 @@ pub mod table;
 pub mod topic;
 
 #[cfg(feature = "aws")]
-pub use aws::sdk_config;
+pub use aws::{Access, NoAccess, sdk_config, sdk_config_with};
+
+#[cfg(feature = "secrets-manager")]
+pub use aws::access;
+
+#[cfg(feature = "aws")]
+pub use aws_config::SdkConfig;

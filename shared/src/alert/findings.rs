@@ -186,7 +186,7 @@ fn to_do(recovery: &Recovery, condition: Condition) -> Vec<String> {
 }
 
 /// Why a secret's rotations are stopped, if they are.
-fn stopped(controls: &Controls) -> Option<String> {
+pub(crate) fn stopped(controls: &Controls) -> Option<String> {
     match (Control::of(controls), &controls.stopped) {
         (Control::Stopped, Some(why)) => Some(format!("Its rotations are stopped: {why}.")),
         (Control::Stopped, None) => Some(format!("{} rotations in a row had to be rolled back.", controls.rolled_back)),
@@ -195,7 +195,7 @@ fn stopped(controls: &Controls) -> Option<String> {
 }
 
 /// Whether a secret has waited too long for its rotation, by its rules.
-fn overdue(description: &Description, now: Timestamp) -> Option<String> {
+pub(crate) fn overdue(description: &Description, now: Timestamp) -> Option<String> {
     if !description.rotation_enabled || description.deleted {
         return None;
     }

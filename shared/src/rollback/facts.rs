@@ -13,6 +13,9 @@ pub struct Facts {
     pub secret: Option<SecretState>,
     /// Where AWSPENDING is.
     pub label: Option<PendingLabel>,
+    /// AWSPENDING is on the version that holds AWSPREVIOUS, where a rotation that ended left it before somebody wrote
+    /// another AWSCURRENT by hand: going back makes it current again.
+    pub pending_is_previous: bool,
     /// Whether somebody has paused it.
     pub paused: Option<bool>,
     /// How the rotation that is pending failed, if it did.

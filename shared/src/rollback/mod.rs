@@ -4,7 +4,7 @@
 //! [`plan`], what to do next and why · `observe`, how a fact is learned · `carry_out`, how an action is done ·
 //! [`Repair::run`], the loop that joins them · [`recovery`], what is said of it · [`impact`], what it means for consumers.
 //!
-//! [`undo`] has the first rungs, which the step of a rotation that made a change climbs itself.
+//! [`survey`] only looks, for a person. [`undo`] has the first rungs, which the step of a rotation that made a change climbs itself.
 
 mod carry_out;
 pub mod facts;
@@ -13,6 +13,7 @@ mod observe;
 pub mod plan;
 mod reason;
 pub mod recovery;
+pub mod survey;
 pub mod undo;
 
 pub use facts::Rung;

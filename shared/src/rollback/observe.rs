@@ -70,13 +70,13 @@ pub(super) struct Known {
     pub(super) description: Option<Description>,
     pub(super) controls: Option<Controls>,
     pub(super) failure: Option<Failure>,
-    kept: Vec<Kept>,
+    pub(super) kept: Vec<Kept>,
     current: Option<Value>,
     pending: Option<Value>,
     previous: Option<Value>,
     unlabelled: Option<Value>,
     admin: Option<DatabaseCredentials>,
-    server: Option<Server>,
+    pub(super) server: Option<Server>,
 }
 
 /// A version and what it holds.
@@ -206,7 +206,7 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
     }
 
     /// What tells where the database is and whose secret this is: AWSCURRENT, and where that is broken, what was before.
-    fn reference(&self) -> Result<&DatabaseCredentials, RepairError> {
+    pub(super) fn reference(&self) -> Result<&DatabaseCredentials, RepairError> {
         self.credentials(Source::Current).or_else(|_| self.credentials(Source::Previous))
     }
 
@@ -405,12 +405,13 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
             (current, pending) if current == pending => PendingLabel::OnCurrent,
             (_, Some(_)) => PendingLabel::Waiting(None),
         });
+        self.facts.pending_is_previous = pending.is_some() && pending == description.holder(Label::Previous);
         self.known.arn = description.arn.clone();
         self.known.description = Some(description);
         self.facts.secret = self.secret_state();
     }
 
-    fn learn_versions(&mut self, versions: Vec<Kept>) {
+    pub(super) fn learn_versions(&mut self, versions: Vec<Kept>) {
         if let (Some(PendingLabel::Waiting(_)), Some(pending)) = (self.facts.label, self.pending_holder()) {
             let created = versions.iter().find(|version| version.id == pending).and_then(|version| version.created);
             self.facts.label = Some(PendingLabel::Waiting(created.map(|created| self.age(created))));

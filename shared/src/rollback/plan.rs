@@ -302,7 +302,7 @@ fn roll_back(f: &Facts) -> Next {
         Found::Unusable(problem) => return Ok(Plan::Refuse(Reason::PreviousUnusable(problem))),
         Found::Elsewhere(field) => return Ok(Plan::Refuse(Reason::PreviousElsewhere(field))),
     }
-    if !label.is_idle() && f.climb(Rung::Backward).effect.is_none() {
+    if !label.is_idle() && !f.pending_is_previous && f.climb(Rung::Backward).effect.is_none() {
         return Ok(Plan::Refuse(Reason::PendingInTheWay));
     }
     server(f)?;

@@ -278,10 +278,15 @@ impl Recovery {
 /// What an action would do, as a sentence without its end.
 pub fn would(action: Action) -> String {
     match action {
-        Action::SetPassword(rung, _) | Action::Promote(rung, _) => rung.sentence().replacen(" was ", " would be ", 1),
-        Action::ResetMaster => Rung::ThroughRds.sentence().replacen(" was ", " would be ", 1),
+        Action::SetPassword(rung, _) | Action::Promote(rung, _) => not_yet(rung),
+        Action::ResetMaster => not_yet(Rung::ThroughRds),
         Action::Unstage => "AWSPENDING would be taken off; AWSCURRENT opens the database".to_owned(),
     }
+}
+
+/// A rung's sentence before it is climbed. The verb is the last word that it could be: "the version that was …" stays.
+fn not_yet(rung: Rung) -> String {
+    rung.sentence().rsplit_once(" was ").map_or(String::new(), |(who, what)| format!("{who} would be {what}"))
 }
 
 /// What a login told, in one word.

@@ -14,7 +14,7 @@ pub(crate) fn judge_single(surroundings: &Surroundings, has_admin: bool) -> Role
 }
 
 /// For an alternate user, as the admin's session sees it. It need not exist yet; its model must.
-pub(super) fn judge_alternate(surroundings: &Surroundings) -> RoleVerdict {
+pub(crate) fn judge_alternate(surroundings: &Surroundings) -> RoleVerdict {
     match problem(surroundings, surroundings.model, surroundings.user) {
         Some(problem) => RoleVerdict::Unfit(problem),
         None if surroundings.restricted => RoleVerdict::Unfit(RoleProblem::Restricted),

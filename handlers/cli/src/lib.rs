@@ -1,0 +1,223 @@
+//! The `relatch` command, for the person on call: look, repair, pause.
+//!
+//! Only wiring: what is looked at and what follows from it is decided in [`relatch::rollback::survey`], what a repair does
+//! in [`relatch::rollback`]. Read in this order: [`arguments`], what can be asked for · this file, how it is answered ·
+//! `screen` and `json`, the answers · [`problem`], why there is none.
+
+pub mod arguments;
+mod json;
+mod outside;
+pub mod problem;
+mod screen;
+mod terminal;
+
+pub use arguments::Arguments;
+pub use problem::Status;
+
+use arguments::{Change, Command, Manner, Pause, Place, Resume, Whom};
+use jiff::Timestamp;
+use outside::Outside;
+use problem::Problem;
+use relatch::{
+    ports::{self, CallError, Scope, Secrets as _, Table as _},
+    rollback::{
+        Intent, Order, Recovery, RepairError,
+        recovery::Outcome,
+        survey::{Diagnosis, Extent, Mark, Survey, diagnosis, survey},
+    },
+};
+use relatch_events::secret::SecretId;
+use std::time::Duration;
+use terminal::Terminal;
+use tokio::time::Instant;
+
+/// The longest that looking may take: a version of which the database says nothing costs three times the patience.
+const LOOKING: Duration = Duration::from_secs(60);
+
+/// The longest that a repair may take: RDS needs some minutes for a master password.
+const REPAIRING: Duration = Duration::from_secs(10 * 60);
+
+/// Does what is asked for, says what came of it, and how the process should end.
+pub async fn run(arguments: Arguments) -> Status {
+    let terminal = Terminal::new(arguments.place.json);
+    // Boxed: what a repair holds is large.
+    match Box::pin(answer(&arguments, &terminal)).await {
+        Ok(status) => status,
+        Err(problem) => {
+            terminal.problem(&problem);
+            problem.status
+        }
+    }
+}
+
+async fn answer(arguments: &Arguments, terminal: &Terminal) -> Result<Status, Problem> {
+    let (command, place) = (&arguments.command, &arguments.place);
+    terminal.can_ask(manner(command))?;
+    let outside = Outside::open(place, command.secret()).await?;
+    match command {
+        Command::Check { secret } => check(secret, &outside, place, terminal).await,
+        Command::Doctor { secret } => doctor(secret, &outside, place, terminal).await,
+        Command::Recover(change) => repair(change, Intent::Recover, &outside, terminal).await,
+        Command::Rollback(change) => repair(change, Intent::RollBack, &outside, terminal).await,
+        Command::Pause(asked) => pause(asked, &outside, terminal).await,
+        Command::Resume(asked) => resume(asked, &outside, terminal).await,
+    }
+}
+
+const fn manner(command: &Command) -> Option<Manner> {
+    match command {
+        Command::Check { .. } | Command::Doctor { .. } => None,
+        Command::Recover(change) | Command::Rollback(change) => Some(change.manner),
+        Command::Pause(pause) => Some(pause.manner),
+        Command::Resume(resume) => Some(resume.manner),
+    }
+}
+
+async fn check(secret: &SecretId, outside: &Outside, place: &Place, terminal: &Terminal) -> Result<Status, Problem> {
+    let (seen, found) = look(secret, Extent::Current, outside).await?;
+    terminal.show(|| screen::check::check(&seen, &found), || json::diagnosis(&seen, &found, place));
+    let wrong = found.findings.iter().any(|finding| finding.mark == Mark::Wrong);
+    Ok(if wrong { Status::Found } else { Status::Fine })
+}
+
+async fn doctor(secret: &SecretId, outside: &Outside, place: &Place, terminal: &Terminal) -> Result<Status, Problem> {
+    let (seen, found) = look(secret, Extent::EveryVersion, outside).await?;
+    terminal.show(|| screen::doctor::doctor(&seen, &found, place), || json::diagnosis(&seen, &found, place));
+    Ok(if found.wrong.is_some() { Status::Found } else { Status::Fine })
+}
+
+async fn look(secret: &SecretId, extent: Extent, outside: &Outside) -> Result<(Survey, Diagnosis), Problem> {
+    let deadline = Instant::now() + LOOKING;
+    match survey(&outside.ports, &outside.settings, secret, extent, deadline).await {
+        Ok(seen) => {
+            let controls = seen.controls.filter(|_| outside.ports.table.is_some());
+            let seen = Survey { controls, ..seen };
+            let found = diagnosis(&seen);
+            Ok((seen, found))
+        }
+        Err(error) => Err(outside.explain(Some(secret), &error).await),
+    }
+}
+
+/// Looks first, says what it would do, asks, and does it.
+async fn repair(change: &Change, intent: Intent, outside: &Outside, terminal: &Terminal) -> Result<Status, Problem> {
+    let Change { secret, manner } = change;
+    let repair = outside.repair();
+    let order = |rehearse| Order { secret: secret.clone(), intent, failed: None, rehearse };
+    let rehearsal = repair.run(&order(true), Instant::now() + LOOKING).await;
+    seen(&rehearsal, secret, outside).await?;
+    let would = matches!(rehearsal.outcome, Outcome::Would(_));
+    let rehearsed = || screen::recovery::rehearsed(secret.as_str(), &rehearsal);
+    if manner.dry_run || !would {
+        terminal.show(rehearsed, || rehearsal.json());
+        return Ok(if matches!(rehearsal.outcome, Outcome::Opens(_)) { Status::Fine } else { Status::Found });
+    }
+    terminal.tell(rehearsed);
+    if !terminal.agrees(*manner) {
+        terminal.show(|| "Nothing was changed.\n".to_owned(), || rehearsal.json());
+        return Ok(Status::Found);
+    }
+    let recovery = terminal.waiting(repair.run(&order(false), Instant::now() + REPAIRING)).await;
+    if !recovery.changed() {
+        seen(&recovery, secret, outside).await?;
+    }
+    terminal.show(|| screen::recovery::done(secret.as_str(), &recovery), || recovery.json());
+    Ok(if matches!(recovery.outcome, Outcome::Opens(_)) { Status::Fine } else { Status::Found })
+}
+
+/// Whether anything could be seen at all.
+async fn seen(recovery: &Recovery, secret: &SecretId, outside: &Outside) -> Result<(), Problem> {
+    match &recovery.outcome {
+        Outcome::Fails(error) => Err(outside.explain(Some(secret), error).await),
+        Outcome::Opens(_) | Outcome::Waits(_) | Outcome::Refuses(_) | Outcome::Would(_) => Ok(()),
+    }
+}
+
+async fn pause(asked: &Pause, outside: &Outside, terminal: &Terminal) -> Result<Status, Problem> {
+    let arn = arn(&asked.whom, outside).await?;
+    let by = asked.by.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "somebody".to_owned());
+    let pause = ports::Pause { by, reason: asked.reason.clone(), at: Timestamp::now() };
+    let name = called(&asked.whom);
+    let json = |outcome| json::control(arn.as_deref(), outcome, Some(&pause));
+    let intended =
+        format!("It would pause {name}: neither `rotate` nor `respond` changes anything until `relatch resume`.");
+    let intended = || screen::control::intended(&intended, &[]);
+    if asked.manner.dry_run {
+        terminal.show(intended, || json("would-pause"));
+        return Ok(Status::Fine);
+    }
+    if !asked.manner.yes {
+        terminal.tell(intended);
+    }
+    if !terminal.agrees(asked.manner) {
+        terminal.show(|| "Nothing was changed.\n".to_owned(), || json("not-paused"));
+        return Ok(Status::Found);
+    }
+    let done = outside.ports.table.pause(scope(arn.as_deref()), &pause).await;
+    told(done, asked.whom.secret.as_ref(), outside).await?;
+    terminal.show(
+        || screen::control::done(&format!("Paused {name}, by {}: {}.", pause.by, pause.reason)),
+        || json("paused"),
+    );
+    Ok(Status::Fine)
+}
+
+async fn resume(asked: &Resume, outside: &Outside, terminal: &Terminal) -> Result<Status, Problem> {
+    let arn = arn(&asked.whom, outside).await?;
+    let name = called(&asked.whom);
+    let present = match &arn {
+        Some(arn) => {
+            let controls = outside.ports.table.controls(arn).await;
+            screen::control::present(&told(controls, asked.whom.secret.as_ref(), outside).await?, Timestamp::now())
+        }
+        None => Vec::new(),
+    };
+    let json = |outcome| json::control(arn.as_deref(), outcome, None);
+    let intended = format!("It would end the pause of {name}, and what the circuit breaker has stopped.");
+    let intended = || screen::control::intended(&intended, &present);
+    if asked.manner.dry_run {
+        terminal.show(intended, || json("would-resume"));
+        return Ok(Status::Fine);
+    }
+    if !asked.manner.yes {
+        terminal.tell(intended);
+    }
+    if !terminal.agrees(asked.manner) {
+        terminal.show(|| "Nothing was changed.\n".to_owned(), || json("not-resumed"));
+        return Ok(Status::Found);
+    }
+    let done = outside.ports.table.resume(scope(arn.as_deref())).await;
+    if told(done, asked.whom.secret.as_ref(), outside).await? {
+        terminal.show(|| screen::control::done(&format!("Resumed {name}.")), || json("resumed"));
+    } else {
+        terminal
+            .show(|| screen::control::done(&format!("{name}: there was nothing to end.")), || json("was-not-paused"));
+    }
+    Ok(Status::Fine)
+}
+
+/// The full ARN, which is what the table goes by; `None` for all secrets.
+async fn arn(whom: &Whom, outside: &Outside) -> Result<Option<String>, Problem> {
+    if outside.ports.table.is_none() {
+        let why = "no table is named, so nothing can be paused";
+        return Err(Problem::wrong_use("the table", why, "set RELATCH_TABLE or --table"));
+    }
+    let Some(secret) = &whom.secret else { return Ok(None) };
+    let description = told(outside.ports.secrets.describe(secret).await, Some(secret), outside).await?;
+    Ok(Some(description.arn.unwrap_or_else(|| secret.to_string())))
+}
+
+async fn told<T>(answer: Result<T, CallError>, secret: Option<&SecretId>, outside: &Outside) -> Result<T, Problem> {
+    match answer {
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(outside.explain(secret, &RepairError::Interrupted(error)).await),
+    }
+}
+
+fn scope(arn: Option<&str>) -> Scope<'_> {
+    arn.map_or(Scope::Everything, Scope::Secret)
+}
+
+fn called(whom: &Whom) -> String {
+    whom.secret.as_ref().map_or_else(|| "all secrets".to_owned(), ToString::to_string)
+}

@@ -1,0 +1,89 @@
+//! The person: what is shown to him, and what he is asked.
+
+use crate::{arguments::Manner, problem::Problem};
+use serde_json::Value;
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    time::Duration,
+};
+use tokio::time::{Instant, interval};
+
+/// Standard output has the answer, standard error everything else.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terminal {
+    json: bool,
+}
+
+impl Terminal {
+    pub(crate) const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// The answer. Whoever has closed the pipe has read enough.
+    pub(crate) fn show(self, screen: impl FnOnce() -> String, json: impl FnOnce() -> Value) {
+        let text = if self.json { format!("{:#}\n", json()) } else { screen() };
+        let _ = anstream::stdout().write_all(text.as_bytes());
+    }
+
+    /// What comes before the answer; where a program listens, only the answer is said to it.
+    pub(crate) fn tell(self, screen: impl FnOnce() -> String) {
+        let text = screen();
+        let _ = if self.json {
+            anstream::stderr().write_all(text.as_bytes())
+        } else {
+            anstream::stdout().write_all(text.as_bytes())
+        };
+    }
+
+    /// Why there is no answer.
+    pub(crate) fn problem(self, problem: &Problem) {
+        if self.json {
+            let _ = writeln!(anstream::stdout(), "{:#}", problem.json());
+        }
+        let _ = writeln!(anstream::stderr(), "{problem}");
+    }
+
+    /// Whether there is somebody to ask, if somebody has to be asked.
+    pub(crate) fn can_ask(self, manner: Option<Manner>) -> Result<(), Problem> {
+        match manner {
+            Some(Manner { dry_run: false, yes: false }) if !io::stdin().is_terminal() => Err(Problem::wrong_use(
+                "standard input",
+                "it is no terminal, so nobody can be asked",
+                "add --yes to do it, or --dry-run to see what would be done",
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether it is to be done.
+    pub(crate) fn agrees(self, manner: Manner) -> bool {
+        if manner.yes {
+            return true;
+        }
+        let _ = write!(anstream::stderr(), "\nDo it? [y/N] ").and_then(|()| anstream::stderr().flush());
+        let mut answer = String::new();
+        let read = io::stdin().read_line(&mut answer);
+        read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")
+    }
+
+    /// Shows that something takes its time, where somebody watches.
+    pub(crate) async fn waiting<T>(self, work: impl Future<Output = T>) -> T {
+        let begun = Instant::now();
+        let mut work = std::pin::pin!(work);
+        let mut ticks = interval(Duration::from_secs(1));
+        ticks.tick().await;
+        loop {
+            tokio::select! {
+                done = &mut work => {
+                    if io::stderr().is_terminal() {
+                        let _ = write!(io::stderr(), "\r\x1b[K");
+                    }
+                    return done;
+                }
+                _ = ticks.tick() => if io::stderr().is_terminal() {
+                    let _ = write!(io::stderr(), "\rWorking, {} s … ", begun.elapsed().as_secs());
+                },
+            }
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The real `relatch` command, as somebody on call uses it, on the local cloud.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod blind;
+mod changes;
+mod looking;
+mod pausing;
+mod scene;
+mod using;
