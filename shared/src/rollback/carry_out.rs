@@ -90,7 +90,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Visit<'_, S, D, R, T> {
 }
 
 /// AWS's refusals have no SQLSTATE; what they say is in the log.
-const NOT_A_SQLSTATE: SqlState = SqlState(*b"-----");
+pub(super) const NOT_A_SQLSTATE: SqlState = SqlState(*b"-----");
 
 /// What an answer tells of its effect. A refusal may be the answer to a repetition whose first answer was lost.
 fn effect(answer: Result<(), CallError>) -> Result<Effect, RepairError> {

@@ -260,7 +260,12 @@ fn through_rds(f: &Facts) -> Next<()> {
         enough_time(f)?;
         return Err(Plan::Act(Action::ResetMaster));
     }
-    proved(f, Rung::ThroughRds)
+    proved(f, Rung::ThroughRds)?;
+    // What RDS has taken it does, though later than this invocation could wait.
+    match f.climb(Rung::ThroughRds).effect {
+        Some(Effect::Done) => Err(Plan::Wait(Reason::ResetUnderWay)),
+        Some(Effect::Refused(_) | Effect::Unsure) | None => Ok(()),
+    }
 }
 
 fn promote(f: &Facts, rung: Rung, source: Source) -> Next<()> {

@@ -276,6 +276,7 @@ fn refused(reason: Reason, survey: &Survey) -> Option<Remedy> {
         | Reason::Paused
         | Reason::TooLittleTime
         | Reason::Unproved(_)
+        | Reason::ResetUnderWay
         | Reason::SessionLost
         | Reason::ManagedByService
         | Reason::OtherKind
