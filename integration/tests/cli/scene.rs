@@ -130,6 +130,9 @@ impl Scene {
     fn redacted(&self, text: &str) -> String {
         let mut text = text.replace(&self.secret, "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-XXXXXX");
         text = text.replace(&self.cloud.wire.port().to_string(), "54321").replace(self.cloud.aws.url(), "http://aws");
+        if let Ok(admin) = self.cloud.aws.store().secret("app-admin") {
+            text = text.replace(&admin.arn, "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-admin-XXXXXX");
+        }
         for (number, version) in self.cloud.aws.store().versions(&self.secret).unwrap().iter().enumerate() {
             let name = format!("version{}", number + 1);
             text = text.replace(&version.id, &name).replace(&version.id[..8], &name);

@@ -134,7 +134,7 @@ fn lesser(survey: &Survey, findings: &[Finding]) -> (Option<String>, Option<Reme
     let remedy = match (first.map(|finding| finding.subject), &survey.controls) {
         (Some("controls"), Some(Ok(controls))) => Some(resume(controls)),
         (Some("labels"), _) => {
-            Some(relatch("recover", "It takes AWSPENDING off. Leave it for Secrets Manager to try again."))
+            Some(relatch("recover", "It takes AWSPENDING off. Not needed if Secrets Manager is to try that rotation again."))
         }
         (Some("rotation"), _) if survey.description.rotation_enabled => Some(Remedy {
             command: Command::Aws(format!("aws secretsmanager rotate-secret --secret-id {}", survey.secret)),
