@@ -133,9 +133,10 @@ fn lesser(survey: &Survey, findings: &[Finding]) -> (Option<String>, Option<Reme
     let first = held.or_else(|| findings.iter().find(|finding| finding.mark == Mark::Wrong));
     let remedy = match (first.map(|finding| finding.subject), &survey.controls) {
         (Some("controls"), Some(Ok(controls))) => Some(resume(controls)),
-        (Some("labels"), _) => {
-            Some(relatch("recover", "It takes AWSPENDING off. Not needed if Secrets Manager is to try that rotation again."))
-        }
+        (Some("labels"), _) => Some(relatch(
+            "recover",
+            "It takes AWSPENDING off. Not needed if Secrets Manager is to try that rotation again.",
+        )),
         (Some("rotation"), _) if survey.description.rotation_enabled => Some(Remedy {
             command: Command::Aws(format!("aws secretsmanager rotate-secret --secret-id {}", survey.secret)),
             effect: "It rotates now; look again in a minute.".to_owned(),
