@@ -131,6 +131,14 @@ impl Endpoint {
         Ok(Self { url, cloud, server })
     }
 
+    /// Starts the emulator now, and not with the first call that needs it.
+    ///
+    /// # Errors
+    /// When it is not installed, or does not start.
+    pub async fn emulate(&self) -> anyhow::Result<()> {
+        self.cloud.emulator.start().await
+    }
+
     /// The value for `AWS_ENDPOINT_URL`.
     pub fn url(&self) -> &str {
         &self.url

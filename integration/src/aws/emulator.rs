@@ -45,6 +45,11 @@ struct Running {
 }
 
 impl Emulator {
+    /// Starts it, if it is not there yet.
+    pub(super) async fn start(&self) -> Result<()> {
+        self.running().await.map(drop)
+    }
+
     /// Hands a request on, as it came, and the answer back.
     pub(super) async fn forward(&self, head: &Parts, body: Bytes) -> Result<Response<Bytes>> {
         let mut request = Request::builder().method(&head.method).uri(&head.uri);

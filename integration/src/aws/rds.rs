@@ -1,18 +1,28 @@
 //! The part of RDS that tells where a database is and how it is, over a state that the test scripts.
 //!
-//! Served as awsQuery: DescribeDBInstances, DescribeDBClusters, DescribeDBProxies, DescribeDBProxyTargets
+//! Served as awsQuery: DescribeDBInstances, DescribeDBClusters, DescribeDBProxies, DescribeDBProxyTargets; and of
+//! ModifyDBInstance and ModifyDBCluster what sets the master user's password
 //! (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/>).
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{ACCOUNT, AwsError, REGION, page};
 
 /// The databases of the local cloud. A clone is the same set.
-#[derive(Clone, Debug, Default)]
-pub struct Rds(Arc<Mutex<Databases>>);
+#[derive(Clone, Default)]
+pub struct Rds(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    databases: Mutex<Databases>,
+    /// Who applies what was accepted.
+    resets: Mutex<Option<UnboundedSender<Reset>>>,
+}
 
 /// What RDS knows. A test changes it through [`Rds::edit`].
 #[derive(Clone, Debug, Default)]
@@ -23,6 +33,8 @@ pub struct Databases {
     pub clusters: Vec<Cluster>,
     /// Proxies.
     pub proxies: Vec<Proxy>,
+    /// ARNs of the instances and clusters whose PendingModifiedValues hold a master password.
+    pub pending: BTreeSet<String>,
 }
 
 /// An instance.
@@ -112,14 +124,59 @@ pub struct Target {
     pub health: String,
 }
 
+/// A master user's password that RDS has accepted and not set yet.
+pub struct Reset {
+    /// MasterUsername.
+    pub username: String,
+    /// MasterUserPassword.
+    pub password: String,
+    arn: String,
+    rds: Rds,
+}
+
+impl Reset {
+    /// RDS has set it: the instance or cluster is `available` again.
+    pub fn done(self) {
+        self.rds.edit(|databases| {
+            databases.pending.remove(&self.arn);
+            let instances = databases.instances.iter_mut().map(|i| (arn("db", &i.identifier), &mut i.status));
+            let clusters = databases.clusters.iter_mut().map(|c| (arn("cluster", &c.identifier), &mut c.status));
+            for (_, status) in instances.chain(clusters).filter(|(arn, _)| *arn == self.arn) {
+                *status = AVAILABLE.to_owned();
+            }
+        });
+    }
+}
+
+const AVAILABLE: &str = "available";
+const RESETTING: &str = "resetting-master-credentials";
+
 impl Rds {
     /// Changes what RDS knows.
     pub fn edit<T>(&self, change: impl FnOnce(&mut Databases) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut lock(&self.0.databases))
+    }
+
+    /// The master passwords that are accepted from now on, for whoever sets them in the database in place of RDS, when
+    /// it likes. Where nobody does, RDS never comes to it.
+    pub fn resets(&self) -> UnboundedReceiver<Reset> {
+        let (sender, receiver) = unbounded_channel();
+        *lock(&self.0.resets) = Some(sender);
+        receiver
     }
 
     pub(super) fn call(&self, action: &str, parameters: Value) -> Result<String, AwsError> {
-        let mut query = Query::new(parameters);
+        let query = Query::new(parameters);
+        let result = match action {
+            "ModifyDBInstance" => self.modify_instance(query)?,
+            "ModifyDBCluster" => self.modify_cluster(query)?,
+            _ => self.describe(action, query)?,
+        };
+        let body = element(&format!("{action}Result"), result) + &metadata();
+        Ok(format!("<{action}Response {NAMESPACE}>{body}</{action}Response>"))
+    }
+
+    fn describe(&self, action: &str, mut query: Query) -> Result<String, AwsError> {
         let databases = self.edit(|databases| databases.clone());
         let (list, entries) = match action {
             "DescribeDBInstances" => ("DBInstances", instances(&databases, &mut query)?),
@@ -136,10 +193,94 @@ impl Rds {
         let marker = query.take("Marker");
         query.finish()?;
         let (entries, next) = page(entries, size, marker.as_deref()).ok_or_else(|| invalid("not a Marker"))?;
-        let result = element(list, entries.concat()) + &optional("Marker", next.as_deref());
-        let body = element(&format!("{action}Result"), result) + &metadata();
-        Ok(format!("<{action}Response {NAMESPACE}>{body}</{action}Response>"))
+        Ok(element(list, entries.concat()) + &optional("Marker", next.as_deref()))
     }
+
+    /// An instance's master password is set as soon as possible, whatever ApplyImmediately says.
+    fn modify_instance(&self, mut query: Query) -> Result<String, AwsError> {
+        let id = query.need("DBInstanceIdentifier")?;
+        let password = query.need("MasterUserPassword")?;
+        query.take_flag("ApplyImmediately")?;
+        query.finish()?;
+        check_password(&password, INSTANCE_PASSWORD_LENGTHS)?;
+        self.edit(|databases| {
+            let found = databases.instances.iter_mut().find(|i| identifies(&id, &i.identifier, "db"));
+            let instance = found.ok_or_else(|| no_instance(&id))?;
+            if instance.cluster.is_some() {
+                return Err(AwsError::new("InvalidParameterCombination", OF_THE_CLUSTER));
+            }
+            if instance.replica_of.is_some() {
+                return Err(AwsError::new("InvalidParameterCombination", OF_THE_SOURCE));
+            }
+            if instance.status != AVAILABLE {
+                return Err(AwsError::new("InvalidDBInstanceState", "Database instance is not in available state."));
+            }
+            instance.status = RESETTING.to_owned();
+            let instance = instance.clone();
+            let arn = arn("db", &instance.identifier);
+            databases.pending.insert(arn.clone());
+            self.accept(arn, instance.master_username.clone(), password);
+            Ok(instance_document(databases, &instance))
+        })
+    }
+
+    /// A cluster's waits for the maintenance window, which never comes here, unless ApplyImmediately is set.
+    fn modify_cluster(&self, mut query: Query) -> Result<String, AwsError> {
+        let id = query.need("DBClusterIdentifier")?;
+        let password = query.need("MasterUserPassword")?;
+        let now = query.take_flag("ApplyImmediately")?;
+        query.finish()?;
+        check_password(&password, CLUSTER_PASSWORD_LENGTHS)?;
+        self.edit(|databases| {
+            let found = databases.clusters.iter_mut().find(|c| identifies(&id, &c.identifier, "cluster"));
+            let cluster = found.ok_or_else(|| no_cluster(&id))?;
+            if cluster.status != AVAILABLE {
+                return Err(AwsError::new("InvalidDBClusterStateFault", "DB cluster is not in available state."));
+            }
+            if now {
+                cluster.status = RESETTING.to_owned();
+            }
+            let cluster = cluster.clone();
+            let arn = arn("cluster", &cluster.identifier);
+            databases.pending.insert(arn.clone());
+            if now {
+                self.accept(arn, cluster.master_username.clone(), password);
+            }
+            Ok(cluster_document(databases, &cluster))
+        })
+    }
+
+    fn accept(&self, arn: String, username: String, password: String) {
+        if let Some(resets) = &*lock(&self.0.resets) {
+            // Nobody may be there any more; then it stays as it is.
+            let _ = resets.send(Reset { username, password, arn, rds: self.clone() });
+        }
+    }
+}
+
+/// Of PostgreSQL, by ModifyDBInstance's reference.
+const INSTANCE_PASSWORD_LENGTHS: RangeInclusive<usize> = 8..=128;
+/// By ModifyDBCluster's reference. For Aurora PostgreSQL the user guide allows more; what is not sure is refused.
+const CLUSTER_PASSWORD_LENGTHS: RangeInclusive<usize> = 8..=41;
+
+const OF_THE_CLUSTER: &str = "The specified DB Instance is a member of a cluster. Modify the master user password for \
+                              the DB Cluster using the ModifyDbCluster API";
+const OF_THE_SOURCE: &str = "Cannot change master user password on an RDS postgres Read Replica because it uses \
+                             physical replication and therefore cannot differ from its parent.";
+
+fn check_password(password: &str, lengths: RangeInclusive<usize>) -> Result<(), AwsError> {
+    const INVALID: &str = "The parameter MasterUserPassword is not a valid password";
+    if !password.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '/' | '@' | '"')) {
+        let rule = "Only printable ASCII characters besides '/', '@', '\"', ' ' may be used.";
+        return Err(invalid(&format!("{INVALID}. {rule}")));
+    }
+    if password.len() < *lengths.start() {
+        return Err(invalid(&format!("{INVALID} because it is shorter than {} characters.", lengths.start())));
+    }
+    if password.len() > *lengths.end() {
+        return Err(invalid(&format!("{INVALID} because it is longer than {} characters.", lengths.end())));
+    }
+    Ok(())
 }
 
 const NAMESPACE: &str = "xmlns=\"http://rds.amazonaws.com/doc/2014-10-31/\"";
@@ -174,7 +315,7 @@ fn instances(databases: &Databases, query: &mut Query) -> Result<Vec<String>, Aw
         })
         .collect();
     if let (Some(id), true) = (wanted, found.is_empty()) {
-        return Err(missing("DBInstanceNotFound", format!("DBInstance {id} not found.")));
+        return Err(no_instance(&id));
     }
     Ok(found.into_iter().map(|i| instance_document(databases, i)).collect())
 }
@@ -196,6 +337,7 @@ fn instance_document(databases: &Databases, instance: &Instance) -> String {
         optional("DBClusterIdentifier", instance.cluster.as_deref()),
         optional("ReadReplicaSourceDBInstanceIdentifier", instance.replica_of.as_deref()),
         element("ReadReplicaDBInstanceIdentifiers", replicas),
+        pending(databases, &arn("db", &instance.identifier)),
     ];
     element("DBInstance", fields.concat())
 }
@@ -216,12 +358,12 @@ fn clusters(databases: &Databases, query: &mut Query) -> Result<Vec<String>, Aws
         })
         .collect();
     if let (Some(id), true) = (wanted, found.is_empty()) {
-        return Err(missing("DBClusterNotFoundFault", format!("DBCluster {id} not found.")));
+        return Err(no_cluster(&id));
     }
-    Ok(found.into_iter().map(cluster_document).collect())
+    Ok(found.into_iter().map(|c| cluster_document(databases, c)).collect())
 }
 
-fn cluster_document(cluster: &Cluster) -> String {
+fn cluster_document(databases: &Databases, cluster: &Cluster) -> String {
     let member = |member: &Member| {
         let id = text("DBInstanceIdentifier", &member.instance);
         element("DBClusterMember", id + &text("IsClusterWriter", &member.writer.to_string()))
@@ -239,8 +381,14 @@ fn cluster_document(cluster: &Cluster) -> String {
         element("CustomEndpoints", custom),
         text("Port", &cluster.port.to_string()),
         element("DBClusterMembers", cluster.members.iter().map(member).collect()),
+        pending(databases, &arn("cluster", &cluster.identifier)),
     ];
     element("DBCluster", fields.concat())
+}
+
+fn pending(databases: &Databases, arn: &str) -> String {
+    let password = databases.pending.contains(arn).then_some("****");
+    element("PendingModifiedValues", optional("MasterUserPassword", password))
 }
 
 fn proxies(databases: &Databases, query: &mut Query) -> Result<Vec<String>, AwsError> {
@@ -268,7 +416,7 @@ fn proxy_document(proxy: &Proxy) -> String {
 }
 
 fn targets(databases: &Databases, query: &mut Query) -> Result<Vec<String>, AwsError> {
-    let name = query.take("DBProxyName").ok_or_else(|| invalid("DBProxyName must be given"))?;
+    let name = query.need("DBProxyName")?;
     let proxy = databases.proxies.iter().find(|proxy| proxy.name == name).ok_or_else(|| no_proxy(&name))?;
     match query.take("TargetGroupName") {
         Some(group) if group != "default" => {
@@ -307,6 +455,18 @@ impl Query {
         self.0.remove(name)
     }
 
+    fn need(&mut self, name: &'static str) -> Result<String, AwsError> {
+        self.take(name).ok_or_else(|| invalid(&format!("{name} must be given")))
+    }
+
+    fn take_flag(&mut self, name: &str) -> Result<bool, AwsError> {
+        match self.take(name).as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(invalid(&format!("{name} must be true or false"))),
+        }
+    }
+
     fn filters(&mut self, known: &[&str]) -> Result<Vec<(String, Vec<String>)>, AwsError> {
         let mut filters = Vec::new();
         while let Some(name) = self.take(&format!("Filters.Filter.{}.Name", filters.len() + 1)) {
@@ -340,6 +500,14 @@ fn arn(kind: &str, name: &str) -> String {
     format!("arn:aws:rds:{REGION}:{ACCOUNT}:{kind}:{name}")
 }
 
+fn no_instance(id: &str) -> AwsError {
+    missing("DBInstanceNotFound", format!("DBInstance {id} not found."))
+}
+
+fn no_cluster(id: &str) -> AwsError {
+    missing("DBClusterNotFoundFault", format!("DBCluster {id} not found."))
+}
+
 fn no_proxy(name: &str) -> AwsError {
     missing("DBProxyNotFoundFault", format!("DBProxy {name} not found."))
 }
@@ -362,4 +530,8 @@ fn text(name: &str, content: &str) -> String {
 
 fn optional(name: &str, content: Option<&str>) -> String {
     content.map_or(String::new(), |content| text(name, content))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

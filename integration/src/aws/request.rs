@@ -80,7 +80,7 @@ impl Operation {
     /// The parameters without anything secret.
     pub(super) fn recorded(&self) -> Value {
         let mut parameters = self.parameters.clone().unwrap_or(Value::Null);
-        for name in ["SecretString", "SecretBinary", "RotationToken"] {
+        for name in ["SecretString", "SecretBinary", "RotationToken", "MasterUserPassword"] {
             if let Some(value) = parameters.get_mut(name) {
                 *value = json!(WITHHELD);
             }

@@ -1,11 +1,13 @@
-//! The read part of RDS.
+//! What RDS tells of databases, and how it sets a master user's password.
 
 use aws_sdk_rds::Client;
 use aws_sdk_rds::types::Filter;
-use relatch_integration::aws::Endpoint;
 use relatch_integration::aws::rds::{Cluster, Databases, Instance, Member, Proxy, Target};
+use relatch_integration::aws::{Endpoint, WITHHELD};
 
 use crate::{Refused, config, refusal};
+
+const PASSWORD: &str = "MARKED-master-password";
 
 fn instance(identifier: &str) -> Instance {
     Instance {
@@ -61,6 +63,7 @@ async fn databases() -> (Endpoint, Client) {
             instances: vec![instance("one"), instance("two"), alone, replica],
             clusters: vec![cluster],
             proxies: vec![proxy],
+            ..Databases::default()
         };
     });
     let client = Client::new(&config(&endpoint).await);
@@ -151,8 +154,125 @@ async fn what_is_not_there_is_a_fault_of_its_own_kind() {
 }
 
 #[tokio::test]
-async fn an_action_that_changes_a_database_is_refused() {
+async fn an_instances_master_password_is_set_some_time_after_the_answer() {
+    let (endpoint, client) = databases().await;
+    let mut resets = endpoint.rds().resets();
+    let modify = client.modify_db_instance().db_instance_identifier("ALONE").master_user_password(PASSWORD);
+    let answer = modify.send().await.unwrap();
+    let describe = || client.describe_db_instances().db_instance_identifier("alone").send();
+    let described = describe().await.unwrap();
+    for instance in [answer.db_instance().unwrap(), &described.db_instances()[0]] {
+        assert_eq!(instance.db_instance_status(), Some("resetting-master-credentials"));
+        assert_eq!(instance.pending_modified_values().unwrap().master_user_password(), Some("****"));
+    }
+    let reset = resets.recv().await.unwrap();
+    assert_eq!((reset.username.as_str(), reset.password.as_str()), ("postgres", PASSWORD));
+    reset.done();
+    let described = describe().await.unwrap();
+    assert_eq!(described.db_instances()[0].db_instance_status(), Some("available"));
+    assert_eq!(described.db_instances()[0].pending_modified_values().unwrap().master_user_password(), None);
+}
+
+#[tokio::test]
+async fn a_clusters_master_password_is_set_some_time_after_the_answer() {
+    let (endpoint, client) = databases().await;
+    let mut resets = endpoint.rds().resets();
+    let modify = client.modify_db_cluster().db_cluster_identifier("app-cluster").master_user_password(PASSWORD);
+    let answer = modify.apply_immediately(true).send().await.unwrap();
+    let describe = || client.describe_db_clusters().db_cluster_identifier("app-cluster").send();
+    let described = describe().await.unwrap();
+    for cluster in [answer.db_cluster().unwrap(), &described.db_clusters()[0]] {
+        assert_eq!(cluster.status(), Some("resetting-master-credentials"));
+        assert_eq!(cluster.pending_modified_values().unwrap().master_user_password(), Some("****"));
+    }
+    let reset = resets.recv().await.unwrap();
+    assert_eq!((reset.username.as_str(), reset.password.as_str()), ("postgres & <co>", PASSWORD));
+    reset.done();
+    let described = describe().await.unwrap();
+    assert_eq!(described.db_clusters()[0].status(), Some("available"));
+    assert_eq!(described.db_clusters()[0].pending_modified_values().unwrap().master_user_password(), None);
+}
+
+#[tokio::test]
+async fn a_clusters_master_password_waits_for_the_window_where_nobody_says_immediately() {
+    let (endpoint, client) = databases().await;
+    let mut resets = endpoint.rds().resets();
+    let modify = client.modify_db_cluster().db_cluster_identifier("app-cluster").master_user_password(PASSWORD);
+    let answer = modify.send().await.unwrap();
+    let cluster = answer.db_cluster().unwrap();
+    assert_eq!(cluster.status(), Some("available"));
+    assert_eq!(cluster.pending_modified_values().unwrap().master_user_password(), Some("****"));
+    assert!(resets.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn the_password_of_a_member_is_the_clusters_and_that_of_a_replica_its_sources() {
+    let (_endpoint, client) = databases().await;
+    for identifier in ["one", "replica"] {
+        let modify = client.modify_db_instance().db_instance_identifier(identifier).master_user_password(PASSWORD);
+        assert_eq!(modify.send().await.map_err(refusal).code(), "InvalidParameterCombination");
+    }
+}
+
+#[tokio::test]
+async fn a_master_password_is_8_to_128_printable_characters_and_a_clusters_at_most_41() {
+    let (_endpoint, client) = databases().await;
+    let instance = async |password: &str| {
+        let modify = client.modify_db_instance().db_instance_identifier("absent").master_user_password(password);
+        modify.send().await.map_err(refusal)
+    };
+    let cluster = async |password: &str| {
+        let modify = client.modify_db_cluster().db_cluster_identifier("absent").master_user_password(password);
+        modify.send().await.map_err(refusal)
+    };
+    let marked = |c: char| format!("MARKED{c}password");
+    let wrong = ['/', '"', '@', ' ', '\t', '\u{7f}', 'é'].map(marked).into_iter();
+    for password in wrong.chain(["x".repeat(7), "x".repeat(129)]) {
+        for problem in [instance(&password).await.unwrap_err(), cluster(&password).await.unwrap_err()] {
+            assert_eq!(problem.code, "InvalidParameterValue", "{password:?}");
+            assert!(!problem.message.contains("MARKED"), "{}", problem.message);
+        }
+    }
+    // What is taken gets as far as the identifier.
+    for password in ["x".repeat(8), "x".repeat(41), "!#$%&'()*+,-.:;<=>?[\\]^_`{|}~".to_owned()] {
+        assert_eq!(instance(&password).await.code(), "DBInstanceNotFound");
+        assert_eq!(cluster(&password).await.code(), "DBClusterNotFoundFault");
+    }
+    assert_eq!(instance(&"x".repeat(128)).await.code(), "DBInstanceNotFound");
+    assert_eq!(cluster(&"x".repeat(42)).await.code(), "InvalidParameterValue");
+}
+
+#[tokio::test]
+async fn a_master_password_is_set_only_where_the_database_is_available() {
+    let (_endpoint, client) = databases().await;
+    let instance = client.modify_db_instance().db_instance_identifier("alone").master_user_password(PASSWORD);
+    instance.clone().send().await.unwrap();
+    let again = instance.send().await.map_err(|error| error.into_service_error());
+    assert!(again.unwrap_err().is_invalid_db_instance_state_fault());
+    let cluster = client.modify_db_cluster().db_cluster_identifier("app-cluster").master_user_password(PASSWORD);
+    let cluster = cluster.apply_immediately(true);
+    cluster.clone().send().await.unwrap();
+    let again = cluster.send().await.map_err(|error| error.into_service_error());
+    assert!(again.unwrap_err().is_invalid_db_cluster_state_fault());
+}
+
+#[tokio::test]
+async fn a_master_password_is_not_recorded() {
+    let (endpoint, client) = databases().await;
+    let modify = client.modify_db_instance().db_instance_identifier("alone").master_user_password(PASSWORD);
+    modify.send().await.unwrap();
+    let call = endpoint.calls().remove(0);
+    assert_eq!(call.parameters["MasterUserPassword"], WITHHELD);
+    assert_eq!(call.parameters["DBInstanceIdentifier"], "alone");
+    assert!(!format!("{call:?}").contains(PASSWORD));
+}
+
+#[tokio::test]
+async fn any_other_change_of_a_database_is_refused() {
     let (_endpoint, client) = databases().await;
     let reboot = client.reboot_db_instance().db_instance_identifier("one").send().await.map_err(refusal);
     assert_eq!(reboot.code(), "InvalidAction");
+    let modify = client.modify_db_instance().db_instance_identifier("alone").master_user_password(PASSWORD);
+    let port = modify.db_port_number(5433).send().await.map_err(refusal);
+    assert_eq!(port.code(), "InvalidParameterValue");
 }

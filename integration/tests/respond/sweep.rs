@@ -26,6 +26,8 @@ async fn of_many_secrets_those_that_are_not_well_are_found() {
 #[tokio::test]
 async fn what_is_left_for_want_of_time_is_told() {
     let scene = Scene::remembering().await;
+    // The table and the topic are there before time is short.
+    scene.sweeps().await;
     // Three times the patience have to be left before a look is begun.
     let respond = scene.respond.timeout(Duration::from_secs(4));
     let scene = Scene { respond, ..scene };

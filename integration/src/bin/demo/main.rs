@@ -104,8 +104,13 @@ async fn start(screen: &mut Screen, began: Instant) -> Result<(Stage, Functions)
         };
         started(screen, &what, *took)?;
     }
+    let clock = Instant::now();
+    cloud.aws.emulate().await?;
+    started(screen, "an emulator of SNS and DynamoDB, for what people are told", clock.elapsed())?;
+    let memory = Cloud::memory();
+    let memory: Vec<(&str, &str)> = memory.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let functions = Functions {
-        respond: cloud.respond_with(&[])?,
+        respond: cloud.respond_with(&memory)?,
         at_finish: cloud.rotate()?,
         after_verify: cloud.rotate_with(&[("RELATCH_PROMOTE", "after-verify")])?,
     };

@@ -246,6 +246,10 @@ impl Play {
                 screen.prose(14, style, &format!("{heading}: {line}"))?;
             }
         }
+        let told = stage.cloud.published()?;
+        let headline = told.last().and_then(|alert| alert["headline"].as_str()).context("nobody was told")?;
+        screen.line("")?;
+        screen.prose(2, PLAIN, &format!("And the people on call are told, through the SNS topic: {headline}"))?;
         let mut act = self.close("given up", stage, before, vec![only]).await?;
         act.responded = Some(responded);
         let opens = self.say(screen, stage, &act).await?;
@@ -254,6 +258,7 @@ impl Play {
         let killed = matches!(set.run.outcome, Outcome::Exited { .. });
         let through_pending = answer["rungs"][0]["rung"] == "through-pending";
         self.acts.push(act);
+        self.expect(told.len() == 1, "people are told once");
         self.expect(killed, "the function was killed");
         self.expect(opens, "AWSCURRENT opens the database when respond has answered");
         self.expect(undone, "AWSCURRENT is the version that it was");
