@@ -430,7 +430,12 @@ const fn silent(silence: Silence) -> Plan {
 
 /// Whether somebody's session may set the password. Where a new password would help nobody, no rung can.
 fn may_change(f: &Facts, source: Source) -> Next<bool> {
-    let verdict = f.role.filter(|(whose, _)| *whose == source).ok_or(Plan::Look(Look::Role(source)))?.1;
+    let verdict = match f.role {
+        Some((whose, verdict)) if whose == source => verdict,
+        // The admin is asked last, when nobody's own session may do it.
+        Some((Source::Admin, _)) => return Ok(false),
+        _ => return Err(Plan::Look(Look::Role(source))),
+    };
     match verdict {
         RoleVerdict::Fit => Ok(true),
         RoleVerdict::NeedsAdmin => Ok(false),
