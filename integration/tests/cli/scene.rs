@@ -59,6 +59,14 @@ impl Scene {
         scene
     }
 
+    /// An admin secret is named, and the user keeps its name all the same.
+    pub(crate) async fn single_user_with_admin() -> Self {
+        let (name, value) = ("RELATCH_STRATEGY", "single-user");
+        let scene = Self::with_admin().await;
+        let rotate = scene.cloud.rotate_with(&[(name, value)]).unwrap();
+        Self { rotate, ..scene }.operated(|operator| operator.setting(name, value))
+    }
+
     /// Function and operator have the table.
     pub(crate) async fn remembering(settings: &[(&str, &str)]) -> Self {
         let scene = Self::single_user().await;
