@@ -52,11 +52,11 @@ pub fn found(facts: &Facts) -> Option<Impact> {
         (_, Some(Login::Rejected) | None) => {}
     }
     let labelled = [facts.logins.pending, facts.logins.previous];
-    Some(if labelled.into_iter().any(opens) {
+    Some(if labelled.into_iter().any(|login| opens(login) || silent(login)) || !facts.every_label_was_tried() {
         Impact::Degraded
     } else if opens(facts.logins.kept) {
         Impact::Stranded
-    } else if labelled.into_iter().chain([facts.logins.kept]).any(silent) || !facts.every_version_was_tried() {
+    } else if silent(facts.logins.kept) || !facts.every_version_was_tried() {
         Impact::Degraded
     } else {
         Impact::LockedOut
@@ -65,11 +65,11 @@ pub fn found(facts: &Facts) -> Option<Impact> {
 
 /// What it means after everything that was done.
 pub fn left(facts: &Facts) -> Option<Impact> {
-    let restored = Rung::ALL.into_iter().filter_map(|rung| facts.climb(rung).restored);
+    let mut restored = Rung::ALL.into_iter().rev().filter_map(|rung| facts.climb(rung).restored);
     if facts.again == Some(Login::Rejected) {
         return Some(Impact::Degraded);
     }
-    match restored.last() {
+    match restored.next() {
         Some(Login::Accepted | Login::Unfit(_)) => Some(Impact::Safe),
         Some(Login::Refused(_) | Login::Rejected | Login::Unknown(_)) | None => found(facts),
     }

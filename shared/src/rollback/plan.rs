@@ -172,7 +172,9 @@ fn shut(intent: Intent, f: &Facts, label: PendingLabel) -> Next {
 /// A rung that succeeded is told apart from one that is under way.
 fn healed(plan: Plan, intent: Intent, f: &Facts, label: PendingLabel) -> Next<()> {
     match plan {
-        Plan::Done(_) if f.climb(Rung::Forward).effect.is_some() => Err(Plan::Done(Reason::WentForward)),
+        Plan::Done(_) if f.climb(Rung::Forward).effect.is_some() => {
+            Err(moved_away(f, Reason::WentForward).unwrap_or_else(|plan| plan))
+        }
         Plan::Done(_) => Err(sound(intent, f, label).unwrap_or_else(|plan| plan)),
         Plan::Look(_) | Plan::Act(_) | Plan::Wait(_) | Plan::Refuse(_) => Err(plan),
     }
@@ -326,13 +328,19 @@ fn roll_back(f: &Facts) -> Next {
 /// `Ok` if this way does not lead there, and another may be tried.
 fn to_previous(f: &Facts, source: Source) -> Next<()> {
     match set_password(f, Rung::ToPrevious, source) {
-        Err(Plan::Done(_)) => Err(backward(f, source).unwrap_or_else(|plan| plan)),
+        Err(Plan::Done(_)) => {
+            // Whoever has set the password holds the lock.
+            let holder = match f.lock {
+                Some((Holder::Session(holder), _)) => holder,
+                Some((Holder::Lease, _)) | None => source,
+            };
+            Err(backward(f, holder).unwrap_or_else(|plan| plan))
+        }
         other => other,
     }
 }
 
-/// AWSPREVIOUS opens the database: make it current. Secrets Manager left AWSPENDING on the version that was promoted;
-/// when that is current no longer, it would look like a rotation in flight.
+/// AWSPREVIOUS opens the database: make it current.
 fn backward(f: &Facts, holder: Source) -> Next {
     if f.climb(Rung::Backward).effect.is_none() {
         exclusive(f, Holder::Session(holder))?;
@@ -343,11 +351,17 @@ fn backward(f: &Facts, holder: Source) -> Next {
         Err(plan) => return Ok(plan),
         Ok(()) => return Ok(Plan::Wait(Reason::LabelsMoved)),
     }
+    moved_away(f, Reason::WentBack)
+}
+
+/// Another version is AWSCURRENT now, and proved. Secrets Manager had left AWSPENDING on the one that was: there it would
+/// look like a rotation in flight.
+fn moved_away(f: &Facts, reason: Reason) -> Next {
     if f.label != Some(PendingLabel::OnCurrent) {
-        return Ok(Plan::Done(Reason::WentBack));
+        return Ok(Plan::Done(reason));
     }
     match f.unstaged.ok_or(Plan::Act(Action::Unstage))? {
-        Effect::Done => Ok(Plan::Done(Reason::WentBack)),
+        Effect::Done => Ok(Plan::Done(reason)),
         Effect::Refused(_) | Effect::Unsure => Ok(Plan::Wait(Reason::LabelsMoved)),
     }
 }
@@ -430,13 +444,7 @@ const fn silent(silence: Silence) -> Plan {
 
 /// Whether somebody's session may set the password. Where a new password would help nobody, no rung can.
 fn may_change(f: &Facts, source: Source) -> Next<bool> {
-    let verdict = match f.role {
-        Some((whose, verdict)) if whose == source => verdict,
-        // The admin is asked last, when nobody's own session may do it.
-        Some((Source::Admin, _)) => return Ok(false),
-        _ => return Err(Plan::Look(Look::Role(source))),
-    };
-    match verdict {
+    match f.role(source).ok_or(Plan::Look(Look::Role(source)))? {
         RoleVerdict::Fit => Ok(true),
         RoleVerdict::NeedsAdmin => Ok(false),
         RoleVerdict::Unknown => Err(Plan::Wait(Reason::SessionLost)),
@@ -458,6 +466,8 @@ fn exclusive(f: &Facts, holder: Holder) -> Next<()> {
     match f.lock.filter(|(whose, _)| *whose == holder).ok_or(Plan::Look(Look::Lock(holder)))?.1 {
         Lock::Held => {}
         Lock::Busy => return Err(Plan::Wait(Reason::LockBusy)),
+        // Something was done in it: what is true then is found by beginning again.
+        Lock::Lost if climbed(f) => return Err(Plan::Wait(Reason::LabelsMoved)),
         Lock::Lost => return Err(Plan::Wait(Reason::SessionLost)),
     }
     match f.settled.filter(|(whose, _)| *whose == holder).ok_or(Plan::Look(Look::LabelsAgain))?.1 {

@@ -183,7 +183,7 @@ fn verdict(survey: &Survey) -> Option<(Option<String>, Option<Remedy>)> {
 
 /// What a repair would come to, if nobody else were at work.
 fn course(intent: Intent, survey: &Survey) -> Plan {
-    let mut facts = Facts { paused: Some(false), role: None, ..survey.facts };
+    let mut facts = Facts { paused: Some(false), ..survey.facts };
     let mut next = plan::plan(intent, &facts);
     for _ in 0..MOST_LOOKS {
         match next {
@@ -191,10 +191,6 @@ fn course(intent: Intent, survey: &Survey) -> Plan {
             Plan::Look(Look::LabelsAgain) => facts.settled = facts.lock.map(|(holder, _)| (holder, Settled::Same)),
             Plan::Look(Look::CurrentAgain) => facts.again = facts.logins.current,
             Plan::Look(Look::Time) => facts.time = Some(Time::Enough),
-            Plan::Look(Look::Role(source)) => match survey.roles.iter().find(|(whose, _)| *whose == source) {
-                Some(seen) => facts.role = Some(*seen),
-                None => break,
-            },
             Plan::Look(_) | Plan::Act(_) | Plan::Done(_) | Plan::Wait(_) | Plan::Refuse(_) => break,
         }
         next = plan::plan(intent, &facts);
