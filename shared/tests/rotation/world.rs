@@ -828,7 +828,6 @@ impl Custody for World {
             let secret = state.secret();
             let kept = |id: &VersionId| Kept {
                 id: id.clone(),
-                labelled: secret.labels.values().any(|holder| holder == id),
                 created: secret.created.get(id).copied(),
             };
             let mut versions: Vec<Kept> = secret.versions.keys().map(kept).collect();
