@@ -212,10 +212,8 @@ impl Recovery {
     fn exhausted(&self) -> Vec<String> {
         let name = &self.arn;
         let mut lines = vec![format!("`relatch doctor {name}` shows what was tried, and why it did not help.")];
-        match self.facts.role {
-            Some((Source::Admin, RoleVerdict::Unfit(problem))) => {
-                lines.push(format!("The admin user does not help: {problem}."))
-            }
+        match self.facts.role(Source::Admin) {
+            Some(RoleVerdict::Unfit(problem)) => lines.push(format!("The admin user does not help: {problem}.")),
             _ if self.facts.admin == Some(Held::Nothing) => {
                 lines.push("The secret names no admin secret (`masterarn`) that could set the password.".to_owned());
             }

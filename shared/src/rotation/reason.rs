@@ -175,6 +175,7 @@ pub enum Reason {
 
 impl Reason {
     /// What the database said, where it said something.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "in all others the database said nothing")]
     pub const fn sqlstate(self) -> Option<SqlState> {
         match self {
             Reason::ChangeRefused(state) | Reason::TestQueryFailed(state) => Some(state),
