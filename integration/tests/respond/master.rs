@@ -168,8 +168,9 @@ async fn a_refusal_of_rds_is_a_rung_that_failed_and_no_failed_invocation() {
     assert_eq!(answer["reason"], "exhausted", "{answer:#}");
     assert_eq!(answer["rungs"], json!([{ "rung": "through-rds", "effect": "refused", "proof": null }]));
     assert!(answer["done"][0].as_str().unwrap().ends_with("was refused; the log says why."), "{answer:#}");
-    assert!(master.scene.respond.output().contains("RDS does not set the master password"));
     assert_eq!(master.scene.standing().await, Standing::LockedOut);
+    master.scene.respond.stop().await;
+    assert!(master.scene.respond.output().contains("RDS does not set the master password"));
 }
 
 /// A secret of the master user of a database that RDS knows; somebody has changed the password by hand.
