@@ -176,10 +176,7 @@ pub enum Reason {
 impl Reason {
     /// What the database said, where it said something.
     pub const fn sqlstate(self) -> Option<SqlState> {
-        match self {
-            Reason::ChangeRefused(state) | Reason::TestQueryFailed(state) => Some(state),
-            _ => None,
-        }
+        if let Reason::ChangeRefused(state) | Reason::TestQueryFailed(state) = self { Some(state) } else { None }
     }
 
     /// The reason's name in logs and metrics. Stable.
