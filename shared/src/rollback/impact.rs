@@ -65,11 +65,11 @@ pub fn found(facts: &Facts) -> Option<Impact> {
 
 /// What it means after everything that was done.
 pub fn left(facts: &Facts) -> Option<Impact> {
-    let mut restored = Rung::ALL.into_iter().rev().filter_map(|rung| facts.climb(rung).restored);
+    let mut restored = Rung::ALL.into_iter().filter_map(|rung| facts.climb(rung).restored);
     if facts.again == Some(Login::Rejected) {
         return Some(Impact::Degraded);
     }
-    match restored.next() {
+    match restored.next_back() {
         Some(Login::Accepted | Login::Unfit(_)) => Some(Impact::Safe),
         Some(Login::Refused(_) | Login::Rejected | Login::Unknown(_)) | None => found(facts),
     }
@@ -93,7 +93,7 @@ mod tests {
             Some(Login::Unknown(Silence::TimedOut)),
         ];
         let mut table = vec!["AWSCURRENT, AWSPENDING, without a label => found".to_owned()];
-        for current in logins {
+        for current in logins.into_iter().filter(|login| *login != Some(Login::Accepted)) {
             for (pending, kept) in logins.into_iter().flat_map(|pending| logins.map(|kept| (pending, kept))) {
                 let mut facts = Facts {
                     label: Some(PendingLabel::Waiting(None)),

@@ -15,7 +15,7 @@ use relatch::{
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Respond {
     /// The rotation that is known to have failed.
-    reported: Option<Version>,
+    pub(crate) reported: Option<Version>,
     /// Everybody else is at rest, so nothing will come after it.
     pub(crate) last: bool,
     pub(crate) facts: Facts,
@@ -32,7 +32,7 @@ pub(crate) struct Respond {
 /// What a repair has come to.
 pub(crate) enum Turned {
     /// It goes on.
-    On(Respond),
+    On(Box<Respond>),
     Ended(Plan),
     Died,
 }
@@ -122,11 +122,11 @@ impl Respond {
                 Plan::Look(look @ (Look::Value(Source::Admin) | Look::Server | Look::Role(_) | Look::Time)) => {
                     self.look(look, Answer::Calm, age, recorded, world);
                 }
-                Plan::Look(_) | Plan::Act(_) => return Turned::On(self),
+                Plan::Look(_) | Plan::Act(_) => return Turned::On(Box::new(self)),
                 // `Repair::run` begins again.
                 Plan::Wait(Reason::LabelsMoved | Reason::LockBusy) if !self.last => {
                     world.release(ME);
-                    return Turned::On(Respond::new(self.reported, false));
+                    return Turned::On(Box::new(Respond::new(self.reported, false)));
                 }
                 end @ (Plan::Done(_) | Plan::Wait(_) | Plan::Refuse(_)) => {
                     world.release(ME);

@@ -4,7 +4,7 @@
 //! prove themselves · `together`, others at work on the same secret · `bounds`, what a rotation never does · `repair`, what
 //! a repair makes of all that, with faults of its own · `stories`, the same as the person on call would tell it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::wildcard_enum_match_arm)]
 
 mod bounds;
 mod faults;
