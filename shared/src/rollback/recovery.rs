@@ -435,6 +435,7 @@ pub(crate) mod tests {
             intent: Intent::Heal,
             outcome,
             facts,
+            pending: None,
             description: None,
             controls: None,
             failure: None,
