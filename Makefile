@@ -16,7 +16,7 @@ lint: ## formatting, warnings, documentation, dependencies, templates, scripts
 	@scripts/lint
 
 matrix: ## rotate with a fault at every single operation, in memory and for real, and show who was locked out
-	@RELATCH_MATRIX=whole cargo test --locked --package relatch --test rotation
+	@RELATCH_MATRIX=whole cargo test --locked --package relatch --test rotation --test model
 	@scripts/run matrix
 
 bench: ## measure, on a release build, beside AWS's limits and the peers

@@ -102,8 +102,8 @@ async fn refusal(scene: &Scene) -> String {
     let lines = scene.rotate.output().lines();
     let read = |text: &str| serde_json::from_str::<Value>(text).ok();
     let failed = |line: &Value| line["rotation.plan"] == "Wait" || line["rotation.plan"] == "Refuse";
-    let failures = lines.iter().skip(already).filter_map(|line| read(&line.text)).filter(failed);
-    failures.last().unwrap()["rotation.reason"].as_str().unwrap().to_owned()
+    let failure = lines.iter().skip(already).filter_map(|line| read(&line.text)).rfind(failed);
+    failure.unwrap()["rotation.reason"].as_str().unwrap().to_owned()
 }
 
 fn pause() -> Pause {

@@ -95,10 +95,11 @@ impl Scene {
     }
 
     pub(crate) async fn responds(&self, event: Value) -> Value {
-        match self.respond.invoke(event).await.unwrap() {
-            Outcome::Ok(answer) => answer,
-            other => panic!("respond failed: {other:?}\n{:#?}", self.respond.output().lines()),
-        }
+        let outcome = self.respond.invoke(event).await.unwrap();
+        let Outcome::Ok(answer) = outcome else {
+            panic!("respond failed: {outcome:?}\n{:#?}", self.respond.output().lines());
+        };
+        answer
     }
 
     pub(crate) async fn standing(&self) -> Standing {
