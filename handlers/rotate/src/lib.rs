@@ -16,11 +16,14 @@ use relatch::{
 use relatch_events::rotation::RotationEvent;
 use serde_json::Value;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::error;
 
 /// Kept back of the invocation's time, for closing sessions and saying what happened.
 const RESERVE: Duration = Duration::from_millis(500);
+
+/// What telling people may take where the step has used all of its time.
+const LAST_WORDS: Duration = Duration::from_millis(150);
 
 /// The handler, over an outside that tests may replace.
 #[derive(Debug, Clone)]
@@ -66,9 +69,13 @@ impl<S: Secrets, D: Database, R: Servers, T: Table, P: Topic> App<S, D, R, T, P>
             diagnostic("Rotation.BadEvent", format!("the event cannot be used: {problem}"))
         })?;
         // Boxed: a rotation's future is large, and Lambda's runtime would move it about.
-        let outcome = Box::pin(self.rotation.step(&event, deadline(invocation.context.deadline))).await;
+        let deadline = deadline(invocation.context.deadline);
+        let outcome = Box::pin(self.rotation.step(&event, deadline)).await;
         let Err(problem) = outcome else { return Ok(()) };
-        self.tell(&event, &problem).await;
+        let until = deadline.max(Instant::now() + LAST_WORDS);
+        if timeout_at(until, self.tell(&event, &problem)).await.is_err() {
+            error!("There was no time to tell people of the failed step; the responder does");
+        }
         let RotationEvent { step, secret_id, client_request_token: version, rotation_token: _ } = &event;
         let text = format!("{step} of {secret_id}, version {version}: {}", telemetry::chain(&problem));
         Err(diagnostic(problem.error_type(), text))

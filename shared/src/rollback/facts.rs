@@ -42,7 +42,7 @@ pub struct Facts {
     pub lock: Option<(Holder, Lock)>,
     /// Whether the labels are where they were, read under the lock.
     pub settled: Option<(Holder, Settled)>,
-    /// The login with AWSCURRENT once more, under the lock.
+    /// The login with AWSCURRENT once more: under the lock, or after everything else was tried.
     pub again: Option<Login>,
     /// Whether the database allows the change, as each one's session sees it. One that may not leaves it to the next.
     pub roles: [Option<RoleVerdict>; Source::ALL.len()],

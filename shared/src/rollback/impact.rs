@@ -66,7 +66,8 @@ pub fn found(facts: &Facts) -> Option<Impact> {
 /// What it means after everything that was done.
 pub fn left(facts: &Facts) -> Option<Impact> {
     let mut restored = Rung::ALL.into_iter().filter_map(|rung| facts.climb(rung).restored);
-    if facts.again == Some(Login::Rejected) {
+    let opened = matches!(facts.logins.current, Some(Login::Accepted | Login::Unfit(_)));
+    if opened && facts.again == Some(Login::Rejected) {
         return Some(Impact::Degraded);
     }
     match restored.next_back() {

@@ -60,7 +60,7 @@ pub enum Look {
     Lock(Holder),
     /// The labels once more, under it.
     LabelsAgain,
-    /// Whether AWSCURRENT opens the database, once more and under it.
+    /// Whether AWSCURRENT opens the database, once more: under the lock, or after everything else was tried.
     CurrentAgain,
     /// Whether the database allows the change, as somebody's session sees it.
     Role(Source),
@@ -170,7 +170,13 @@ fn shut(intent: Intent, f: &Facts, label: PendingLabel) -> Next {
         }
         promote(f, Rung::Forward, source).or_else(|plan| healed(plan, intent, f, label))?;
     }
-    Ok(Plan::Refuse(Reason::Exhausted))
+    // The logins were tried one after the other, and meanwhile somebody else may have healed it.
+    match f.again.ok_or(Plan::Look(Look::CurrentAgain))? {
+        Login::Rejected => Ok(Plan::Refuse(Reason::Exhausted)),
+        Login::Accepted | Login::Unfit(_) => Ok(Plan::Wait(Reason::LabelsMoved)),
+        Login::Refused(refusal) => Ok(Plan::Refuse(Reason::LoginRefused(refusal))),
+        Login::Unknown(silence) => Ok(silent(silence)),
+    }
 }
 
 /// A rung that succeeded is told apart from one that is under way.

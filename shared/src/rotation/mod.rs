@@ -36,6 +36,9 @@ use tracing::{debug, info, warn};
 /// after every change.
 const SETTLING: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(900)];
 
+/// What leaving word may take where the step has used all of its time.
+const LAST_WORDS: Duration = Duration::from_millis(150);
+
 /// More than any step can need; reached only if a plan asks for what it has already been told.
 const MOST_MOVES: usize = 64;
 
@@ -144,7 +147,10 @@ impl<S: Secrets, D: Database, R: Servers, T: Table> Rotation<S, D, R, T> {
     pub async fn step(&self, event: &RotationEvent, deadline: Instant) -> Result<Reason, RotationError> {
         let outcome = self.settle(event, deadline).await;
         self.metrics.rotation_step(event, &outcome);
-        self.remember(event, &outcome).await;
+        let until = deadline.max(Instant::now() + LAST_WORDS);
+        if timeout_at(until, self.remember(event, &outcome)).await.is_err() {
+            warn!("There was no time to remember how the step ended");
+        }
         outcome
     }
 
