@@ -1,7 +1,7 @@
 //! Everything that can be seen of a secret without changing anything: for a person who wants to know.
 //!
 //! The same looks as a repair's, in a fixed order and each at most once; no lock, no lease, nothing written. What follows
-//! from them is [`diagnosis`], which is pure.
+//! from them is [`diagnosis()`], which is pure.
 
 pub mod diagnosis;
 
