@@ -40,8 +40,8 @@ and `respond` functions. An application keeps opening new connections with the s
 
 At the end it shows the numbers, and searches all output for every password there was.
 
-No AWS account and no Docker are needed, only Rust and PostgreSQL 15 or newer (on Debian,
-scripts/run installs PostgreSQL). It listens on 127.0.0.1 only, on free ports. Everything ends with
+No AWS account and no Docker are needed, only Rust, PostgreSQL 15 or newer and Python 3 (on Debian,
+scripts/run installs PostgreSQL, and the emulator of AWS services). It listens on 127.0.0.1 only, on free ports. Everything ends with
 it, also by Ctrl-C, and its files are removed. It takes about ten seconds once it is built.
 
 Output: with colours on a terminal; plain in a pipe, or with NO_COLOR=1.
