@@ -41,8 +41,9 @@ and `respond` functions. An application keeps opening new connections with the s
 At the end it shows the numbers, and searches all output for every password there was.
 
 No AWS account and no Docker are needed, only Rust, PostgreSQL 15 or newer and Python 3 (on Debian,
-scripts/run installs PostgreSQL, and the emulator of AWS services). It listens on 127.0.0.1 only, on free ports. Everything ends with
-it, also by Ctrl-C, and its files are removed. It takes about ten seconds once it is built.
+scripts/run installs PostgreSQL, and the emulator of AWS services). It listens on 127.0.0.1 only, on
+free ports. Everything ends with it, also by Ctrl-C, and its files are removed. It takes about ten
+seconds once it is built.
 
 Output: with colours on a terminal; plain in a pipe, or with NO_COLOR=1.
 Exit status: 0 everything was as told; 1 something was not, or did not start; 2 wrong usage;
