@@ -9,6 +9,7 @@ use relatch::{
     },
     alert::{Alerts, findings},
     config::Config,
+    language::Language,
     ports::{Database, Ports, Secrets, Servers, Table, Topic},
     rotation::{Rotation, RotationError},
     telemetry,
@@ -27,6 +28,7 @@ const RESERVE: Duration = Duration::from_millis(500);
 pub struct App<S, D, R, T, P> {
     rotation: Rotation<S, D, R, T>,
     alerts: Alerts<T, P>,
+    language: Language,
 }
 
 impl App<SecretsManager, Postgres, Rds, Option<DynamoTable>, Option<SnsTopic>> {
@@ -46,14 +48,14 @@ impl App<SecretsManager, Postgres, Rds, Option<DynamoTable>, Option<SnsTopic>> {
             table: table.clone(),
         };
         let rotation = Rotation { ports, settings: config.rotation, metrics: config.metrics };
-        Ok(Self::new(rotation, Alerts { table, topic }))
+        Ok(Self::new(rotation, Alerts { table, topic }, config.audience.language))
     }
 }
 
 impl<S: Secrets, D: Database, R: Servers, T: Table, P: Topic> App<S, D, R, T, P> {
     /// The handler over any outside.
-    pub const fn new(rotation: Rotation<S, D, R, T>, alerts: Alerts<T, P>) -> Self {
-        Self { rotation, alerts }
+    pub const fn new(rotation: Rotation<S, D, R, T>, alerts: Alerts<T, P>, language: Language) -> Self {
+        Self { rotation, alerts, language }
     }
 
     /// Does the step that the event asks for, within the invocation's time.
@@ -77,7 +79,7 @@ impl<S: Secrets, D: Database, R: Servers, T: Table, P: Topic> App<S, D, R, T, P>
     /// People hear of it now, and not when CloudTrail delivers its event some minutes later.
     async fn tell(&self, event: &RotationEvent, problem: &RotationError) {
         let environment = self.rotation.metrics.environment;
-        let Some(alert) = findings::of_step(event, problem, environment) else { return };
+        let Some(alert) = findings::of_step(event, problem, environment, self.language) else { return };
         if let Err(error) = self.alerts.raise(&alert).await {
             error!(aws.operation = error.operation, error = error.message, "Nobody could be told of the failed step");
         }

@@ -14,8 +14,11 @@ mod read;
 
 pub mod chat;
 pub mod email;
+pub mod example;
 pub mod pagerduty;
 pub mod slack;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use condition::{Condition, Severity};
