@@ -56,3 +56,18 @@ pub trait Spoken: Display {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    /// That none is missing, the compiler sees.
+    #[test]
+    fn no_translation_was_left_in_english() {
+        let source = include_str!("language/japanese.rs").replace("\\\"", "'");
+        let literals: Vec<&str> = source.split('"').skip(1).step_by(2).collect();
+        assert!(literals.len() > 100, "{}", literals.len());
+        for text in literals {
+            let japanese = text.chars().any(|character| ('\u{3040}'..='\u{9fff}').contains(&character));
+            assert!(japanese || !text.contains(|character: char| character.is_alphabetic()), "{text}");
+        }
+    }
+}

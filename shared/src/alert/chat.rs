@@ -22,11 +22,11 @@ const STEP: usize = 300;
 pub fn message(alert: &Alert, language: Language, local: &Local) -> Value {
     let words = Words::of(language);
     let meaning = alert.meaning(language).map(|meaning| format!("*{}*", escaped(&meaning, DESCRIPTION / 3)));
-    let [found, done, _] = alert.sections(language);
+    let [found, done, (_, to_do)] = alert.sections(language);
     let lists = [found, done].into_iter().filter(|(_, lines)| !lines.is_empty());
     let lists = lists.map(|(heading, lines)| list(heading, &lines, DESCRIPTION / 3));
     let description: Vec<String> = meaning.into_iter().chain(lists).collect();
-    let steps: Vec<String> = alert.to_do.iter().take(STEPS).map(|line| escaped(line, STEP)).collect();
+    let steps: Vec<String> = to_do.iter().take(STEPS).map(|line| escaped(line, STEP)).collect();
     let (condition, severity, environment) =
         (alert.condition.name(), alert.severity().name(), alert.environment.name());
     json!({

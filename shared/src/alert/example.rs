@@ -26,14 +26,20 @@ pub const SECRET: &str = "arn:aws:secretsmanager:ap-northeast-1:123456789012:sec
 pub fn alert(condition: Condition, status: Status, language: Language) -> Alert {
     let environment = Environment::Prod;
     let ended = |recovery: &Recovery| findings::ended(condition, recovery, environment, language);
-    let firing = match condition {
+    let firing = status == Status::Firing;
+    match condition {
         Condition::AlarmFiring => {
-            let reason = "Threshold Crossed: 1 datapoint [3.0 (20/11/26 18:58:00)] was greater than or equal to the threshold (1.0).";
-            findings::of_alarm("app-prod-rotation-failed", Some(reason), environment, language)
+            let reason = if firing {
+                "Threshold Crossed: 1 datapoint [3.0 (20/11/26 18:58:00)] was greater than or equal to the threshold (1.0)."
+            } else {
+                "Threshold Crossed: 1 datapoint [0.0 (20/11/26 19:03:00)] was not greater than or equal to the threshold (1.0)."
+            };
+            Alert { status, ..findings::of_alarm("app-prod-rotation-failed", Some(reason), environment, language) }
         }
         Condition::SweepUnfinished => {
-            let (left, unlooked) = (["app-prod-jwt".to_owned()], ["app-prod-oauth".to_owned()]);
-            findings::of_sweep("sweep of prod".to_owned(), &left, &unlooked, environment, language)
+            let left = ["app-prod-jwt", "app-prod-oauth"].map(str::to_owned);
+            let left = if firing { &left[..] } else { &[] };
+            Alert { status, ..findings::of_sweep("sweep of prod".to_owned(), left, &[], environment, language) }
         }
         Condition::RotationFailed
         | Condition::RotationAbandoned
@@ -45,15 +51,13 @@ pub fn alert(condition: Condition, status: Status, language: Language) -> Alert 
         | Condition::Stranded
         | Condition::DatabaseSilent
         | Condition::DeletionScheduled => {
+            if !firing {
+                return ended(&sound());
+            }
             let (recovery, cause) = found(condition);
             let mut alerts = findings::alerts(&recovery, &cause, environment, language, now()).into_iter();
             alerts.find(|alert| alert.condition == condition).unwrap_or_else(|| ended(&recovery))
         }
-    };
-    match (status, firing.impact) {
-        (Status::Firing, _) => firing,
-        (Status::Resolved, None) => Alert { status, ..firing },
-        (Status::Resolved, Some(_)) => ended(&sound()),
     }
 }
 
@@ -89,6 +93,7 @@ fn found(condition: Condition) -> (Recovery, Cause) {
         Condition::PendingStuck => {
             facts.logins.pending = Some(Login::Rejected);
             facts.label = Some(PendingLabel::Waiting(Some(Age::Stuck)));
+            facts.unstaged = Some(Effect::Done);
         }
         Condition::CurrentRejected => {
             facts.logins = Logins { pending: Some(Login::Accepted), ..rejected() };
@@ -96,7 +101,7 @@ fn found(condition: Condition) -> (Recovery, Cause) {
         }
         Condition::LockedOut => {
             facts.logins = Logins { previous: Some(Login::Rejected), admin: Some(Login::Accepted), ..rejected() };
-            facts.role = Some((Source::Admin, RoleVerdict::Unfit(RoleProblem::NotAlterable)));
+            facts.roles[Source::Admin as usize] = Some(RoleVerdict::Unfit(RoleProblem::NotAlterable));
             *outcome = Outcome::Refuses(Reason::Exhausted);
         }
         Condition::Stranded => {

@@ -13,6 +13,8 @@ const HEADER: usize = 150;
 const SECTION: usize = 3000;
 /// The longest field of a section.
 const FIELD: usize = 2000;
+/// The longest URL of a button, which is better left out than cut.
+const URL: usize = 3000;
 
 /// The message: `text` for notifications and screen readers, and blocks.
 pub fn message(alert: &Alert, language: Language, local: &Local) -> Value {
@@ -33,7 +35,7 @@ pub fn message(alert: &Alert, language: Language, local: &Local) -> Value {
     let buttons: Vec<Value> =
         [("runbook", words.runbook, local.runbook(alert.condition)), ("console", words.console, local.console(alert))]
             .into_iter()
-            .filter_map(|(id, label, url)| Some(button(id, label, &url?)))
+            .filter_map(|(id, label, url)| Some(button(id, label, &url.filter(|url| url.len() <= URL)?)))
             .collect();
     if !buttons.is_empty() {
         blocks.push(json!({ "type": "actions", "elements": buttons }));

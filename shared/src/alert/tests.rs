@@ -39,7 +39,8 @@ fn an_example_is_what_it_is_said_to_be() {
             for status in [Status::Firing, Status::Resolved] {
                 let alert = example::alert(condition, status, language);
                 assert_eq!((alert.condition, alert.status), (condition, status));
-                assert!(!alert.found.is_empty() || condition == Condition::DeletionScheduled, "{}", condition.name());
+                let nothing = (Condition::SweepUnfinished, Status::Resolved);
+                assert_eq!(alert.found.is_empty(), (condition, status) == nothing, "{}", condition.name());
             }
         }
     }
@@ -65,8 +66,10 @@ fn an_e_mail_says_everything_and_what_matters_in_25_lines() {
             let details = words::Words::of(language).details;
             let above = body.lines().position(|line| line == details).unwrap();
             assert!(above <= 25, "{above} lines\n{body}");
-            for line in long.found.iter().chain(&long.done).chain(&long.to_do) {
-                assert_eq!(body.matches(&format!("* {line}\n")).count(), 1, "{line}\n{body}");
+            let told = usize::from(long.status == Status::Firing);
+            let lines = long.found.iter().chain(&long.done).map(|line| (line, 1));
+            for (line, times) in lines.chain(long.to_do.iter().map(|line| (line, told))) {
+                assert_eq!(body.matches(&format!("* {line}\n")).count(), times, "{line}\n{body}");
             }
         }
     }
@@ -88,7 +91,12 @@ fn links_lead_to_the_partition_and_region_of_the_subject() {
             console(Condition::AlarmFiring, "Errors & <others> 50%").unwrap(),
         ]
         .join("\n"),
-        @""
+        @"
+    https://ap-northeast-1.console.aws.amazon.com/secretsmanager/secret?name=app-prod-database&region=ap-northeast-1
+    https://cn-north-1.console.amazonaws.cn/secretsmanager/secret?name=team%2Fapp%401&region=cn-north-1
+    https://us-gov-west-1.console.amazonaws-us-gov.com/secretsmanager/secret?name=app&region=us-gov-west-1
+    https://ap-northeast-1.console.aws.amazon.com/cloudwatch/home?region=ap-northeast-1#alarmsV2:alarm/Errors%20%26%20%3Cothers%3E%2050%25
+    "
     );
     assert_eq!(console(Condition::SweepUnfinished, "sweep of prod"), None);
     assert_eq!(Audience::default().local(Timestamp::UNIX_EPOCH).runbook(Condition::Stranded), None);
@@ -172,19 +180,47 @@ proptest! {
 }
 
 #[test]
-fn every_sentence_that_is_made_here_exists_in_japanese() {
-    let foreign = ["Threshold Crossed"];
-    for english in examples(Language::English) {
-        let japanese = example::alert(english.condition, english.status, Language::Japanese);
-        let lists =
+fn what_programs_read() {
+    insta::assert_snapshot!(pretty(&example::alert(Condition::LockedOut, Status::Firing, Language::English).json()));
+}
+
+#[test]
+fn a_name_is_what_a_person_would_say() {
+    for (subject, name) in [(SECRET, "app-prod-database"), ("an-alarm-AbCdEf", "an-alarm-AbCdEf"), ("sweep", "sweep")] {
+        let of = example::alert(Condition::AlarmFiring, Status::Firing, Language::English);
+        assert_eq!(Alert { subject: subject.to_owned(), ..of }.subject_name(), name);
+    }
+}
+
+/// That no translation is missing, the compiler sees; that none was left in English, this test does.
+#[test]
+fn every_sentence_exists_in_japanese() {
+    let all = examples(Language::English)
+        .map(|alert| (alert.clone(), example::alert(alert.condition, alert.status, Language::Japanese)));
+    let now = Timestamp::UNIX_EPOCH;
+    let repairs = crate::rollback::recovery::tests::examples();
+    let of_repairs = repairs.iter().flat_map(|(_, recovery)| {
+        let told = |language| findings::alerts(recovery, &findings::Cause::Failed, Environment::Prod, language, now);
+        told(Language::English).into_iter().zip(told(Language::Japanese))
+    });
+    let mut seen = 0;
+    for (english, japanese) in all.chain(of_repairs) {
+        let pairs =
             [(&english.found, &japanese.found), (&english.done, &japanese.done), (&english.to_do, &japanese.to_do)];
-        for (english, japanese) in lists {
+        for (english, japanese) in pairs {
             assert_eq!(english.len(), japanese.len(), "{english:#?} {japanese:#?}");
-            for line in japanese.iter().filter(|line| !foreign.iter().any(|foreign| line.starts_with(foreign))) {
+            // CloudWatch's own words.
+            for line in japanese.iter().filter(|line| !line.starts_with("Threshold Crossed")) {
                 assert!(is_japanese(line), "{line}");
+                seen += 1;
             }
         }
+        for language in Language::ALL {
+            let title = english.condition.title(language);
+            assert_eq!(is_japanese(title), language == Language::Japanese, "{title}");
+        }
     }
+    assert!(seen > 50, "{seen} lines");
 }
 
 fn is_japanese(text: &str) -> bool {

@@ -97,7 +97,8 @@ impl Alert {
         }
     }
 
-    /// What was found, done, and is left to do, each under its heading. That nothing was changed is said too.
+    /// What was found, done, and is left to do, each under its heading. That nothing was changed is said too; of what is
+    /// over, nothing is left to do.
     pub(super) fn sections<'a>(&'a self, language: Language) -> [(&'static str, Vec<&'a str>); 3] {
         let words = Words::of(language);
         let lines = |lines: &'a [String]| lines.iter().map(String::as_str).collect::<Vec<_>>();
@@ -105,6 +106,10 @@ impl Alert {
             (Status::Firing, true) => vec![words.nothing_changed],
             (Status::Firing | Status::Resolved, _) => lines(&self.done),
         };
-        [(words.found, lines(&self.found)), (words.done, done), (words.to_do, lines(&self.to_do))]
+        let to_do = match self.status {
+            Status::Firing => lines(&self.to_do),
+            Status::Resolved => Vec::new(),
+        };
+        [(words.found, lines(&self.found)), (words.done, done), (words.to_do, to_do)]
     }
 }
