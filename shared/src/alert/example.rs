@@ -69,7 +69,8 @@ fn found(condition: Condition) -> (Recovery, Cause) {
     match condition {
         Condition::RotationFailed => {
             cause = Cause::Failed;
-            *failure = refused();
+            let (reason, error_type) = ("rollback-unfinished".to_owned(), "Rotation.NotYet".to_owned());
+            *failure = refused().map(|refused| Failure { reason, error_type, sqlstate: None, ..refused });
             facts.logins = Logins { pending: Some(Login::Accepted), ..rejected() };
             *facts.climb_mut(Rung::ThroughPending) =
                 Climb { effect: Some(Effect::Done), restored: Some(Login::Accepted) };

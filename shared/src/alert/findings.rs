@@ -63,7 +63,7 @@ pub fn alerts(
     if let Some(why) = stopped {
         let resume = language.choose(
             format!("`relatch resume {arn}`, when the cause is mended."),
-            format!("原因を取り除いてから、`relatch resume {arn}`を実行してください。"),
+            format!("原因を取り除いてから、`relatch resume {arn}` を実行してください。"),
         );
         alerts.push(alert(Condition::RotationStopped, vec![why], vec![resume]));
     }
@@ -71,7 +71,7 @@ pub fn alerts(
         if let Some(late) = overdue(description, now, language) {
             let rotate = language.choose(
                 format!("`aws secretsmanager rotate-secret --secret-id {arn}`, and look at what it says."),
-                format!("`aws secretsmanager rotate-secret --secret-id {arn}`を実行し、結果を確認してください。"),
+                format!("`aws secretsmanager rotate-secret --secret-id {arn}` を実行し、結果を確認してください。"),
             );
             alerts.push(alert(Condition::RotationOverdue, vec![late], vec![rotate]));
         }
@@ -82,7 +82,7 @@ pub fn alerts(
             );
             let restore = language.choose(
                 format!("If it is needed: `aws secretsmanager restore-secret --secret-id {arn}`."),
-                format!("必要であれば、`aws secretsmanager restore-secret --secret-id {arn}`で復元してください。"),
+                format!("必要であれば、`aws secretsmanager restore-secret --secret-id {arn}` で復元してください。"),
             );
             alerts.push(alert(Condition::DeletionScheduled, vec![found.to_owned()], vec![restore]));
         }
@@ -117,7 +117,7 @@ pub fn of_alarm(name: &str, reason: Option<&str>, environment: Environment, lang
         done: Vec::new(),
         to_do: vec![language.choose(
             format!("Look at the alarm `{name}` in CloudWatch, and at what the sweep says."),
-            format!("CloudWatchのアラーム`{name}`と、巡回の結果を確認してください。"),
+            format!("CloudWatchのアラーム `{name}` と、巡回の結果を確認してください。"),
         )],
     }
 }
@@ -193,7 +193,7 @@ pub fn of_step(
             language
                 .choose(
                     "Nothing yet: Secrets Manager tries again, and the responder looks after it.",
-                    "今は不要です。Secrets Managerが再試行し、`respond`も状態を確認します。",
+                    "今は不要です。Secrets Managerが再試行し、`respond` も状態を確認します。",
                 )
                 .to_owned(),
         ),
@@ -201,7 +201,7 @@ pub fn of_step(
             None,
             language.choose(
                 format!("`relatch doctor {}` shows what is wrong, and what repairs it.", event.secret_id),
-                format!("`relatch doctor {}`で、問題と復旧方法を確認してください。", event.secret_id),
+                format!("`relatch doctor {}` で、問題と復旧方法を確認してください。", event.secret_id),
             ),
         ),
     };

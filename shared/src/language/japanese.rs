@@ -32,7 +32,7 @@ impl Spoken for rollback::Reason {
             Self::RotationInFlight => {
                 "ローテーションが進行中です。新しいパスワードは設定済みで、最後のステップでAWSCURRENTになります".to_owned()
             }
-            Self::Paused => "一時停止中です（`relatch resume`で解除できます）".to_owned(),
+            Self::Paused => "一時停止中です（`relatch resume` で解除できます）".to_owned(),
             Self::TooLittleTime => "パスワードの設定と検証に必要な時間が残っていません".to_owned(),
             Self::Unproved(silence) => {
                 format!("AWSCURRENTのパスワードを設定しましたが、検証できませんでした（{}）", silence.japanese())
@@ -45,9 +45,9 @@ impl Spoken for rollback::Reason {
                 "シークレットは削除予定のため値を読み取れません。使用中であれば復元してください".to_owned()
             }
             Self::ManagedByService => "このシークレットは別のサービスが管理しており、復旧もそのサービスが行います".to_owned(),
-            Self::OtherKind => "タグ`relatch:kind`の種類は、ここでの復旧の対象外です".to_owned(),
+            Self::OtherKind => "タグ `relatch:kind` の種類は、ここでの復旧の対象外です".to_owned(),
             Self::OtherServer => {
-                "タグ`relatch:resource-id`のリソースIDをRDSで確認できません。クローンや復元されたスナップショットであるか、RDSに問い合わせできませんでした".to_owned()
+                "タグ `relatch:resource-id` のリソースIDをRDSで確認できません。クローンや復元されたスナップショットであるか、RDSに問い合わせできませんでした".to_owned()
             }
             Self::NoCurrent => "AWSCURRENTの付いたバージョンがありません".to_owned(),
             Self::CurrentUnusable(problem) => format!("AWSCURRENTを使用できません（{}）", problem.japanese()),
@@ -71,10 +71,10 @@ impl Spoken for rollback::Reason {
             Self::NoPrevious => "AWSPREVIOUSの付いたバージョンがなく、戻す先がありません".to_owned(),
             Self::PreviousUnusable(problem) => format!("AWSPREVIOUSを使用できません（{}）", problem.japanese()),
             Self::PreviousElsewhere(field) => {
-                format!("AWSPREVIOUSとAWSCURRENTの`{field}`が一致しないため、接続していません")
+                format!("AWSPREVIOUSとAWSCURRENTの `{field}` が一致しないため、接続していません")
             }
             Self::PendingInTheWay => {
-                "AWSPENDINGが別のバージョンにあり、ローテーションが終わっていません。`relatch recover`で終わらせることができます".to_owned()
+                "AWSPENDINGが別のバージョンにあり、ローテーションが終わっていません。`relatch recover` で終わらせることができます".to_owned()
             }
             Self::NothingToGoBackThrough => {
                 "データベースはAWSPREVIOUSを拒否し、AWSCURRENTでも管理者シークレットでもそのパスワードを再設定できません".to_owned()
@@ -112,9 +112,9 @@ impl Spoken for rotation::Reason {
                 "変更を検証できず、以前のパスワードに戻せたことも検証できませんでした。AWSPENDINGを残し、次の試行がそこから続けます".to_owned()
             }
             Self::PromotionUnsure => "昇格に対する応答が失われました。次の試行で結果を確認します".to_owned(),
-            Self::Paused => "一時停止中です（`relatch resume`で解除できます）".to_owned(),
+            Self::Paused => "一時停止中です（`relatch resume` で解除できます）".to_owned(),
             Self::Stopped => {
-                "ロールバックが続いたか、データベースが変更を拒否したため、ローテーションを停止しています。`relatch resume`で再開できます".to_owned()
+                "ロールバックが続いたか、データベースが変更を拒否したため、ローテーションを停止しています。`relatch resume` で再開できます".to_owned()
             }
             Self::Superseded => {
                 "AWSPENDINGが別のバージョンにあります。新しいローテーションまたは担当者が引き継いでいます".to_owned()
@@ -124,7 +124,7 @@ impl Spoken for rotation::Reason {
                 "このシークレットは別のサービスが管理しており、ローテーションもそのサービスが行います".to_owned()
             }
             Self::ScheduledForDeletion => "シークレットは削除予定です".to_owned(),
-            Self::OtherKind => "タグ`relatch:kind`の種類は、この関数のローテーションの対象外です".to_owned(),
+            Self::OtherKind => "タグ `relatch:kind` の種類は、この関数のローテーションの対象外です".to_owned(),
             Self::OtherServer => rollback::Reason::OtherServer.japanese(),
             Self::NoCurrent => "AWSCURRENTの付いたバージョンがなく、ローテーションの元がありません".to_owned(),
             Self::CurrentUnusable(problem) => format!("AWSCURRENTを使用できません（{}）", problem.japanese()),
@@ -134,13 +134,13 @@ impl Spoken for rotation::Reason {
             }
             Self::AdminMissing => "管理者シークレット（`masterarn`）にAWSCURRENTがありません".to_owned(),
             Self::Mismatch(field) => {
-                format!("AWSPENDINGとAWSCURRENTの`{field}`が一致しないため、接続していません")
+                format!("AWSPENDINGとAWSCURRENTの `{field}` が一致しないため、接続していません")
             }
             Self::AdminMismatch(field) => {
-                format!("管理者シークレットとAWSCURRENTの`{field}`が一致しないため、接続していません")
+                format!("管理者シークレットとAWSCURRENTの `{field}` が一致しないため、接続していません")
             }
             Self::NoAdminSecret => {
-                "ユーザーの交互利用には管理者シークレットが必要です。`masterarn`に指定してください".to_owned()
+                "ユーザーの交互利用には管理者シークレットが必要です。`masterarn` に指定してください".to_owned()
             }
             Self::AlternateTooLong => {
                 "交互利用する相手のユーザー名が、PostgreSQLの名前の上限である63バイトを超えます".to_owned()
@@ -251,18 +251,18 @@ impl Spoken for Silence {
             Self::Pooler => "データベースではなくプーラーが応答しました",
             Self::NoTls => "サーバーがTLSに対応していません。Relatchは平文には切り替えません",
             Self::WrongName => {
-                "サーバー証明書が別のホスト用です（期待する名前はシークレットの`sslservername`で指定できます）"
+                "サーバー証明書が別のホスト用です（期待する名前はシークレットの `sslservername` で指定できます）"
             }
             Self::WrongDate => "サーバー証明書が期限切れか、まだ有効になっていません",
             Self::UnknownAuthority => {
-                "サーバー証明書が信頼する認証局の署名ではありません（シークレットの`sslrootcert`またはRELATCH_CA_FILEで認証局を追加できます）"
+                "サーバー証明書が信頼する認証局の署名ではありません（シークレットの `sslrootcert` またはRELATCH_CA_FILEで認証局を追加できます）"
             }
             Self::OldTls => "サーバーがTLS 1.2以降に対応していません",
             Self::Distrusted => "サーバーのTLSを信頼できません",
             Self::PlaintextForbidden => {
-                "シークレットに`\"ssl\": false`とありますが、RELATCH_ALLOW_PLAINTEXTが設定されていません"
+                "シークレットに `\"ssl\": false` とありますが、RELATCH_ALLOW_PLAINTEXTが設定されていません"
             }
-            Self::BadAuthority => "`sslrootcert`の認証局がPEM形式の証明書ではありません",
+            Self::BadAuthority => "`sslrootcert` の認証局がPEM形式の証明書ではありません",
         }
         .to_owned()
     }
@@ -299,16 +299,16 @@ impl Spoken for Problem {
             Self::Binary => "JSONのテキストではなくバイナリです".to_owned(),
             Self::NotJson => "JSONではありません".to_owned(),
             Self::NotAnObject => "JSONですがオブジェクトではありません".to_owned(),
-            Self::Missing(field) => format!("フィールド`{field}`がありません"),
-            Self::NotText(field) => format!("フィールド`{field}`がテキストではありません"),
-            Self::Empty(field) => format!("フィールド`{field}`が空です"),
-            Self::WrongEngine => "engineが`postgres`でも`aurora-postgresql`でもありません".to_owned(),
-            Self::WrongPort => "`port`は引用符なしの1から65535までの数値でなければなりません".to_owned(),
+            Self::Missing(field) => format!("フィールド `{field}` がありません"),
+            Self::NotText(field) => format!("フィールド `{field}` がテキストではありません"),
+            Self::Empty(field) => format!("フィールド `{field}` が空です"),
+            Self::WrongEngine => "engineが `postgres` でも `aurora-postgresql` でもありません".to_owned(),
+            Self::WrongPort => "`port` は引用符なしの1から65535までの数値でなければなりません".to_owned(),
             Self::NullDatabase => {
-                "`dbname`がnullです。`postgres`に接続する場合は省略し、それ以外はデータベース名を指定してください"
+                "`dbname` がnullです。`postgres` に接続する場合は省略し、それ以外はデータベース名を指定してください"
                     .to_owned()
             }
-            Self::LongUsername => "`username`がPostgreSQLの名前の上限を超えています".to_owned(),
+            Self::LongUsername => "`username` がPostgreSQLの名前の上限を超えています".to_owned(),
         }
     }
 }

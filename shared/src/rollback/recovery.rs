@@ -128,7 +128,7 @@ impl Recovery {
             Found::Unusable(problem) => Some(unusable_line(who, problem, language)),
             Found::Elsewhere(field) => Some(language.choose(
                 format!("{who} differs from AWSCURRENT in `{field}`, so it was not used."),
-                format!("{who}はAWSCURRENTと`{field}`が異なるため、使用していません。"),
+                format!("{who}はAWSCURRENTと `{field}` が異なるため、使用していません。"),
             )),
             Found::Nothing | Found::SameUser | Found::Alternate => None,
         });
@@ -196,7 +196,7 @@ impl Recovery {
             Outcome::Opens(_) | Outcome::Would(_) => Vec::new(),
             Outcome::Waits(Reason::Paused) => vec![language.choose(
                 format!("`relatch resume {name}` ends the pause."),
-                format!("`relatch resume {name}`で一時停止を解除できます。"),
+                format!("`relatch resume {name}` で一時停止を解除できます。"),
             )],
             Outcome::Waits(Reason::ServerStopped | Reason::RotationInFlight) => Vec::new(),
             Outcome::Waits(_) => vec![
@@ -206,20 +206,20 @@ impl Recovery {
             ],
             Outcome::Refuses(Reason::ScheduledForDeletion) => vec![language.choose(
                 format!("If it is in use: `aws secretsmanager restore-secret --secret-id {name}`."),
-                format!("使用中であれば、`aws secretsmanager restore-secret --secret-id {name}`で復元してください。"),
+                format!("使用中であれば、`aws secretsmanager restore-secret --secret-id {name}` で復元してください。"),
             )],
             Outcome::Refuses(Reason::Exhausted) => self.exhausted(language),
             Outcome::Refuses(Reason::CurrentUnusable(_)) => vec![language.choose(
                 format!("`relatch rollback {name}` makes the version before it current again."),
-                format!("`relatch rollback {name}`で以前のバージョンを再びAWSCURRENTにできます。"),
+                format!("`relatch rollback {name}` で以前のバージョンを再びAWSCURRENTにできます。"),
             )],
             Outcome::Refuses(Reason::PendingInTheWay) => vec![language.choose(
                 format!("`relatch recover {name}` ends the rotation."),
-                format!("`relatch recover {name}`でローテーションを終わらせることができます。"),
+                format!("`relatch recover {name}` でローテーションを終わらせることができます。"),
             )],
             Outcome::Refuses(_) | Outcome::Fails(_) => vec![language.choose(
                 format!("`relatch doctor {name}` shows which version opens the database."),
-                format!("`relatch doctor {name}`で、データベースに接続できるバージョンを確認してください。"),
+                format!("`relatch doctor {name}` で、データベースに接続できるバージョンを確認してください。"),
             )],
         };
         if self.facts.label == Some(PendingLabel::Waiting(Some(Age::Waiting)))
@@ -240,7 +240,7 @@ impl Recovery {
         let name = &self.arn;
         let mut lines = vec![language.choose(
             format!("`relatch doctor {name}` shows what was tried, and why it did not help."),
-            format!("`relatch doctor {name}`で、試した内容と効果がなかった理由を確認してください。"),
+            format!("`relatch doctor {name}` で、試した内容と効果がなかった理由を確認してください。"),
         )];
         match self.facts.role(Source::Admin) {
             Some(RoleVerdict::Unfit(problem)) => lines.push(language.choose(
@@ -262,7 +262,7 @@ impl Recovery {
                 language
                     .choose(
                         "RDS could set this master user's password: tag the secret `relatch:resource-id` with the cluster's or instance's resource id, and run `relatch recover`.",
-                        "RDSからこのマスターユーザーのパスワードを設定できます。シークレットのタグ`relatch:resource-id`にクラスターまたはインスタンスのリソースIDを設定し、`relatch recover`を実行してください。",
+                        "RDSからこのマスターユーザーのパスワードを設定できます。シークレットのタグ `relatch:resource-id` にクラスターまたはインスタンスのリソースIDを設定し、`relatch recover` を実行してください。",
                     )
                     .to_owned(),
             ),
@@ -278,7 +278,7 @@ impl Recovery {
         }
         lines.push(language.choose(
             format!("Set the role's password to AWSCURRENT's, as a user that may (`ALTER ROLE … PASSWORD …`), then `relatch recover {name}`."),
-            format!("権限のあるユーザーでロールのパスワードをAWSCURRENTのものに設定し（`ALTER ROLE … PASSWORD …`）、`relatch recover {name}`を実行してください。"),
+            format!("権限のあるユーザーでロールのパスワードをAWSCURRENTのものに設定し（`ALTER ROLE … PASSWORD …`）、`relatch recover {name}` を実行してください。"),
         ));
         lines
     }
