@@ -32,9 +32,10 @@ impl Alert {
             condition: named(json, "condition", Condition::ALL, Condition::name)?,
             status: named(json, "status", [Status::Firing, Status::Resolved], Status::name)?,
             subject: text(json, "subject")?.to_owned(),
-            impact: match &json["impact"] {
-                Value::Null => None,
-                _ => Some(named(json, "impact", Impact::ALL, Impact::name)?),
+            impact: if json["impact"].is_null() {
+                None
+            } else {
+                Some(named(json, "impact", Impact::ALL, Impact::name)?)
             },
             environment: named(json, "environment", Environment::ALL, Environment::name)?,
             found: lines(json, "found")?,
