@@ -3,7 +3,7 @@
 
 use super::{Alert, Local, words::Words};
 use crate::language::Language;
-use std::fmt::Write;
+use std::{fmt::Write, iter};
 
 /// The most lines of a list above the details.
 const ABOVE: usize = 5;
@@ -54,7 +54,7 @@ fn listed(heading: &str, lines: &[&str]) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    lines.iter().fold(format!("\n{heading}\n"), |text, line| format!("{text}  * {line}\n"))
+    iter::once(format!("\n{heading}\n")).chain(lines.iter().map(|line| format!("  * {line}\n"))).collect()
 }
 
 fn more(count: usize, language: Language) -> String {

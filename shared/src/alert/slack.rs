@@ -76,7 +76,7 @@ fn fields(alert: &Alert, words: &Words) -> Vec<Value> {
 /// A list under its heading, of at most so many units.
 pub(super) fn list(heading: &str, lines: &[&str], longest: usize) -> String {
     let heading = format!("*{heading}*");
-    let lines = lines.iter().fold(String::new(), |text, line| format!("{text}\n• {line}"));
+    let lines: String = lines.iter().map(|line| format!("\n• {line}")).collect();
     let lines = escaped(&lines, longest - length(&heading));
     heading + &lines
 }
