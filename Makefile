@@ -1,13 +1,16 @@
 # `make` or `make help` lists what there is. Each target is one script or one cargo command.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint advisories matrix bench fuzz
+.PHONY: help demo preview-alerts test lint advisories matrix bench fuzz
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
 
 demo: ## see rotations, and such as fail and heal, on this machine (a few minutes the first time)
 	@scripts/run demo
+
+preview-alerts: ## every alert as Slack shows it: a page, and pictures where a headless browser is installed
+	@cargo run --locked --quiet --package relatch-integration --bin preview
 
 test: ## everything that must hold: lint, build, all tests; also what CI runs
 	@scripts/test

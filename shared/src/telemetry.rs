@@ -4,6 +4,7 @@
 
 use crate::{
     config::Environment,
+    language::Language,
     rollback::{Impact, Recovery, recovery::Outcome},
     rotation::{Reason, RotationError},
 };
@@ -92,7 +93,7 @@ impl Metrics {
     pub fn repair(&self, recovery: &Recovery) {
         let (reason, sentence, arn) = (recovery.reason(), recovery.sentence(), recovery.arn.as_str());
         let impact = recovery.left().map(Impact::name);
-        let done = recovery.done_lines().join(" ");
+        let done = recovery.done_lines(Language::English).join(" ");
         match &recovery.outcome {
             Outcome::Opens(_) | Outcome::Would(_) => info!(
                 repair.reason = reason,

@@ -12,10 +12,11 @@ use relatch::{
         secrets_manager::SecretsManager, table::DynamoTable, topic::SnsTopic,
     },
     alert::{
-        Alert, Alerts, Condition, Status,
+        Alerts,
         findings::{self, Cause},
     },
     config::Config,
+    language::Language,
     ports::{AlarmState, Alarms, CallError, Custody, Database, Description, Heartbeat, Masters, Ports, Table, Topic},
     rollback::{Intent, Order, Recovery, Repair, facts::FailureClass, recovery::Outcome},
     telemetry::{self, Metrics},
@@ -43,6 +44,8 @@ pub struct App<S, D, R, T, P, A, H> {
     pub alarms: A,
     /// The outside dead-man's check.
     pub heartbeat: H,
+    /// In what language.
+    pub language: Language,
     /// Where it is counted.
     pub metrics: Metrics,
     /// ARN of the function that rotates; secrets that name another are not touched.
@@ -61,7 +64,7 @@ impl
         let (people, patience) = (config.people, config.repair.patience);
         let sdk = adapters::sdk_config(patience).await;
         let table = people.table.map(|name| DynamoTable::new(&sdk, name));
-        let topic = people.topic.map(|arn| SnsTopic::new(&sdk, arn));
+        let topic = people.topic.map(|arn| SnsTopic::new(&sdk, arn).read_by(config.audience.clone()));
         let ports = Ports {
             secrets: SecretsManager::new(&sdk, config.secrets_endpoint.as_deref()),
             database: Postgres::new(config.database)?,
@@ -73,6 +76,7 @@ impl
             alerts: Alerts { table, topic },
             alarms: CloudWatchAlarms::new(&sdk),
             heartbeat: people.heartbeat.map(|url| DeadMansCheck::new(url, patience)),
+            language: config.audience.language,
             metrics: config.metrics,
             rotate_function: people.rotate_function,
         })
@@ -131,16 +135,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
 
     /// An alarm says that something is wrong, and not of which secret: so all are looked at.
     async fn after_alarm(&self, alarm: &trigger::Alarm, deadline: Instant) -> Result<Value, CallError> {
-        let alert = Alert {
-            condition: Condition::AlarmFiring,
-            status: Status::Firing,
-            subject: alarm.name.clone(),
-            impact: None,
-            environment: self.metrics.environment,
-            found: vec![alarm.reason.clone().unwrap_or_else(|| "CloudWatch gives no reason.".to_owned())],
-            done: Vec::new(),
-            to_do: vec![format!("Look at the alarm `{}` in CloudWatch, and at what the sweep says.", alarm.name)],
-        };
+        let alert = findings::of_alarm(&alarm.name, alarm.reason.as_deref(), self.metrics.environment, self.language);
         let answer = |outcome: &str, told: bool| json!({ "alarm": alarm.name, "outcome": outcome, "told": told });
         match alarm.state {
             trigger::AlarmState::Ok => Ok(answer("resolved", self.alerts.resolve(&alert).await?)),
@@ -202,8 +197,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
         if resumed.is_some_and(|resumed| failure.at <= resumed) {
             return Ok(());
         }
-        let state = failure.sqlstate.as_deref().unwrap_or("none");
-        let why = format!("the database refused the change in {} (SQLSTATE {state})", failure.step);
+        let why = findings::refused_change(failure, Language::English);
         if recovery.controls.as_ref().is_some_and(|controls| controls.stopped.is_none()) {
             self.repair.ports.table.stop(&recovery.arn, &why).await?;
         }
@@ -215,7 +209,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
 
     async fn tell(&self, recovery: &Recovery, cause: &Cause) -> Result<Vec<String>, CallError> {
         let environment = self.metrics.environment;
-        let alerts = findings::alerts(recovery, cause, environment, Timestamp::now());
+        let alerts = findings::alerts(recovery, cause, environment, self.language, Timestamp::now());
         let mut told = Vec::new();
         for alert in &alerts {
             if self.alerts.raise(alert).await? {
@@ -228,16 +222,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
         }
         for condition in self.alerts.firing(&recovery.arn).await? {
             if alerts.iter().all(|alert| alert.condition != condition) {
-                let resolved = Alert {
-                    condition,
-                    status: Status::Resolved,
-                    subject: recovery.arn.clone(),
-                    impact: recovery.left(),
-                    environment,
-                    found: recovery.found_lines(),
-                    done: recovery.done_lines(),
-                    to_do: Vec::new(),
-                };
+                let resolved = findings::ended(condition, recovery, environment, self.language);
                 if self.alerts.resolve(&resolved).await? {
                     told.push(format!("resolved {}", condition.name()));
                 }

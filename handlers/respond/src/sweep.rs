@@ -4,7 +4,7 @@ use super::{App, order, sweep_subject};
 use futures_util::{StreamExt, stream};
 use rand::{RngExt, rand_core::UnwrapErr, rngs::SysRng};
 use relatch::{
-    alert::{Alert, Condition, Status, findings::Cause},
+    alert::findings::{self, Cause},
     ports::{Alarms, CallError, Custody, Database, Description, Heartbeat, Masters, Table, Topic},
     rollback::recovery::Outcome,
 };
@@ -23,9 +23,6 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// A look at a sound secret takes less than this many times the patience; with less time left, no further one is begun.
 const LEAST: u32 = 3;
-
-/// How many secrets are named in an alert.
-const MOST_NAMES: usize = 10;
 
 /// What a sweep came to.
 #[derive(Debug, Default)]
@@ -121,23 +118,9 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
 
     /// That secrets were left, or could not be looked at, is told like anything else.
     async fn tell_of_sweep(&self, tally: &Tally) -> Result<(), CallError> {
-        let line = |count: usize, what: &str, names: &[String]| {
-            let more = if count > MOST_NAMES { ", …" } else { "" };
-            format!("{count} {what}: {}{more}.", names.iter().take(MOST_NAMES).cloned().collect::<Vec<_>>().join(", "))
-        };
-        let left = (!tally.left.is_empty()).then(|| line(tally.left.len(), "were left for want of time", &tally.left));
-        let unlooked =
-            (!tally.unlooked.is_empty()).then(|| line(tally.unlooked.len(), "could not be looked at", &tally.unlooked));
-        let alert = Alert {
-            condition: Condition::SweepUnfinished,
-            status: Status::Firing,
-            subject: sweep_subject(self.metrics.environment),
-            impact: None,
-            environment: self.metrics.environment,
-            found: left.into_iter().chain(unlooked).collect(),
-            done: Vec::new(),
-            to_do: vec!["Look into the function's log; give it more time, or the permission that it lacks.".to_owned()],
-        };
+        let (environment, language) = (self.metrics.environment, self.language);
+        let subject = sweep_subject(environment);
+        let alert = findings::of_sweep(subject, &tally.left, &tally.unlooked, environment, language);
         match alert.found.is_empty() {
             true => self.alerts.resolve(&alert).await,
             false => self.alerts.raise(&alert).await,

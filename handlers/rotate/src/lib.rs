@@ -9,6 +9,7 @@ use relatch::{
     },
     alert::{Alerts, findings},
     config::Config,
+    language::Language,
     ports::{Database, Ports, Secrets, Servers, Table, Topic},
     rotation::{Rotation, RotationError},
     telemetry,
@@ -30,6 +31,7 @@ const LAST_WORDS: Duration = Duration::from_millis(150);
 pub struct App<S, D, R, T, P> {
     rotation: Rotation<S, D, R, T>,
     alerts: Alerts<T, P>,
+    language: Language,
 }
 
 impl App<SecretsManager, Postgres, Rds, Option<DynamoTable>, Option<SnsTopic>> {
@@ -41,7 +43,7 @@ impl App<SecretsManager, Postgres, Rds, Option<DynamoTable>, Option<SnsTopic>> {
         let config = Config::from_env()?;
         let sdk = adapters::sdk_config(config.rotation.patience).await;
         let table = config.people.table.map(|name| DynamoTable::new(&sdk, name));
-        let topic = config.people.topic.map(|arn| SnsTopic::new(&sdk, arn));
+        let topic = config.people.topic.map(|arn| SnsTopic::new(&sdk, arn).read_by(config.audience.clone()));
         let ports = Ports {
             secrets: SecretsManager::new(&sdk, config.secrets_endpoint.as_deref()),
             database: Postgres::new(config.database)?,
@@ -49,14 +51,14 @@ impl App<SecretsManager, Postgres, Rds, Option<DynamoTable>, Option<SnsTopic>> {
             table: table.clone(),
         };
         let rotation = Rotation { ports, settings: config.rotation, metrics: config.metrics };
-        Ok(Self::new(rotation, Alerts { table, topic }))
+        Ok(Self::new(rotation, Alerts { table, topic }, config.audience.language))
     }
 }
 
 impl<S: Secrets, D: Database, R: Servers, T: Table, P: Topic> App<S, D, R, T, P> {
     /// The handler over any outside.
-    pub const fn new(rotation: Rotation<S, D, R, T>, alerts: Alerts<T, P>) -> Self {
-        Self { rotation, alerts }
+    pub const fn new(rotation: Rotation<S, D, R, T>, alerts: Alerts<T, P>, language: Language) -> Self {
+        Self { rotation, alerts, language }
     }
 
     /// Does the step that the event asks for, within the invocation's time.
@@ -84,7 +86,7 @@ impl<S: Secrets, D: Database, R: Servers, T: Table, P: Topic> App<S, D, R, T, P>
     /// People hear of it now, and not when CloudTrail delivers its event some minutes later.
     async fn tell(&self, event: &RotationEvent, problem: &RotationError) {
         let environment = self.rotation.metrics.environment;
-        let Some(alert) = findings::of_step(event, problem, environment) else { return };
+        let Some(alert) = findings::of_step(event, problem, environment, self.language) else { return };
         if let Err(error) = self.alerts.raise(&alert).await {
             error!(aws.operation = error.operation, error = error.message, "Nobody could be told of the failed step");
         }

@@ -3,14 +3,14 @@
 use super::{Alert, Condition, Status};
 use crate::{
     config::Environment,
-    ports::{Controls, Description},
+    language::{Language, Spoken},
+    ports::{Controls, Description, Failure},
     rollback::{
         Impact, Reason, Recovery,
         facts::{Age, PendingLabel},
         recovery::Outcome,
     },
     rotation::{self, RotationError, facts::Control},
-    telemetry::chain,
 };
 use jiff::{SignedDuration, Timestamp};
 use relatch_events::rotation::RotationEvent;
@@ -33,44 +33,143 @@ const GRACE: SignedDuration = SignedDuration::from_hours(24);
 /// A secret whose value was read less than this before it was to be deleted is in use.
 const IN_USE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// The most names that are said of a list of secrets.
+const MOST_NAMES: usize = 10;
+
 /// What is to be said of a secret now. Every condition of it that is not among these has ended.
-pub fn alerts(recovery: &Recovery, cause: &Cause, environment: Environment, now: Timestamp) -> Vec<Alert> {
-    let left = recovery.left();
+pub fn alerts(
+    recovery: &Recovery,
+    cause: &Cause,
+    environment: Environment,
+    language: Language,
+    now: Timestamp,
+) -> Vec<Alert> {
+    let arn = &recovery.arn;
     let alert = |condition: Condition, found: Vec<String>, to_do: Vec<String>| Alert {
         condition,
         status: Status::Firing,
-        subject: recovery.arn.clone(),
-        impact: left,
+        subject: arn.clone(),
+        impact: recovery.left(),
         environment,
         found,
-        done: recovery.done_lines(),
+        done: recovery.done_lines(language),
         to_do,
     };
-    let of_recovery = |condition| alert(condition, recovery.found_lines(), to_do(recovery, condition));
+    let of_recovery =
+        |condition| alert(condition, recovery.found_lines(language), to_do(recovery, condition, language));
     let mut alerts: Vec<Alert> = conditions(recovery, cause).into_iter().map(of_recovery).collect();
-    if let Some(why) = recovery.controls.as_ref().and_then(stopped) {
-        let resume = format!("`relatch resume {}`, when the cause is mended.", recovery.arn);
+    let stopped =
+        recovery.controls.as_ref().and_then(|controls| stopped(controls, recovery.failure.as_ref(), language));
+    if let Some(why) = stopped {
+        let resume = language.choose(
+            format!("`relatch resume {arn}`, when the cause is mended."),
+            format!("原因を取り除いてから、`relatch resume {arn}` を実行してください。"),
+        );
         alerts.push(alert(Condition::RotationStopped, vec![why], vec![resume]));
     }
     if let Some(description) = &recovery.description {
-        if let Some(late) = overdue(description, now) {
-            let rotate =
-                format!("`aws secretsmanager rotate-secret --secret-id {}`, and look at what it says.", recovery.arn);
+        if let Some(late) = overdue(description, now, language) {
+            let rotate = language.choose(
+                format!("`aws secretsmanager rotate-secret --secret-id {arn}`, and look at what it says."),
+                format!("`aws secretsmanager rotate-secret --secret-id {arn}` を実行し、結果を確認してください。"),
+            );
             alerts.push(alert(Condition::RotationOverdue, vec![late], vec![rotate]));
         }
         if description.deleted && in_use(description, now) {
-            let restore = format!("If it is needed: `aws secretsmanager restore-secret --secret-id {}`.", recovery.arn);
-            let found =
-                "It is scheduled for deletion, and was read within the last seven days (the sweep reads it too)."
-                    .to_owned();
-            alerts.push(alert(Condition::DeletionScheduled, vec![found], vec![restore]));
+            let found = language.choose(
+                "It is scheduled for deletion, and was read within the last seven days (the sweep reads it too).",
+                "削除予定ですが、直近7日以内に読み取られています（巡回による読み取りも含みます）。",
+            );
+            let restore = language.choose(
+                format!("If it is needed: `aws secretsmanager restore-secret --secret-id {arn}`."),
+                format!("必要であれば、`aws secretsmanager restore-secret --secret-id {arn}` で復元してください。"),
+            );
+            alerts.push(alert(Condition::DeletionScheduled, vec![found.to_owned()], vec![restore]));
         }
     }
     alerts
 }
 
+/// That a condition of a secret has ended, and how the secret was found.
+pub fn ended(condition: Condition, recovery: &Recovery, environment: Environment, language: Language) -> Alert {
+    Alert {
+        condition,
+        status: Status::Resolved,
+        subject: recovery.arn.clone(),
+        impact: recovery.left(),
+        environment,
+        found: recovery.found_lines(language),
+        done: recovery.done_lines(language),
+        to_do: Vec::new(),
+    }
+}
+
+/// What is said of an alarm that is firing.
+pub fn of_alarm(name: &str, reason: Option<&str>, environment: Environment, language: Language) -> Alert {
+    let silent = language.choose("CloudWatch gives no reason.", "CloudWatchから理由は示されていません。");
+    Alert {
+        condition: Condition::AlarmFiring,
+        status: Status::Firing,
+        subject: name.to_owned(),
+        impact: None,
+        environment,
+        found: vec![reason.unwrap_or(silent).to_owned()],
+        done: Vec::new(),
+        to_do: vec![language.choose(
+            format!("Look at the alarm `{name}` in CloudWatch, and at what the sweep says."),
+            format!("CloudWatchのアラーム `{name}` と、巡回の結果を確認してください。"),
+        )],
+    }
+}
+
+/// What is said of a sweep: of the secrets that were left for want of time, and those that could not be looked at. Where
+/// nothing was found, it got through.
+pub fn of_sweep(
+    subject: String,
+    left: &[String],
+    unlooked: &[String],
+    environment: Environment,
+    language: Language,
+) -> Alert {
+    let names = |names: &[String]| {
+        let more = if names.len() > MOST_NAMES { ", …" } else { "" };
+        format!("{}{more}", names.iter().take(MOST_NAMES).cloned().collect::<Vec<_>>().join(", "))
+    };
+    let left = (!left.is_empty()).then(|| {
+        language.choose(
+            format!("{} were left for want of time: {}.", left.len(), names(left)),
+            format!("{}件は時間が足りず未確認です: {}", left.len(), names(left)),
+        )
+    });
+    let unlooked = (!unlooked.is_empty()).then(|| {
+        language.choose(
+            format!("{} could not be looked at: {}.", unlooked.len(), names(unlooked)),
+            format!("{}件は確認できませんでした: {}", unlooked.len(), names(unlooked)),
+        )
+    });
+    let look = language.choose(
+        "Look into the function's log; give it more time, or the permission that it lacks.",
+        "関数のログを確認し、実行時間を延ばすか、不足している権限を付与してください。",
+    );
+    Alert {
+        condition: Condition::SweepUnfinished,
+        status: Status::Firing,
+        subject,
+        impact: None,
+        environment,
+        found: left.into_iter().chain(unlooked).collect(),
+        done: Vec::new(),
+        to_do: vec![look.to_owned()],
+    }
+}
+
 /// What is said of a step of a rotation that failed; nothing where somebody else is at work, or wants it so.
-pub fn of_step(event: &RotationEvent, error: &RotationError, environment: Environment) -> Option<Alert> {
+pub fn of_step(
+    event: &RotationEvent,
+    error: &RotationError,
+    environment: Environment,
+    language: Language,
+) -> Option<Alert> {
     let (impact, condition) = match error {
         RotationError::Refused(rotation::Reason::Stopped) => (None, Condition::RotationStopped),
         _ if !error.is_of_the_rotation() => return None,
@@ -83,26 +182,39 @@ pub fn of_step(event: &RotationEvent, error: &RotationError, environment: Enviro
     };
     let (done, to_do) = match error {
         RotationError::Refused(rotation::Reason::RolledBack) => (
-            vec!["The previous password was put back, and a login has proved it.".to_owned()],
-            vec!["Nothing at once: applications are not affected. Mend the cause before the next rotation.".to_owned()],
+            Some(language.choose(
+                "The previous password was put back, and a login has proved it.",
+                "以前のパスワードに戻し、ログインで検証しました。",
+            )),
+            unaffected(language).to_owned(),
         ),
-        RotationError::NotYet(_) | RotationError::Interrupted(_) | RotationError::OutOfTime => {
-            (Vec::new(), vec!["Nothing yet: Secrets Manager tries again, and the responder looks after it.".to_owned()])
-        }
+        RotationError::NotYet(_) | RotationError::Interrupted(_) | RotationError::OutOfTime => (
+            None,
+            language
+                .choose(
+                    "Nothing yet: Secrets Manager tries again, and the responder looks after it.",
+                    "今は不要です。Secrets Managerが再試行し、`respond` も状態を確認します。",
+                )
+                .to_owned(),
+        ),
         RotationError::Refused(_) | RotationError::Fault(_) => (
-            Vec::new(),
-            vec![format!("`relatch doctor {}` shows what is wrong, and what repairs it.", event.secret_id)],
+            None,
+            language.choose(
+                format!("`relatch doctor {}` shows what is wrong, and what repairs it.", event.secret_id),
+                format!("`relatch doctor {}` で、問題と復旧方法を確認してください。", event.secret_id),
+            ),
         ),
     };
+    let (step, why) = (event.step, error.spoken(language));
     Some(Alert {
         condition,
         status: Status::Firing,
         subject: event.secret_id.to_string(),
         impact,
         environment,
-        found: vec![format!("{} failed: {}.", event.step, chain(error))],
-        done,
-        to_do,
+        found: vec![language.choose(format!("{step} failed: {why}."), format!("{step}が失敗しました（{why}）。"))],
+        done: done.map(str::to_owned).into_iter().collect(),
+        to_do: vec![to_do],
     })
 }
 
@@ -175,28 +287,54 @@ const fn of_reason(reason: Reason) -> Option<Condition> {
     }
 }
 
-fn to_do(recovery: &Recovery, condition: Condition) -> Vec<String> {
-    let lines = recovery.to_do_lines();
+fn to_do(recovery: &Recovery, condition: Condition, language: Language) -> Vec<String> {
+    let lines = recovery.to_do_lines(language);
     match (lines.is_empty(), condition) {
-        (true, Condition::RotationFailed | Condition::RotationAbandoned) => {
-            vec!["Nothing at once: applications are not affected. Mend the cause before the next rotation.".to_owned()]
-        }
-        (true, _) => vec!["Nothing: it is over.".to_owned()],
+        (true, Condition::RotationFailed | Condition::RotationAbandoned) => vec![unaffected(language).to_owned()],
+        (true, _) => vec![language.choose("Nothing: it is over.", "不要です。すでに解消しています。").to_owned()],
         (false, _) => lines,
     }
 }
 
-/// Why a secret's rotations are stopped, if they are.
-pub(crate) fn stopped(controls: &Controls) -> Option<String> {
+fn unaffected(language: Language) -> &'static str {
+    language.choose(
+        "Nothing at once: applications are not affected. Mend the cause before the next rotation.",
+        "急ぎの対応は不要です。アプリケーションへの影響はありません。次のローテーションまでに原因を取り除いてください。",
+    )
+}
+
+/// Why a secret's rotations are stopped, if they are. `failure` is the one that may have stopped them.
+pub(crate) fn stopped(controls: &Controls, failure: Option<&Failure>, language: Language) -> Option<String> {
+    let count = controls.rolled_back;
     match (Control::of(controls), &controls.stopped) {
-        (Control::Stopped, Some(why)) => Some(format!("Its rotations are stopped: {why}.")),
-        (Control::Stopped, None) => Some(format!("{} rotations in a row had to be rolled back.", controls.rolled_back)),
+        (Control::Stopped, Some(why)) => {
+            // What is remembered is English.
+            let known = failure.filter(|failure| refused_change(failure, Language::English) == *why);
+            let why = known.map_or(why.clone(), |failure| refused_change(failure, language));
+            Some(language.choose(
+                format!("Its rotations are stopped: {why}."),
+                format!("ローテーションは停止しています（{why}）。"),
+            ))
+        }
+        (Control::Stopped, None) => Some(language.choose(
+            format!("{count} rotations in a row had to be rolled back."),
+            format!("{count}回連続でローテーションをロールバックしました。"),
+        )),
         (Control::Free | Control::Paused, _) => None,
     }
 }
 
+/// Why rotations are stopped after a change that the database itself refused, without an end.
+pub fn refused_change(failure: &Failure, language: Language) -> String {
+    let (step, state) = (failure.step, failure.sqlstate.as_deref());
+    language.choose(
+        format!("the database refused the change in {step} (SQLSTATE {})", state.unwrap_or("none")),
+        format!("データベースが{step}で変更を拒否しました。SQLSTATE: {}", state.unwrap_or("なし")),
+    )
+}
+
 /// Whether a secret has waited too long for its rotation, by its rules.
-pub(crate) fn overdue(description: &Description, now: Timestamp) -> Option<String> {
+pub(crate) fn overdue(description: &Description, now: Timestamp, language: Language) -> Option<String> {
     if !description.rotation_enabled || description.deleted {
         return None;
     }
@@ -206,7 +344,13 @@ pub(crate) fn overdue(description: &Description, now: Timestamp) -> Option<Strin
         _ => description.next_rotation,
     }?;
     let late = now.duration_since(due);
-    (late > GRACE).then(|| format!("Its rotation was due {} days ago.", late.as_hours() / 24))
+    let days = late.as_hours() / 24;
+    (late > GRACE).then(|| {
+        language.choose(
+            format!("Its rotation was due {days} days ago."),
+            format!("ローテーションの期日を{days}日過ぎています。"),
+        )
+    })
 }
 
 fn in_use(description: &Description, now: Timestamp) -> bool {
@@ -226,7 +370,7 @@ mod tests {
         let mut table = Vec::new();
         for cause in [Cause::Sweep, Cause::Failed, Cause::Abandoned] {
             for (name, recovery) in examples() {
-                let told = alerts(&recovery, &cause, Environment::Prod, now());
+                let told = alerts(&recovery, &cause, Environment::Prod, Language::English, now());
                 let told: Vec<String> = told
                     .iter()
                     .map(|alert| format!("{} ({})", alert.condition.name(), alert.severity().name()))
@@ -262,7 +406,7 @@ mod tests {
         ] {
             let (_, mut recovery) = examples().swap_remove(0);
             recovery.description = Some(description.clone());
-            let told = alerts(&recovery, &Cause::Sweep, Environment::Prod, now());
+            let told = alerts(&recovery, &Cause::Sweep, Environment::Prod, Language::English, now());
             assert_eq!(told.first().map(|alert| alert.condition), expected, "{description:?}");
         }
     }
@@ -277,7 +421,7 @@ mod tests {
             let (_, mut recovery) = examples().swap_remove(0);
             let stopped = stopped.map(str::to_owned);
             recovery.controls = Some(Controls { stopped, rolled_back, ..Controls::default() });
-            let told = alerts(&recovery, &Cause::Sweep, Environment::Prod, now());
+            let told = alerts(&recovery, &Cause::Sweep, Environment::Prod, Language::English, now());
             assert_eq!(told.first().map(|alert| alert.condition), expected);
         }
     }

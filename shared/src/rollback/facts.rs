@@ -1,6 +1,7 @@
 //! What one repair of one secret has learned so far: small words, no values. `None` is what has not been looked at.
 
 use crate::{
+    language::Language,
     ports::{Lock, Login, ServerState},
     rotation::facts::{Effect, Held, RoleVerdict, SecretState, Time},
     secret::{Field, Problem},
@@ -239,17 +240,41 @@ impl Rung {
         }
     }
 
-    /// What it does, as a sentence without its end.
-    pub const fn sentence(self) -> &'static str {
+    /// What was done, as a sentence without its end; in Japanese, as what it is.
+    pub fn sentence(self, language: Language) -> &'static str {
         match self {
-            Rung::ThroughPending => "AWSCURRENT's password was put back, through a login with AWSPENDING",
-            Rung::ThroughPrevious => "AWSCURRENT's password was set, through a login with AWSPREVIOUS",
-            Rung::ThroughKept => "AWSCURRENT's password was set, through a login with a version without a label",
-            Rung::ThroughAdmin => "AWSCURRENT's password was set by the admin user",
-            Rung::ThroughRds => "AWSCURRENT's password was set by RDS, as the master user's",
-            Rung::Forward => "the version that opens the database was made AWSCURRENT",
-            Rung::ToPrevious => "AWSPREVIOUS's password was set in the database",
-            Rung::Backward => "the version that was AWSPREVIOUS was made AWSCURRENT",
+            Rung::ThroughPending => language.choose(
+                "AWSCURRENT's password was put back, through a login with AWSPENDING",
+                "AWSPENDINGでのログインによる、AWSCURRENTのパスワードの復元",
+            ),
+            Rung::ThroughPrevious => language.choose(
+                "AWSCURRENT's password was set, through a login with AWSPREVIOUS",
+                "AWSPREVIOUSでのログインによる、AWSCURRENTのパスワードの設定",
+            ),
+            Rung::ThroughKept => language.choose(
+                "AWSCURRENT's password was set, through a login with a version without a label",
+                "ラベルのないバージョンでのログインによる、AWSCURRENTのパスワードの設定",
+            ),
+            Rung::ThroughAdmin => language.choose(
+                "AWSCURRENT's password was set by the admin user",
+                "管理者ユーザーによる、AWSCURRENTのパスワードの設定",
+            ),
+            Rung::ThroughRds => language.choose(
+                "AWSCURRENT's password was set by RDS, as the master user's",
+                "RDSによる、マスターユーザーへのAWSCURRENTのパスワードの設定",
+            ),
+            Rung::Forward => language.choose(
+                "the version that opens the database was made AWSCURRENT",
+                "データベースに接続できるバージョンのAWSCURRENTへの昇格",
+            ),
+            Rung::ToPrevious => language.choose(
+                "AWSPREVIOUS's password was set in the database",
+                "データベースへのAWSPREVIOUSのパスワードの設定",
+            ),
+            Rung::Backward => language.choose(
+                "the version that was AWSPREVIOUS was made AWSCURRENT",
+                "AWSPREVIOUSだったバージョンのAWSCURRENTへの昇格",
+            ),
         }
     }
 }

@@ -3,15 +3,17 @@
 use super::{
     Intent, Order, RepairError,
     carry_out::NOT_A_SQLSTATE,
-    facts::{Age, Facts, Found, MasterVerdict, PendingLabel, Rung, Source},
+    facts::{Age, Climb, Facts, Found, MasterVerdict, PendingLabel, Rung, Source},
     impact::{self, Impact},
     observe::Visit,
     plan::Action,
     reason::Reason,
 };
 use crate::{
+    language::{Language, Spoken},
     ports::{Controls, Database, Description, Failure, Label, Login},
     rotation::facts::{Effect, Held, RoleVerdict},
+    secret::Problem,
     telemetry::chain,
 };
 use relatch_events::secret::VersionId;
@@ -112,124 +114,171 @@ impl Recovery {
     }
 
     /// What was found, a sentence each.
-    pub fn found_lines(&self) -> Vec<String> {
+    pub fn found_lines(&self, language: Language) -> Vec<String> {
         let logins = [
             ("AWSCURRENT", self.facts.logins.current),
             ("AWSPENDING", self.facts.logins.pending),
             ("AWSPREVIOUS", self.facts.logins.previous),
-            ("a version without a label", self.facts.logins.kept),
-            ("the admin secret", self.facts.logins.admin),
+            (language.choose("a version without a label", "ラベルのないバージョン"), self.facts.logins.kept),
+            (language.choose("the admin secret", "管理者シークレット"), self.facts.logins.admin),
         ];
-        let logins = logins.into_iter().filter_map(|(who, login)| Some(login_line(who, login?)));
+        let logins = logins.into_iter().filter_map(|(who, login)| Some(login_line(who, login?, language)));
         let unusable = [("AWSPENDING", self.facts.pending), ("AWSPREVIOUS", self.facts.previous)];
         let unusable = unusable.into_iter().filter_map(|(who, found)| match found? {
-            Found::Unusable(problem) => Some(format!("{who} cannot be used: {problem}.")),
-            Found::Elsewhere(field) => Some(format!("{who} differs from AWSCURRENT in `{field}`, so it was not used.")),
+            Found::Unusable(problem) => Some(unusable_line(who, problem, language)),
+            Found::Elsewhere(field) => Some(language.choose(
+                format!("{who} differs from AWSCURRENT in `{field}`, so it was not used."),
+                format!("{who}はAWSCURRENTと `{field}` が異なるため、使用していません。"),
+            )),
             Found::Nothing | Found::SameUser | Found::Alternate => None,
         });
         let current = match self.facts.current {
-            Some(Held::Unusable(problem)) => Some(format!("AWSCURRENT cannot be used: {problem}.")),
-            Some(Held::Nothing | Held::Elsewhere(_)) => Some("No version holds AWSCURRENT.".to_owned()),
+            Some(Held::Unusable(problem)) => Some(unusable_line("AWSCURRENT", problem, language)),
+            Some(Held::Nothing | Held::Elsewhere(_)) => Some(
+                language
+                    .choose("No version holds AWSCURRENT.", "AWSCURRENTの付いたバージョンがありません。")
+                    .to_owned(),
+            ),
             Some(Held::Credentials | Held::ThisToken) | None => None,
         };
         let pending = match self.facts.label {
-            Some(PendingLabel::Waiting(Some(Age::Stuck))) => {
-                Some("AWSPENDING has been waiting for too long.".to_owned())
-            }
-            Some(PendingLabel::Waiting(_)) => Some("AWSPENDING is on a version that is not current.".to_owned()),
+            Some(PendingLabel::Waiting(Some(Age::Stuck))) => Some(
+                language
+                    .choose("AWSPENDING has been waiting for too long.", "AWSPENDINGが長時間残ったままです。")
+                    .to_owned(),
+            ),
+            Some(PendingLabel::Waiting(_)) => Some(
+                language
+                    .choose(
+                        "AWSPENDING is on a version that is not current.",
+                        "AWSPENDINGがAWSCURRENTではないバージョンに付いています。",
+                    )
+                    .to_owned(),
+            ),
             Some(PendingLabel::Nowhere | PendingLabel::OnCurrent) | None => None,
         };
-        let failure = self.failure.as_ref().map(|failure| {
-            let state = failure.sqlstate.as_ref().map_or(String::new(), |state| format!(", SQLSTATE {state}"));
-            format!("The rotation failed in {}: {}{state}.", failure.step, failure.reason)
+        let failure = self.failure.as_ref().map(|Failure { step, reason, sqlstate, .. }| match sqlstate {
+            Some(state) => language.choose(
+                format!("The rotation failed in {step}: {reason}, SQLSTATE {state}."),
+                format!("ローテーションが{step}で失敗しました（{reason}、SQLSTATE {state}）。"),
+            ),
+            None => language.choose(
+                format!("The rotation failed in {step}: {reason}."),
+                format!("ローテーションが{step}で失敗しました（{reason}）。"),
+            ),
         });
         failure.into_iter().chain(current).chain(logins).chain(unusable).chain(pending).collect()
     }
 
     /// What was done, a sentence each; empty if nothing was changed.
-    pub fn done_lines(&self) -> Vec<String> {
-        let rungs = self.climbed().map(|rung| {
-            let climb = self.facts.climb(rung);
-            let proof = match (climb.effect, climb.restored) {
-                (Some(Effect::Refused(NOT_A_SQLSTATE)), _) => "was refused; the log says why".to_owned(),
-                (Some(Effect::Refused(state)), _) => format!("was refused ({state})"),
-                (_, Some(Login::Accepted | Login::Unfit(_))) => "a login has proved it".to_owned(),
-                (_, Some(Login::Refused(refusal))) => {
-                    format!("the password is right, and the session was refused: {refusal}")
-                }
-                (_, Some(Login::Rejected)) => "the login that should prove it was rejected".to_owned(),
-                (_, Some(Login::Unknown(silence))) => format!("it could not be proved: {silence}"),
-                (_, None) => "it was not proved".to_owned(),
-            };
-            match climb.effect {
-                Some(Effect::Refused(_)) => format!("Tried: {} – {proof}.", rung.sentence()),
-                _ => format!("{}; {proof}.", capital(rung.sentence())),
+    pub fn done_lines(&self, language: Language) -> Vec<String> {
+        let rungs = self.climbed().map(|rung| done_line(rung, self.facts.climb(rung), language));
+        let unstaged = self.facts.unstaged.map(|effect| {
+            match effect {
+                Effect::Done => language.choose(
+                    "AWSPENDING was taken off, after AWSCURRENT had been proved.",
+                    "AWSCURRENTを検証したうえで、AWSPENDINGを外しました。",
+                ),
+                Effect::Refused(_) | Effect::Unsure => language.choose(
+                    "AWSPENDING was to be taken off, and had moved.",
+                    "AWSPENDINGを外そうとしましたが、すでに移動していました。",
+                ),
             }
+            .to_owned()
         });
-        let unstaged = match self.facts.unstaged {
-            Some(Effect::Done) => Some("AWSPENDING was taken off, after AWSCURRENT had been proved.".to_owned()),
-            Some(Effect::Refused(_) | Effect::Unsure) => {
-                Some("AWSPENDING was to be taken off, and had moved.".to_owned())
-            }
-            None => None,
-        };
         rungs.chain(unstaged).collect()
     }
 
     /// What is left for a person to do, a sentence each.
-    pub fn to_do_lines(&self) -> Vec<String> {
+    pub fn to_do_lines(&self, language: Language) -> Vec<String> {
         let name = &self.arn;
-        let doctor = format!("`relatch doctor {name}` shows which version opens the database.");
         let mut lines = match &self.outcome {
-            Outcome::Opens(_) => Vec::new(),
-            Outcome::Waits(Reason::Paused) => vec![format!("`relatch resume {name}` ends the pause.")],
+            Outcome::Opens(_) | Outcome::Would(_) => Vec::new(),
+            Outcome::Waits(Reason::Paused) => vec![language.choose(
+                format!("`relatch resume {name}` ends the pause."),
+                format!("`relatch resume {name}` で一時停止を解除できます。"),
+            )],
             Outcome::Waits(Reason::ServerStopped | Reason::RotationInFlight) => Vec::new(),
-            Outcome::Waits(_) => vec!["Nothing yet: the next sweep tries again.".to_owned()],
-            Outcome::Refuses(Reason::ScheduledForDeletion) => {
-                vec![format!("If it is in use: `aws secretsmanager restore-secret --secret-id {name}`.")]
-            }
-            Outcome::Refuses(Reason::Exhausted) => self.exhausted(),
-            Outcome::Refuses(Reason::CurrentUnusable(_)) => {
-                vec![format!("`relatch rollback {name}` makes the version before it current again.")]
-            }
-            Outcome::Refuses(Reason::PendingInTheWay) => vec![format!("`relatch recover {name}` ends the rotation.")],
-            Outcome::Refuses(_) | Outcome::Fails(_) => vec![doctor],
-            Outcome::Would(_) => Vec::new(),
+            Outcome::Waits(_) => vec![
+                language
+                    .choose("Nothing yet: the next sweep tries again.", "今は不要です。次回の巡回で再試行します。")
+                    .to_owned(),
+            ],
+            Outcome::Refuses(Reason::ScheduledForDeletion) => vec![language.choose(
+                format!("If it is in use: `aws secretsmanager restore-secret --secret-id {name}`."),
+                format!("使用中であれば、`aws secretsmanager restore-secret --secret-id {name}` で復元してください。"),
+            )],
+            Outcome::Refuses(Reason::Exhausted) => self.exhausted(language),
+            Outcome::Refuses(Reason::CurrentUnusable(_)) => vec![language.choose(
+                format!("`relatch rollback {name}` makes the version before it current again."),
+                format!("`relatch rollback {name}` で以前のバージョンを再びAWSCURRENTにできます。"),
+            )],
+            Outcome::Refuses(Reason::PendingInTheWay) => vec![language.choose(
+                format!("`relatch recover {name}` ends the rotation."),
+                format!("`relatch recover {name}` でローテーションを終わらせることができます。"),
+            )],
+            Outcome::Refuses(_) | Outcome::Fails(_) => vec![language.choose(
+                format!("`relatch doctor {name}` shows which version opens the database."),
+                format!("`relatch doctor {name}` で、データベースに接続できるバージョンを確認してください。"),
+            )],
         };
         if self.facts.label == Some(PendingLabel::Waiting(Some(Age::Waiting)))
             && self.facts.unstaged.is_none()
             && matches!(self.outcome, Outcome::Opens(_))
         {
-            lines.push(
-                "AWSPENDING is kept, so that Secrets Manager can try again; when it is stuck, the sweep takes it off."
-                    .to_owned(),
+            let kept = language.choose(
+                "AWSPENDING is kept, so that Secrets Manager can try again; when it is stuck, the sweep takes it off.",
+                "Secrets Managerが再試行できるよう、AWSPENDINGは残してあります。残ったままになれば、巡回が外します。",
             );
+            lines.push(kept.to_owned());
         }
         lines
     }
 
     /// Every rung has failed: what could a person open it with?
-    fn exhausted(&self) -> Vec<String> {
+    fn exhausted(&self, language: Language) -> Vec<String> {
         let name = &self.arn;
-        let mut lines = vec![format!("`relatch doctor {name}` shows what was tried, and why it did not help.")];
+        let mut lines = vec![language.choose(
+            format!("`relatch doctor {name}` shows what was tried, and why it did not help."),
+            format!("`relatch doctor {name}` で、試した内容と効果がなかった理由を確認してください。"),
+        )];
         match self.facts.role(Source::Admin) {
-            Some(RoleVerdict::Unfit(problem)) => lines.push(format!("The admin user does not help: {problem}.")),
-            _ if self.facts.admin == Some(Held::Nothing) => {
-                lines.push("The secret names no admin secret (`masterarn`) that could set the password.".to_owned());
-            }
+            Some(RoleVerdict::Unfit(problem)) => lines.push(language.choose(
+                format!("The admin user does not help: {problem}."),
+                format!("管理者ユーザーでは解決できません（{}）。", problem.japanese()),
+            )),
+            _ if self.facts.admin == Some(Held::Nothing) => lines.push(
+                language
+                    .choose(
+                        "The secret names no admin secret (`masterarn`) that could set the password.",
+                        "パスワードを設定できる管理者シークレット（`masterarn`）が、シークレットに指定されていません。",
+                    )
+                    .to_owned(),
+            ),
             _ => {}
         }
         match self.facts.master {
             Some(MasterVerdict::NotPinned) => lines.push(
-                "RDS could set this master user's password: tag the secret `relatch:resource-id` with the cluster's or instance's resource id, and run `relatch recover`.".to_owned(),
+                language
+                    .choose(
+                        "RDS could set this master user's password: tag the secret `relatch:resource-id` with the cluster's or instance's resource id, and run `relatch recover`.",
+                        "RDSからこのマスターユーザーのパスワードを設定できます。シークレットのタグ `relatch:resource-id` にクラスターまたはインスタンスのリソースIDを設定し、`relatch recover` を実行してください。",
+                    )
+                    .to_owned(),
             ),
-            Some(MasterVerdict::UnfitPassword) => {
-                lines.push("RDS does not take AWSCURRENT's password for a master user.".to_owned());
-            }
+            Some(MasterVerdict::UnfitPassword) => lines.push(
+                language
+                    .choose(
+                        "RDS does not take AWSCURRENT's password for a master user.",
+                        "AWSCURRENTのパスワードは、RDSのマスターユーザーには使用できません。",
+                    )
+                    .to_owned(),
+            ),
             Some(MasterVerdict::Resettable | MasterVerdict::NotMaster) | None => {}
         }
-        lines.push(format!(
-            "Set the role's password to AWSCURRENT's, as a user that may (`ALTER ROLE … PASSWORD …`), then `relatch recover {name}`."
+        lines.push(language.choose(
+            format!("Set the role's password to AWSCURRENT's, as a user that may (`ALTER ROLE … PASSWORD …`), then `relatch recover {name}`."),
+            format!("権限のあるユーザーでロールのパスワードをAWSCURRENTのものに設定し（`ALTER ROLE … PASSWORD …`）、`relatch recover {name}` を実行してください。"),
         ));
         lines
     }
@@ -266,11 +315,11 @@ impl Recovery {
             "sentence": self.sentence(),
             "impactFound": self.found().map(Impact::name),
             "impactLeft": self.left().map(Impact::name),
-            "found": self.found_lines(),
+            "found": self.found_lines(Language::English),
             "rungs": rungs,
             "pendingTakenOff": self.facts.unstaged == Some(Effect::Done),
-            "done": self.done_lines(),
-            "toDo": self.to_do_lines(),
+            "done": self.done_lines(Language::English),
+            "toDo": self.to_do_lines(Language::English),
             "milliseconds": u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
         })
     }
@@ -287,7 +336,9 @@ pub fn would(action: Action) -> String {
 
 /// A rung's sentence before it is climbed. The verb is the last word that it could be: "the version that was …" stays.
 fn not_yet(rung: Rung) -> String {
-    rung.sentence().rsplit_once(" was ").map_or(String::new(), |(who, what)| format!("{who} would be {what}"))
+    rung.sentence(Language::English)
+        .rsplit_once(" was ")
+        .map_or(String::new(), |(who, what)| format!("{who} would be {what}"))
 }
 
 /// What a login told, in one word.
@@ -301,14 +352,75 @@ pub const fn login_word(login: Login) -> &'static str {
     }
 }
 
-fn login_line(who: &str, login: Login) -> String {
+fn login_line(who: &str, login: Login, language: Language) -> String {
     capital(&match login {
-        Login::Accepted => format!("{who} opens the database."),
-        Login::Unfit(state) => format!("{who} opens the database, and the test query fails with SQLSTATE {state}."),
-        Login::Refused(refusal) => format!("{who} has the right password, and the session was refused: {refusal}."),
-        Login::Rejected => format!("{who} is rejected by the database."),
-        Login::Unknown(silence) => format!("nothing was learned of {who}: {silence}."),
+        Login::Accepted => {
+            language.choose(format!("{who} opens the database."), format!("{who}でデータベースに接続できます。"))
+        }
+        Login::Unfit(state) => language.choose(
+            format!("{who} opens the database, and the test query fails with SQLSTATE {state}."),
+            format!("{who}でデータベースに接続できますが、テストクエリがSQLSTATE {state}で失敗します。"),
+        ),
+        Login::Refused(refusal) => language.choose(
+            format!("{who} has the right password, and the session was refused: {refusal}."),
+            format!("{who}のパスワードは正しいものの、セッションが拒否されました（{}）。", refusal.japanese()),
+        ),
+        Login::Rejected => language
+            .choose(format!("{who} is rejected by the database."), format!("データベースが{who}を拒否しています。")),
+        Login::Unknown(silence) => language.choose(
+            format!("nothing was learned of {who}: {silence}."),
+            format!("{who}の正否を確認できません（{}）。", silence.japanese()),
+        ),
     })
+}
+
+fn unusable_line(who: &str, problem: Problem, language: Language) -> String {
+    language.choose(
+        format!("{who} cannot be used: {problem}."),
+        format!("{who}を使用できません（{}）。", problem.japanese()),
+    )
+}
+
+fn done_line(rung: Rung, climb: Climb, language: Language) -> String {
+    let what = rung.sentence(language);
+    match climb.effect {
+        Some(Effect::Refused(NOT_A_SQLSTATE)) => {
+            return language.choose(
+                format!("Tried: {what} – was refused; the log says why."),
+                format!("{what}を試みましたが、拒否されました（理由はログにあります）。"),
+            );
+        }
+        Some(Effect::Refused(state)) => {
+            return language.choose(
+                format!("Tried: {what} – was refused ({state})."),
+                format!("{what}を試みましたが、拒否されました（{state}）。"),
+            );
+        }
+        Some(Effect::Done | Effect::Unsure) | None => {}
+    }
+    let what = capital(what);
+    match climb.restored {
+        Some(Login::Accepted | Login::Unfit(_)) => language
+            .choose(format!("{what}; a login has proved it."), format!("{what}を行い、ログインで検証しました。")),
+        Some(Login::Refused(refusal)) => language.choose(
+            format!("{what}; the password is right, and the session was refused: {refusal}."),
+            format!(
+                "{what}を行いました。パスワードは正しいものの、セッションが拒否されました（{}）。",
+                refusal.japanese()
+            ),
+        ),
+        Some(Login::Rejected) => language.choose(
+            format!("{what}; the login that should prove it was rejected."),
+            format!("{what}を行いましたが、検証のログインが拒否されました。"),
+        ),
+        Some(Login::Unknown(silence)) => language.choose(
+            format!("{what}; it could not be proved: {silence}."),
+            format!("{what}を行いましたが、検証できませんでした（{}）。", silence.japanese()),
+        ),
+        None => {
+            language.choose(format!("{what}; it was not proved."), format!("{what}を行いましたが、検証していません。"))
+        }
+    }
 }
 
 fn capital(text: &str) -> String {
@@ -335,9 +447,9 @@ pub(crate) mod tests {
                 impact(recovery.found()),
                 impact(recovery.left()),
                 recovery.sentence(),
-                lines("found", recovery.found_lines()),
-                lines("done", recovery.done_lines()),
-                lines("to do", recovery.to_do_lines()),
+                lines("found", recovery.found_lines(Language::English)),
+                lines("done", recovery.done_lines(Language::English)),
+                lines("to do", recovery.to_do_lines(Language::English)),
             )
         });
         insta::assert_snapshot!(screens.collect::<Vec<_>>().join("\n"));

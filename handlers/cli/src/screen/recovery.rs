@@ -1,11 +1,14 @@
 //! `relatch recover` and `relatch rollback`.
 
 use super::{BAD, GOOD, Page, STRONG, headline};
-use relatch::rollback::{
-    Recovery, Rung,
-    facts::PendingLabel,
-    plan::Action,
-    recovery::{Outcome, would},
+use relatch::{
+    language::Language,
+    rollback::{
+        Recovery, Rung,
+        facts::PendingLabel,
+        plan::Action,
+        recovery::{Outcome, would},
+    },
 };
 
 /// What was found, and what would be done about it.
@@ -14,7 +17,7 @@ pub(crate) fn rehearsed(secret: &str, recovery: &Recovery) -> String {
     if let Some(found) = recovery.found() {
         headline(&mut page, secret, Some(found));
     }
-    let found = recovery.found_lines();
+    let found = recovery.found_lines(Language::English);
     page.list(&found);
     if !found.is_empty() {
         page.gap();
@@ -37,7 +40,7 @@ pub(crate) fn done(secret: &str, recovery: &Recovery) -> String {
     if recovery.changed() {
         page.gap();
     }
-    page.list(&recovery.done_lines());
+    page.list(&recovery.done_lines(Language::English));
     match &recovery.outcome {
         Outcome::Opens(_) => {
             let took = recovery.took.as_secs_f64();
@@ -74,7 +77,7 @@ const fn then(recovery: &Recovery, action: Action) -> Option<&'static str> {
 
 /// With the secret called as the person calls it.
 fn to_do(secret: &str, recovery: &Recovery) -> Vec<String> {
-    recovery.to_do_lines().iter().map(|line| line.replace(&recovery.arn, secret)).collect()
+    recovery.to_do_lines(Language::English).iter().map(|line| line.replace(&recovery.arn, secret)).collect()
 }
 
 fn not_done(page: &mut Page, secret: &str, recovery: &Recovery) {

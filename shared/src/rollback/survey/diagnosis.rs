@@ -6,6 +6,7 @@
 use super::{Extent, Place, Seen, Survey};
 use crate::{
     alert::findings,
+    language::Language,
     ports::{CallError, CallErrorKind, Controls, Label, Lock, Login, MasterOf, Refusal, ServerState},
     rollback::{
         Intent, Reason, Rung,
@@ -357,7 +358,7 @@ fn rotation(survey: &Survey) -> Finding {
     let function = description.rotation_function.as_deref().map(|arn| arn.rsplit(':').next().unwrap_or(arn));
     let every = description.rotated_every.map_or(String::new(), |days| format!(" every {days} days"));
     let last = description.rotated.map_or(", never yet".to_owned(), |at| format!(", last {}", ago(survey.at, at)));
-    match (description.rotation_enabled, function, findings::overdue(description, survey.at)) {
+    match (description.rotation_enabled, function, findings::overdue(description, survey.at, Language::English)) {
         (_, _, Some(late)) => wrong(
             "rotation",
             late,
@@ -533,7 +534,7 @@ fn controls(survey: &Survey) -> Finding {
     let pause = [(&controls.paused, "It"), (&controls.everything_paused, "Everything")]
         .into_iter()
         .find_map(|(pause, what)| Some((pause.as_ref()?, what)));
-    match (pause, findings::stopped(controls)) {
+    match (pause, findings::stopped(controls, None, Language::English)) {
         (Some((pause, what)), _) => {
             let all = if what == "It" { survey.secret.to_string() } else { "--all".to_owned() };
             wrong(

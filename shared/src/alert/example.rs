@@ -1,0 +1,165 @@
+//! An alert of every condition, as it may well be: to look at, and to try out a channel with.
+
+use super::{
+    Alert, Condition, Status,
+    findings::{self, Cause},
+};
+use crate::{
+    config::Environment,
+    language::Language,
+    ports::{Controls, Description, Failure, Login, Silence},
+    rollback::{
+        Intent, Reason, Recovery, Rung,
+        facts::{Age, Climb, Facts, Found, Kept, Logins, PendingLabel, Source},
+        recovery::Outcome,
+    },
+    rotation::facts::{Effect, Held, RoleProblem, RoleVerdict},
+};
+use jiff::{SignedDuration, Timestamp};
+use relatch_events::{rotation::Step, secret::VersionId};
+use std::time::Duration;
+
+/// The secret that the examples are about.
+pub const SECRET: &str = "arn:aws:secretsmanager:ap-northeast-1:123456789012:secret:app-prod-database-AbCdEf";
+
+/// An example of a condition.
+pub fn alert(condition: Condition, status: Status, language: Language) -> Alert {
+    let environment = Environment::Prod;
+    let ended = |recovery: &Recovery| findings::ended(condition, recovery, environment, language);
+    let firing = status == Status::Firing;
+    match condition {
+        Condition::AlarmFiring => {
+            let reason = if firing {
+                "Threshold Crossed: 1 datapoint [3.0 (20/11/26 18:58:00)] was greater than or equal to the threshold (1.0)."
+            } else {
+                "Threshold Crossed: 1 datapoint [0.0 (20/11/26 19:03:00)] was not greater than or equal to the threshold (1.0)."
+            };
+            Alert { status, ..findings::of_alarm("app-prod-rotation-failed", Some(reason), environment, language) }
+        }
+        Condition::SweepUnfinished => {
+            let left = ["app-prod-jwt", "app-prod-oauth"].map(str::to_owned);
+            let left = if firing { &left[..] } else { &[] };
+            Alert { status, ..findings::of_sweep("sweep of prod".to_owned(), left, &[], environment, language) }
+        }
+        Condition::RotationFailed
+        | Condition::RotationAbandoned
+        | Condition::RotationStopped
+        | Condition::RotationOverdue
+        | Condition::PendingStuck
+        | Condition::CurrentRejected
+        | Condition::LockedOut
+        | Condition::Stranded
+        | Condition::DatabaseSilent
+        | Condition::DeletionScheduled => {
+            if !firing {
+                return ended(&sound());
+            }
+            let (recovery, cause) = found(condition);
+            let mut alerts = findings::alerts(&recovery, &cause, environment, language, now()).into_iter();
+            alerts.find(|alert| alert.condition == condition).unwrap_or_else(|| ended(&recovery))
+        }
+    }
+}
+
+/// A secret in which the condition is found, and why it was looked at.
+fn found(condition: Condition) -> (Recovery, Cause) {
+    let mut recovery = sound();
+    let Recovery { outcome, facts, description, controls, failure, .. } = &mut recovery;
+    let mut cause = Cause::Sweep;
+    match condition {
+        Condition::RotationFailed => {
+            cause = Cause::Failed;
+            let (reason, error_type) = ("rollback-unfinished".to_owned(), "Rotation.NotYet".to_owned());
+            *failure = refused().map(|refused| Failure { reason, error_type, sqlstate: None, ..refused });
+            facts.logins = Logins { pending: Some(Login::Accepted), ..rejected() };
+            *facts.climb_mut(Rung::ThroughPending) =
+                Climb { effect: Some(Effect::Done), restored: Some(Login::Accepted) };
+            facts.unstaged = Some(Effect::Done);
+            *outcome = Outcome::Opens(Reason::Recovered);
+        }
+        Condition::RotationAbandoned => {
+            cause = Cause::Abandoned;
+            facts.label = Some(PendingLabel::Waiting(Some(Age::Waiting)));
+        }
+        Condition::RotationStopped => {
+            *failure = refused();
+            let why = failure.as_ref().map(|failure| findings::refused_change(failure, Language::English));
+            *controls = Some(Controls { stopped: why, ..Controls::default() });
+        }
+        Condition::RotationOverdue => {
+            let rotated = now().checked_sub(SignedDuration::from_hours(34 * 24)).ok();
+            let rules = Description { rotation_enabled: true, rotated_every: Some(30), ..Description::default() };
+            *description = Some(Description { rotated, ..rules });
+        }
+        Condition::PendingStuck => {
+            facts.logins.pending = Some(Login::Rejected);
+            facts.label = Some(PendingLabel::Waiting(Some(Age::Stuck)));
+            facts.unstaged = Some(Effect::Done);
+        }
+        Condition::CurrentRejected => {
+            facts.logins = Logins { pending: Some(Login::Accepted), ..rejected() };
+            *outcome = Outcome::Refuses(Reason::Role(RoleProblem::Restricted));
+        }
+        Condition::LockedOut => {
+            facts.logins = Logins { previous: Some(Login::Rejected), admin: Some(Login::Accepted), ..rejected() };
+            facts.roles[Source::Admin as usize] = Some(RoleVerdict::Unfit(RoleProblem::NotAlterable));
+            *outcome = Outcome::Refuses(Reason::Exhausted);
+        }
+        Condition::Stranded => {
+            facts.logins = Logins { previous: Some(Login::Rejected), kept: Some(Login::Accepted), ..rejected() };
+            *outcome = Outcome::Refuses(Reason::Exhausted);
+            facts.admin = Some(Held::Nothing);
+        }
+        Condition::DatabaseSilent => {
+            facts.logins.current = Some(Login::Unknown(Silence::TimedOut));
+            *outcome = Outcome::Waits(Reason::DatabaseSilent(Silence::TimedOut));
+        }
+        Condition::DeletionScheduled => {
+            *description = Some(Description { deleted: true, accessed: Some(now()), ..Description::default() });
+            facts.logins = Logins::default();
+            *outcome = Outcome::Refuses(Reason::ScheduledForDeletion);
+        }
+        Condition::SweepUnfinished | Condition::AlarmFiring => {}
+    }
+    (recovery, cause)
+}
+
+/// A secret with which nothing is wrong.
+fn sound() -> Recovery {
+    let logins = Logins { current: Some(Login::Accepted), ..Logins::default() };
+    let (previous, kept) = (Some(Found::Nothing), Kept { count: Some(0), ..Kept::default() });
+    let label = Some(PendingLabel::Nowhere);
+    Recovery {
+        arn: SECRET.to_owned(),
+        intent: Intent::Heal,
+        outcome: Outcome::Opens(Reason::Sound),
+        facts: Facts { label, current: Some(Held::Credentials), previous, kept, logins, ..Facts::default() },
+        pending: None,
+        description: None,
+        controls: None,
+        failure: None,
+        took: Duration::from_secs(1),
+    }
+}
+
+fn rejected() -> Logins {
+    Logins { current: Some(Login::Rejected), ..Logins::default() }
+}
+
+/// A change that the database refused.
+fn refused() -> Option<Failure> {
+    Some(Failure {
+        arn: SECRET.to_owned(),
+        token: VersionId::try_from("5048cd33-9c6d-4e2c-9d3c-1c6b3f2a7e11").ok()?,
+        step: Step::Set,
+        reason: "change-refused".to_owned(),
+        error_type: "Rotation.Refused".to_owned(),
+        sqlstate: Some("42501".to_owned()),
+        rolled_back: false,
+        at: now(),
+    })
+}
+
+const fn now() -> Timestamp {
+    Timestamp::UNIX_EPOCH
+}

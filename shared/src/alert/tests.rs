@@ -1,0 +1,267 @@
+//! Every rendering of every condition, firing and resolved, in every language; and what none of them may do.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use super::*;
+use example::SECRET;
+use jiff::{Timestamp, tz::TimeZone};
+use proptest::prelude::*;
+
+/// Renders every condition × status, in both languages.
+macro_rules! every {
+    ($name:ident, $render:expr) => {
+        #[test]
+        fn $name() {
+            for language in Language::ALL {
+                let rendered = every(language, $render);
+                insta::assert_snapshot!(format!("{}_{}", stringify!($name), language.name()), rendered);
+            }
+        }
+    };
+}
+
+every!(slack, |alert, language, local| pretty(&slack::message(alert, language, local)));
+every!(pagerduty, |alert, language, local| pretty(&pagerduty::event(alert, language, local)));
+every!(chat, |alert, language, local| pretty(&chat::message(alert, language, local)));
+every!(email, email::body);
+
+fn every(language: Language, render: impl Fn(&Alert, Language, &Local) -> String) -> String {
+    let rendered = examples(language).map(|alert| {
+        format!("==== {} {}\n{}\n", alert.condition.name(), alert.status.name(), render(&alert, language, &tokyo()))
+    });
+    rendered.collect()
+}
+
+#[test]
+fn an_example_is_what_it_is_said_to_be() {
+    for language in Language::ALL {
+        for condition in Condition::ALL {
+            for status in [Status::Firing, Status::Resolved] {
+                let alert = example::alert(condition, status, language);
+                assert_eq!((alert.condition, alert.status), (condition, status));
+                let nothing = (Condition::SweepUnfinished, Status::Resolved);
+                assert_eq!(alert.found.is_empty(), (condition, status) == nothing, "{}", condition.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_subject_is_of_fewer_than_100_ascii_characters() {
+    for alert in Language::ALL.into_iter().flat_map(examples) {
+        let long = Alert { subject: "ü".repeat(300) + &"name".repeat(300), ..alert.clone() };
+        for headline in [alert.headline(), long.headline()] {
+            assert!(headline.len() < 100 && headline.is_ascii(), "{headline}");
+        }
+    }
+}
+
+#[test]
+fn an_e_mail_says_everything_and_what_matters_in_25_lines() {
+    let lines = |what: &str| (0..40).map(|n| format!("{what} {n}.")).collect();
+    for language in Language::ALL {
+        for alert in examples(language) {
+            let long = Alert { found: lines("found"), done: lines("done"), to_do: lines("to do"), ..alert };
+            let body = email::body(&long, language, &tokyo());
+            let details = words::Words::of(language).details;
+            let above = body.lines().position(|line| line == details).unwrap();
+            assert!(above <= 25, "{above} lines\n{body}");
+            let told = usize::from(long.status == Status::Firing);
+            let lines = long.found.iter().chain(&long.done).map(|line| (line, 1));
+            for (line, times) in lines.chain(long.to_do.iter().map(|line| (line, told))) {
+                assert_eq!(body.matches(&format!("* {line}\n")).count(), times, "{line}\n{body}");
+            }
+        }
+    }
+}
+
+#[test]
+fn links_lead_to_the_partition_and_region_of_the_subject() {
+    let console = |condition, subject: &str| {
+        let alert =
+            Alert { subject: subject.to_owned(), ..example::alert(condition, Status::Firing, Language::English) };
+        tokyo().console(&alert)
+    };
+    let secret = |arn| console(Condition::LockedOut, arn).unwrap();
+    insta::assert_snapshot!(
+        [
+            secret(SECRET),
+            secret("arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:team/app@1-AbCdEf"),
+            secret("arn:aws-us-gov:secretsmanager:us-gov-west-1:123456789012:secret:app-AbCdEf"),
+            console(Condition::AlarmFiring, "Errors & <others> 50%").unwrap(),
+        ]
+        .join("\n"),
+        @"
+    https://ap-northeast-1.console.aws.amazon.com/secretsmanager/secret?name=app-prod-database&region=ap-northeast-1
+    https://cn-north-1.console.amazonaws.cn/secretsmanager/secret?name=team%2Fapp%401&region=cn-north-1
+    https://us-gov-west-1.console.amazonaws-us-gov.com/secretsmanager/secret?name=app&region=us-gov-west-1
+    https://ap-northeast-1.console.aws.amazon.com/cloudwatch/home?region=ap-northeast-1#alarmsV2:alarm/Errors%20%26%20%3Cothers%3E%2050%25
+    "
+    );
+    assert_eq!(console(Condition::SweepUnfinished, "sweep of prod"), None);
+    assert_eq!(Audience::default().local(Timestamp::UNIX_EPOCH).runbook(Condition::Stranded), None);
+}
+
+#[test]
+fn a_key_that_is_too_long_is_named_by_its_digest() {
+    let key = |subject: String, longest| {
+        Alert { subject, ..example::alert(Condition::Stranded, Status::Firing, Language::English) }.short_key(longest)
+    };
+    assert_eq!(key("app".to_owned(), 128), "stranded/app");
+    for subject in ["k".repeat(129), "two words".to_owned(), "ü".to_owned()] {
+        assert_eq!(key(subject, 128).len(), 64);
+    }
+    assert_ne!(key("k".repeat(129), 128), key("k".repeat(130), 128));
+}
+
+#[test]
+fn what_is_no_alert_is_said_to_be_none_and_why() {
+    let good = example::alert(Condition::LockedOut, Status::Firing, Language::English).json();
+    let read = |field: &str, value: Value| {
+        let mut bad = good.clone();
+        bad[field] = value;
+        Alert::read(&bad).unwrap_err().to_string()
+    };
+    assert_eq!(Alert::read(&json!("text")).unwrap_err(), BadAlert::Version);
+    assert_eq!(read("version", json!(2)), "`version` is not 1");
+    assert_eq!(read("subject", json!(null)), "`subject` is missing, or not of its type");
+    assert_eq!(read("found", json!(["one", 2])), "`found` is missing, or not of its type");
+    assert_eq!(read("condition", json!("mood")), "`condition` says something that is not known here");
+    assert_eq!(read("impact", json!("safe")), "`impact` says something that is not known here");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn an_alert_is_read_back_as_it_was_written(alert in alerts()) {
+        let text = alert.json().to_string();
+        prop_assert_eq!(Alert::read(&serde_json::from_str(&text).unwrap()), Ok(alert));
+    }
+
+    #[test]
+    fn no_alert_exceeds_what_a_channel_takes(alert in alerts(), language in prop::sample::select(&Language::ALL[..])) {
+        let message = slack::message(&alert, language, &tokyo());
+        let blocks = message["blocks"].as_array().unwrap();
+        prop_assert!(blocks.len() <= 50);
+        let long = |value: &Value, most: usize| {
+            let text = value["text"].as_str().unwrap();
+            let length = text.encode_utf16().count();
+            assert!((1..=most).contains(&length), "{length} of {most}: {value}");
+            let marked = text.replace("&amp;", "").replace("&lt;", "").replace("&gt;", "");
+            assert!(value["type"] != "mrkdwn" || !marked.contains(['&', '<', '>']), "not escaped: {text}");
+        };
+        for block in blocks {
+            match block["type"].as_str().unwrap() {
+                "header" => long(&block["text"], 150),
+                "section" if block["text"].is_null() => block["fields"].as_array().unwrap().iter().for_each(|field| long(field, 2000)),
+                "section" => long(&block["text"], 3000),
+                "context" => block["elements"].as_array().unwrap().iter().for_each(|text| long(text, 3000)),
+                "actions" => for button in block["elements"].as_array().unwrap() {
+                    long(&button["text"], 75);
+                    prop_assert!(button["url"].as_str().unwrap().len() <= 3000);
+                },
+                other => panic!("{other}"),
+            }
+        }
+        prop_assert!(!message["text"].as_str().unwrap().is_empty());
+
+        let event = pagerduty::event(&alert, language, &tokyo());
+        prop_assert!(event["dedup_key"].as_str().unwrap().chars().count() <= 255);
+        prop_assert!(event["payload"]["summary"].as_str().unwrap().chars().count() <= 1024);
+        prop_assert!(event.to_string().len() <= 512 * 1024);
+
+        let chat = chat::message(&alert, language, &tokyo());
+        for text in [&chat["content"]["title"], &chat["content"]["description"]] {
+            let text = text.as_str().unwrap();
+            prop_assert!(!text.is_empty() && text.encode_utf16().count() <= 3000);
+        }
+    }
+}
+
+#[test]
+fn what_programs_read() {
+    insta::assert_snapshot!(pretty(&example::alert(Condition::LockedOut, Status::Firing, Language::English).json()));
+}
+
+#[test]
+fn a_name_is_what_a_person_would_say() {
+    for (subject, name) in [(SECRET, "app-prod-database"), ("an-alarm-AbCdEf", "an-alarm-AbCdEf"), ("sweep", "sweep")] {
+        let of = example::alert(Condition::AlarmFiring, Status::Firing, Language::English);
+        assert_eq!(Alert { subject: subject.to_owned(), ..of }.subject_name(), name);
+    }
+}
+
+/// That no translation is missing, the compiler sees; that none was left in English, this test does.
+#[test]
+fn every_sentence_exists_in_japanese() {
+    let all = examples(Language::English)
+        .map(|alert| (alert.clone(), example::alert(alert.condition, alert.status, Language::Japanese)));
+    let now = Timestamp::UNIX_EPOCH;
+    let repairs = crate::rollback::recovery::tests::examples();
+    let of_repairs = repairs.iter().flat_map(|(_, recovery)| {
+        let told = |language| findings::alerts(recovery, &findings::Cause::Failed, Environment::Prod, language, now);
+        told(Language::English).into_iter().zip(told(Language::Japanese))
+    });
+    let mut seen = 0;
+    for (english, japanese) in all.chain(of_repairs) {
+        let pairs =
+            [(&english.found, &japanese.found), (&english.done, &japanese.done), (&english.to_do, &japanese.to_do)];
+        for (english, japanese) in pairs {
+            assert_eq!(english.len(), japanese.len(), "{english:#?} {japanese:#?}");
+            // CloudWatch's own words.
+            for line in japanese.iter().filter(|line| !line.starts_with("Threshold Crossed")) {
+                assert!(is_japanese(line), "{line}");
+                seen += 1;
+            }
+        }
+        for language in Language::ALL {
+            let title = english.condition.title(language);
+            assert_eq!(is_japanese(title), language == Language::Japanese, "{title}");
+        }
+    }
+    assert!(seen > 50, "{seen} lines");
+}
+
+fn is_japanese(text: &str) -> bool {
+    text.chars().any(|character| ('\u{3040}'..='\u{9fff}').contains(&character))
+}
+
+fn alerts() -> impl Strategy<Value = Alert> {
+    // Few characters that matter, and now and then more of them than any channel takes.
+    let some = || "[a&<>🦀ü\"\n`*]{0,40}";
+    let many = || ("[a&<>🦀ü]{1,7}", 300..900_usize).prop_map(|(text, times)| text.repeat(times));
+    let text = move || prop_oneof![4 => some().boxed(), 1 => many().boxed()];
+    let full = move || (text(), 60..80_usize).prop_map(|(line, times)| vec![line; times]);
+    let lines = move || prop_oneof![4 => prop::collection::vec(text(), 0..4).boxed(), 1 => full().boxed()];
+    let impact = prop::option::of(prop::sample::select(&Impact::ALL[..]));
+    let of = (prop::sample::select(&Condition::ALL[..]), prop::bool::ANY, impact);
+    let of = (of, prop::sample::select(&Environment::ALL[..]));
+    let subject =
+        prop_oneof![Just(SECRET.to_owned()), text(), "arn:aws:secretsmanager:x:1:secret:[a-z/]{1,512}-AbCdEf"];
+    (of, subject, lines(), lines(), lines()).prop_map(|(of, subject, found, done, to_do)| {
+        let ((condition, firing, impact), environment) = of;
+        let status = if firing { Status::Firing } else { Status::Resolved };
+        Alert { condition, status, subject, impact, environment, found, done, to_do }
+    })
+}
+
+fn examples(language: Language) -> impl Iterator<Item = Alert> {
+    let of =
+        move |condition| [Status::Firing, Status::Resolved].map(|status| example::alert(condition, status, language));
+    Condition::ALL.into_iter().flat_map(of)
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}")
+}
+
+fn tokyo() -> Local {
+    let audience = Audience {
+        time_zone: TimeZone::get("Asia/Tokyo").unwrap(),
+        runbooks: Some("https://runbooks.example.com/relatch/".to_owned()),
+        region: Some("ap-northeast-1".to_owned()),
+        ..Audience::default()
+    };
+    audience.local("2026-11-20T18:59:00Z".parse::<Timestamp>().unwrap())
+}
