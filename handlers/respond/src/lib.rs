@@ -14,9 +14,13 @@ use relatch::{
     alert::{
         Alert, Alerts, Condition, Status,
         findings::{self, Cause},
+        policy,
     },
     config::Config,
-    ports::{AlarmState, Alarms, CallError, Custody, Database, Description, Heartbeat, Masters, Ports, Table, Topic},
+    ports::{
+        AlarmState, Alarms, CallError, Custody, Database, Description, Heartbeat, Masters, Ports, Register, Table,
+        Topic,
+    },
     rollback::{Intent, Order, Recovery, Repair, facts::FailureClass, recovery::Outcome},
     telemetry::{self, Metrics},
 };
@@ -70,7 +74,7 @@ impl
         };
         Ok(Self {
             repair: Repair { ports, settings: config.repair },
-            alerts: Alerts { table, topic },
+            alerts: Alerts { table, topic, policy: people.policy },
             alarms: CloudWatchAlarms::new(&sdk),
             heartbeat: people.heartbeat.map(|url| DeadMansCheck::new(url, patience)),
             metrics: config.metrics,
@@ -79,7 +83,9 @@ impl
     }
 }
 
-impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Heartbeat> App<S, D, R, T, P, A, H> {
+impl<S: Custody, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alarms, H: Heartbeat>
+    App<S, D, R, T, P, A, H>
+{
     /// Does what the event asks for, within the invocation's time, and answers with what it found and did.
     ///
     /// # Errors
@@ -96,6 +102,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
                 Trigger::Rotation(event) => self.after_rotation(&event, deadline).await,
                 Trigger::Alarm(alarm) => self.after_alarm(&alarm, deadline).await,
                 Trigger::Sweep => self.sweep(deadline).await,
+                Trigger::Flush => self.flush().await,
             }
         });
         answer.await.map_err(|problem| {
@@ -140,10 +147,11 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
             found: vec![alarm.reason.clone().unwrap_or_else(|| "CloudWatch gives no reason.".to_owned())],
             done: Vec::new(),
             to_do: vec![format!("Look at the alarm `{}` in CloudWatch, and at what the sweep says.", alarm.name)],
+            members: Vec::new(),
         };
         let answer = |outcome: &str, told: bool| json!({ "alarm": alarm.name, "outcome": outcome, "told": told });
         match alarm.state {
-            trigger::AlarmState::Ok => Ok(answer("resolved", self.alerts.resolve(&alert).await?)),
+            trigger::AlarmState::Ok => Ok(answer("resolved", self.alerts.resolve(&alert, Timestamp::now()).await?)),
             trigger::AlarmState::InsufficientData => {
                 info!(alarm.name = alarm.name, "CloudWatch has too few data to tell how the alarm is");
                 Ok(answer("unclear", false))
@@ -152,16 +160,23 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
                 // The event is late, or came twice.
                 Some(AlarmState::Quiet) => {
                     info!(alarm.name = alarm.name, "The alarm is over already; nothing is done");
-                    Ok(answer("over-already", self.alerts.resolve(&alert).await?))
+                    Ok(answer("over-already", self.alerts.resolve(&alert, Timestamp::now()).await?))
                 }
                 Some(AlarmState::Firing | AlarmState::Unclear) | None => {
-                    let told = self.alerts.raise(&alert).await?;
+                    let told = self.alerts.raise(&alert, Timestamp::now()).await?;
                     let mut answer = answer("firing", told);
                     answer["sweep"] = self.sweep(deadline).await?;
                     Ok(answer)
                 }
             },
         }
+    }
+
+    /// Tells people what has been held back until now.
+    async fn flush(&self) -> Result<Value, CallError> {
+        let told = self.alerts.flush(self.metrics.environment, Timestamp::now()).await?;
+        let line = |alert: &Alert| format!("{} {}", alert.status.name(), alert.condition.name());
+        Ok(json!({ "told": told.iter().map(line).collect::<Vec<_>>() }))
     }
 
     /// Whether a secret names the rotation function as its own, or a version or an alias of it.
@@ -215,10 +230,13 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
 
     async fn tell(&self, recovery: &Recovery, cause: &Cause) -> Result<Vec<String>, CallError> {
         let environment = self.metrics.environment;
-        let alerts = findings::alerts(recovery, cause, environment, Timestamp::now());
+        let now = Timestamp::now();
+        let mut alerts = findings::alerts(recovery, cause, environment, now);
+        // Those that keep others from being told come first.
+        alerts.sort_by_key(|alert| !policy::inhibits(alert.condition));
         let mut told = Vec::new();
         for alert in &alerts {
-            if self.alerts.raise(alert).await? {
+            if self.alerts.raise(alert, now).await? {
                 told.push(format!("firing {}", alert.condition.name()));
             }
         }
@@ -226,7 +244,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
         if !matches!(recovery.outcome, Outcome::Opens(_)) {
             return Ok(told);
         }
-        for condition in self.alerts.firing(&recovery.arn).await? {
+        for condition in self.alerts.firing(environment, &recovery.arn).await? {
             if alerts.iter().all(|alert| alert.condition != condition) {
                 let resolved = Alert {
                     condition,
@@ -237,8 +255,9 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
                     found: recovery.found_lines(),
                     done: recovery.done_lines(),
                     to_do: Vec::new(),
+                    members: Vec::new(),
                 };
-                if self.alerts.resolve(&resolved).await? {
+                if self.alerts.resolve(&resolved, now).await? {
                     told.push(format!("resolved {}", condition.name()));
                 }
             }

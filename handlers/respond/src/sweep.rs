@@ -2,10 +2,11 @@
 
 use super::{App, order, sweep_subject};
 use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
 use rand::{RngExt, rand_core::UnwrapErr, rngs::SysRng};
 use relatch::{
     alert::{Alert, Condition, Status, findings::Cause},
-    ports::{Alarms, CallError, Custody, Database, Description, Heartbeat, Masters, Table, Topic},
+    ports::{Alarms, CallError, Custody, Database, Description, Heartbeat, Masters, Register, Table, Topic},
     rollback::recovery::Outcome,
 };
 use relatch_events::secret::SecretId;
@@ -38,7 +39,9 @@ struct Tally {
     left: Vec<String>,
 }
 
-impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Heartbeat> App<S, D, R, T, P, A, H> {
+impl<S: Custody, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alarms, H: Heartbeat>
+    App<S, D, R, T, P, A, H>
+{
     /// Looks after every secret, as many as the time allows, and says which it left.
     pub(super) async fn sweep(&self, deadline: Instant) -> Result<Value, CallError> {
         let mut secrets = self.ours().await?;
@@ -137,10 +140,11 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
             found: left.into_iter().chain(unlooked).collect(),
             done: Vec::new(),
             to_do: vec!["Look into the function's log; give it more time, or the permission that it lacks.".to_owned()],
+            members: Vec::new(),
         };
         match alert.found.is_empty() {
-            true => self.alerts.resolve(&alert).await,
-            false => self.alerts.raise(&alert).await,
+            true => self.alerts.resolve(&alert, Timestamp::now()).await,
+            false => self.alerts.raise(&alert, Timestamp::now()).await,
         }
         .map(drop)
     }

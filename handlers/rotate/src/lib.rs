@@ -2,6 +2,7 @@
 //!
 //! Only wiring: what a step does is decided in [`relatch::rotation`].
 
+use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent};
 use relatch::{
     adapters::{
@@ -9,7 +10,7 @@ use relatch::{
     },
     alert::{Alerts, findings},
     config::Config,
-    ports::{Database, Ports, Secrets, Servers, Table, Topic},
+    ports::{Database, Ports, Register, Secrets, Servers, Table, Topic},
     rotation::{Rotation, RotationError},
     telemetry,
 };
@@ -46,11 +47,11 @@ impl App<SecretsManager, Postgres, Rds, Option<DynamoTable>, Option<SnsTopic>> {
             table: table.clone(),
         };
         let rotation = Rotation { ports, settings: config.rotation, metrics: config.metrics };
-        Ok(Self::new(rotation, Alerts { table, topic }))
+        Ok(Self::new(rotation, Alerts { table, topic, policy: config.people.policy }))
     }
 }
 
-impl<S: Secrets, D: Database, R: Servers, T: Table, P: Topic> App<S, D, R, T, P> {
+impl<S: Secrets, D: Database, R: Servers, T: Table + Register, P: Topic> App<S, D, R, T, P> {
     /// The handler over any outside.
     pub const fn new(rotation: Rotation<S, D, R, T>, alerts: Alerts<T, P>) -> Self {
         Self { rotation, alerts }
@@ -78,7 +79,7 @@ impl<S: Secrets, D: Database, R: Servers, T: Table, P: Topic> App<S, D, R, T, P>
     async fn tell(&self, event: &RotationEvent, problem: &RotationError) {
         let environment = self.rotation.metrics.environment;
         let Some(alert) = findings::of_step(event, problem, environment) else { return };
-        if let Err(error) = self.alerts.raise(&alert).await {
+        if let Err(error) = self.alerts.raise(&alert, Timestamp::now()).await {
             error!(aws.operation = error.operation, error = error.message, "Nobody could be told of the failed step");
         }
     }

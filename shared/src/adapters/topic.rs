@@ -185,6 +185,7 @@ mod tests {
             found,
             done: Vec::new(),
             to_do: vec!["Set the password by hand.".to_owned()],
+            members: Vec::new(),
         }
     }
 }

@@ -45,6 +45,7 @@ pub fn alerts(recovery: &Recovery, cause: &Cause, environment: Environment, now:
         found,
         done: recovery.done_lines(),
         to_do,
+        members: Vec::new(),
     };
     let of_recovery = |condition| alert(condition, recovery.found_lines(), to_do(recovery, condition));
     let mut alerts: Vec<Alert> = conditions(recovery, cause).into_iter().map(of_recovery).collect();
@@ -103,6 +104,7 @@ pub fn of_step(event: &RotationEvent, error: &RotationError, environment: Enviro
         found: vec![format!("{} failed: {}.", event.step, chain(error))],
         done,
         to_do,
+        members: Vec::new(),
     })
 }
 

@@ -5,6 +5,7 @@
 
 mod condition;
 pub mod findings;
+pub mod policy;
 mod raise;
 
 pub use condition::{Condition, Severity};
@@ -32,6 +33,9 @@ pub struct Alert {
     pub done: Vec<String>,
     /// What is left for a person to do, one sentence each.
     pub to_do: Vec<String>,
+    /// In the message of a group: all whose condition it is, those first for whom it goes on. Empty where an alert is
+    /// about its subject alone.
+    pub members: Vec<String>,
 }
 
 /// Whether a condition goes on.
@@ -54,9 +58,10 @@ impl Status {
 }
 
 impl Alert {
-    /// What identifies it: the same for everything that is said about one condition of one subject.
+    /// What identifies it: the same for everything that is said about one condition of one subject, or of a group.
     pub fn key(&self) -> String {
-        format!("{}/{}", self.condition.name(), self.subject)
+        let whose = if self.members.is_empty() { &self.subject } else { self.environment.name() };
+        format!("{}/{whose}", self.condition.name())
     }
 
     /// How urgent it is.
@@ -83,7 +88,11 @@ impl Alert {
             (Status::Firing, Some(impact)) => impact.name(),
             (Status::Firing, None) => "FIRING",
         };
-        let line = format!("[{state}] {}: {}", self.subject_name(), self.condition.title());
+        let others = match self.members.len() {
+            0 | 1 => String::new(),
+            members => format!(" and {} more", members - 1),
+        };
+        let line = format!("[{state}] {}{others}: {}", self.subject_name(), self.condition.title());
         line.chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).take(99).collect()
     }
 
@@ -120,6 +129,7 @@ impl Alert {
             "impact": self.impact.map(Impact::name),
             "environment": self.environment.name(),
             "subject": self.subject,
+            "members": self.members,
             "headline": self.headline(),
             "found": self.found,
             "done": self.done,

@@ -18,6 +18,9 @@ pub enum Impact {
 }
 
 impl Impact {
+    /// Every impact.
+    pub const ALL: [Self; 4] = [Self::Safe, Self::Degraded, Self::Stranded, Self::LockedOut];
+
     /// The impact's stable name.
     pub const fn name(self) -> &'static str {
         match self {
