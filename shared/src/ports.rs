@@ -559,11 +559,11 @@ pub trait Register {
     /// Keeps an entry, unless it has been written since it was read. Tells whether it did.
     async fn keep(&self, entry: &Entry) -> Result<bool, CallError>;
 
-    /// When a group was told last, and how often it was claimed. Every write that was answered before is in it.
+    /// When a group was told last, and whose turn it is. Every write that was answered before is in it.
     async fn telling(&self, key: &Key) -> Result<Telling, CallError>;
 
-    /// Claims a group, to tell people of it: to exactly one of several, and to nobody while somebody else's claim lasts, or
-    /// if it has been claimed since it was read.
+    /// Claims a group, to tell people of it. Exactly one of several gets it, and nobody while somebody else's claim lasts, or
+    /// if a claim has begun or ended since it was read.
     async fn claim(
         &self,
         key: &Key,
@@ -600,8 +600,8 @@ pub trait Register {
 pub struct Telling {
     /// When people were told last.
     pub told_at: Option<Timestamp>,
-    /// How often it was claimed.
-    pub claims: u64,
+    /// How often a claim began or ended: who claims the group must have seen it as it was left.
+    pub turns: u64,
 }
 
 /// A claim, by a mark that no other has.

@@ -9,7 +9,7 @@
 //! | `secret#ARN` | `failure#TOKEN` | how the rotation failed last; expires after 14 days |
 //! | `secret#ARN` | `lease` | `holder`, `until` (epoch milliseconds) |
 //! | `alerts#ENVIRONMENT` | `entry#SUBJECT#CONDITION` | how it is (`alert`, as JSON; `since`, `seen`), what people know of it (`told`), `revision`; expires 14 days after it was last told |
-//! | `alerts#ENVIRONMENT` | `group#NAME` | `toldAt`, `claims`, `claimedBy`, `claimedUntil` (epoch milliseconds); expires as well |
+//! | `alerts#ENVIRONMENT` | `group#NAME` | `toldAt`, `turns`, `claimedBy`, `claimedUntil` (epoch milliseconds); expires as well |
 //! | `silences` | ID | `ofCondition`, `ofSubject`, `ofEnvironment`, `author`, `reason`, `endsAt`; expires a day after it ends |
 //!
 //! The SDK repeats a call whose answer was lost, so every write can be made twice.
@@ -267,7 +267,7 @@ impl Register for DynamoTable {
             .await;
         let answer = answer.map_err(|error| call_error("dynamodb:GetItem", &error))?;
         let told_at = answer.item().and_then(|item| text(item, "toldAt")?.parse().ok());
-        Ok(Telling { told_at, claims: answer.item().and_then(|item| count(item, "claims")).unwrap_or_default() })
+        Ok(Telling { told_at, turns: answer.item().and_then(|item| count(item, "turns")).unwrap_or_default() })
     }
 
     async fn claim(
@@ -279,22 +279,22 @@ impl Register for DynamoTable {
     ) -> Result<Option<Claim>, CallError> {
         // Each call has a mark of its own: a repetition of a call whose answer was lost finds its own claim.
         let mark = nonce();
-        let unclaimed = match seen.claims {
-            0 => "attribute_not_exists(claims)",
-            _ => "claims = :seen AND (attribute_not_exists(claimedUntil) OR claimedUntil <= :now)",
+        let unclaimed = match seen.turns {
+            0 => "attribute_not_exists(turns)",
+            _ => "turns = :seen AND (attribute_not_exists(claimedUntil) OR claimedUntil <= :now)",
         };
         let mut call = self
             .update(group_key(key))
-            .update_expression("SET claims = :next, claimedBy = :mark, claimedUntil = :until, expires = :expires")
+            .update_expression("SET turns = :next, claimedBy = :mark, claimedUntil = :until, expires = :expires")
             .condition_expression(format!("({unclaimed}) OR claimedBy = :mark"))
-            .expression_attribute_values(":next", number((seen.claims + 1).cast_signed()))
+            .expression_attribute_values(":next", number((seen.turns + 1).cast_signed()))
             .expression_attribute_values(":mark", string(&mark))
             .expression_attribute_values(":until", number(until.as_millisecond()))
             .expression_attribute_values(":expires", number(expiry(until)));
         // DynamoDB refuses values that no expression names.
-        if seen.claims > 0 {
+        if seen.turns > 0 {
             call = call
-                .expression_attribute_values(":seen", number(seen.claims.cast_signed()))
+                .expression_attribute_values(":seen", number(seen.turns.cast_signed()))
                 .expression_attribute_values(":now", number(now.as_millisecond()));
         }
         Ok(if_so("dynamodb:UpdateItem", call.send().await)?.map(|_| Claim(mark)))
@@ -303,9 +303,10 @@ impl Register for DynamoTable {
     async fn give_up(&self, key: &Key, claim: &Claim) -> Result<(), CallError> {
         let answer = self
             .update(group_key(key))
-            .update_expression("REMOVE claimedBy, claimedUntil")
+            .update_expression("REMOVE claimedBy, claimedUntil ADD turns :one")
             .condition_expression("claimedBy = :mark")
             .expression_attribute_values(":mark", string(&claim.0))
+            .expression_attribute_values(":one", number(1))
             .send()
             .await;
         if_so("dynamodb:UpdateItem", answer).map(drop)
@@ -339,9 +340,10 @@ impl Register for DynamoTable {
         }
         let answer = self
             .update(group_key(key))
-            .update_expression("SET toldAt = :at REMOVE claimedBy, claimedUntil")
+            .update_expression("SET toldAt = :at REMOVE claimedBy, claimedUntil ADD turns :one")
             .condition_expression("claimedBy = :mark")
             .expression_attribute_values(":at", string(at.to_string()))
+            .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":mark", string(&claim.0))
             .send()
             .await;

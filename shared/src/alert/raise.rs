@@ -144,8 +144,8 @@ impl<T: Register, P: Topic> Alerts<T, P> {
 
     /// Tells people of a group, if that is due, and notes what they know. Returns what they were told.
     ///
-    /// The order is what makes it exact. Whoever reads that the group was claimed so many times reads after that what
-    /// everybody who claimed it so far has noted; and can claim it only if nobody else has since.
+    /// The order is what makes it exact: the group's turn is read first, and what people know after it. Who was telling
+    /// before that turn has noted it by then; and if anybody has begun or ended since, the claim fails.
     async fn settle(&self, key: &Key, now: Timestamp) -> Result<Option<Alert>, Problem> {
         for pause in PAUSES {
             sleep(pause).await;
