@@ -11,7 +11,7 @@ use relatch::{
 };
 use relatch_events::secret::SecretId;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -44,7 +44,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alar
 {
     /// Looks after every secret, as many as the time allows, and says which it left.
     pub(super) async fn sweep(&self, deadline: Instant) -> Result<Value, CallError> {
-        let mut secrets = self.ours().await?;
+        let (mut secrets, all) = self.ours().await?;
         // Where the time never suffices for all, it is not always the same ones that are left.
         if !secrets.is_empty() {
             let first = UnwrapErr(SysRng).random_range(0..secrets.len());
@@ -55,6 +55,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alar
         let looks =
             stream::iter(secrets).map(|secret| self.look_after(secret, deadline, least)).buffer_unordered(ABREAST);
         let tally = looks.fold(Tally::default(), async |tally, seen| tally.with(seen)).await;
+        self.tell_of_gone(&all).await?;
         self.tell_of_sweep(&tally).await?;
         self.metrics.heartbeat();
         if let Err(problem) = self.heartbeat.beat().await {
@@ -81,16 +82,17 @@ impl<S: Custody, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alar
         }))
     }
 
-    /// Every secret that names the rotation function as its own.
-    async fn ours(&self) -> Result<Vec<SecretId>, CallError> {
-        let (mut secrets, mut after) = (Vec::new(), None);
+    /// Every secret that names the rotation function as its own; and the full ARN of every secret that there is.
+    async fn ours(&self) -> Result<(Vec<SecretId>, BTreeSet<String>), CallError> {
+        let (mut secrets, mut all, mut after) = (Vec::new(), BTreeSet::new(), None);
         loop {
             let page = self.repair.ports.secrets.list(after.as_deref()).await?;
+            all.extend(page.secrets.iter().map(|(secret, _)| secret.to_string()));
             secrets
                 .extend(page.secrets.into_iter().filter(|(_, known)| self.is_swept(known)).map(|(secret, _)| secret));
             match page.next {
                 Some(next) => after = Some(next),
-                None => return Ok(secrets),
+                None => return Ok((secrets, all)),
             }
         }
     }
@@ -120,6 +122,19 @@ impl<S: Custody, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alar
             },
         };
         Seen { secret, how }
+    }
+
+    /// What is firing of a secret that is no longer there would be repeated for ever: nobody looks at it again.
+    async fn tell_of_gone(&self, all: &BTreeSet<String>) -> Result<(), CallError> {
+        let firing = self.alerts.all_firing(self.metrics.environment).await?;
+        for alert in firing.into_iter().filter(|alert| alert.subject.contains(":secret:")) {
+            if !all.contains(&alert.subject) {
+                let found = vec!["The secret is not there any more.".to_owned()];
+                let gone = Alert { impact: None, found, done: Vec::new(), to_do: Vec::new(), ..alert };
+                self.alerts.resolve(&gone, Timestamp::now()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// That secrets were left, or could not be looked at, is told like anything else.

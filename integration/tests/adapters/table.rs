@@ -14,9 +14,7 @@ use relatch::{
         policy::{Entry, Key, Settings, Silence},
     },
     config::Environment,
-    ports::{
-        CallError, CallErrorKind, Claim, Controls, Failure, Lock, Pause, Register, Scope, Table, Telling, Topic,
-    },
+    ports::{CallError, CallErrorKind, Claim, Controls, Failure, Lock, Pause, Register, Scope, Table, Telling, Topic},
     rollback::Impact,
 };
 use relatch_events::{rotation::Step, secret::VersionId};

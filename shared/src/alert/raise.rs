@@ -85,6 +85,15 @@ impl<T: Register, P: Topic> Alerts<T, P> {
         Ok(entries.iter().filter(|entry| !entry.is_over()).map(|entry| entry.alert.condition).collect())
     }
 
+    /// All that is firing in an environment, for all that people know.
+    ///
+    /// # Errors
+    /// When the table cannot be reached.
+    pub async fn all_firing(&self, environment: Environment) -> Result<Vec<Alert>, CallError> {
+        let entries = self.table.entries(environment, None).await?;
+        Ok(entries.into_iter().filter(|entry| !entry.is_over()).map(|entry| entry.alert).collect())
+    }
+
     /// Tells whatever is due in an environment: what was held, what is to be repeated, and what somebody was about to tell
     /// and did not. Returns what was told.
     ///
@@ -92,8 +101,8 @@ impl<T: Register, P: Topic> Alerts<T, P> {
     /// When the table cannot be reached; or something could not be published, after all else has been.
     pub async fn flush(&self, environment: Environment, now: Timestamp) -> Result<Vec<Alert>, CallError> {
         let mut keys: Vec<Key> = Vec::new();
-        for entry in self.table.entries(environment, None).await?.iter().filter(|entry| !entry.is_over()) {
-            let key = Key::of(&entry.alert);
+        for alert in self.all_firing(environment).await? {
+            let key = Key::of(&alert);
             if !keys.contains(&key) {
                 keys.push(key);
             }
