@@ -40,6 +40,8 @@ impl Scene {
     /// The same, where the group wait is of so many seconds.
     pub(crate) async fn grouping(wait: u32, settings: &[(&str, &str)]) -> Self {
         let scene = Self::single_user().await;
+        // A busy machine takes longer to start it than a handler waits for an answer.
+        scene.cloud.aws.emulate().await.unwrap();
         let (memory, wait) = (Cloud::memory(), wait.to_string());
         let mut memory: Vec<(&str, &str)> = memory.iter().map(|(name, value)| (*name, value.as_str())).collect();
         memory.extend([("RELATCH_GROUP_WAIT_SECONDS", wait.as_str()), ("RELATCH_GROUP_INTERVAL_SECONDS", "0")]);

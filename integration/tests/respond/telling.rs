@@ -125,6 +125,7 @@ async fn what_was_found_of_many_secrets_is_told_in_one_message_and_its_end_in_an
     assert_eq!(scene.flushes().await["told"], json!([]), "the other one goes on");
     scene.sql("ALTER ROLE till LOGIN").await;
     scene.sweeps().await;
+    assert_eq!(flushed().await, json!(["resolved current-rejected"]));
     assert_eq!(scene.told(), ["firing current-rejected DEGRADED", "resolved current-rejected SAFE"]);
 }
 

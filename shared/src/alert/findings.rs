@@ -164,6 +164,7 @@ const fn of_reason(reason: Reason) -> Option<Condition> {
         | Reason::LabelsMoved
         | Reason::RotationInFlight
         | Reason::Paused
+        | Reason::ResetUnderWay
         | Reason::SessionLost
         | Reason::ScheduledForDeletion
         | Reason::ManagedByService
@@ -212,4 +213,78 @@ pub(crate) fn overdue(description: &Description, now: Timestamp) -> Option<Strin
 
 fn in_use(description: &Description, now: Timestamp) -> bool {
     description.accessed.is_some_and(|accessed| now.duration_since(accessed) < IN_USE)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::rollback::recovery::tests::examples;
+
+    /// Cause and outcome, and what is told of it.
+    #[test]
+    fn what_is_told() {
+        let mut table = Vec::new();
+        for cause in [Cause::Sweep, Cause::Failed, Cause::Abandoned] {
+            for (name, recovery) in examples() {
+                let told = alerts(&recovery, &cause, Environment::Prod, now());
+                let told: Vec<String> = told
+                    .iter()
+                    .map(|alert| format!("{} ({})", alert.condition.name(), alert.severity().name()))
+                    .collect();
+                table.push(format!("{cause:?}, {name} => {}", told.join(", ")));
+            }
+        }
+        insta::assert_snapshot!(table.join("\n"));
+    }
+
+    #[test]
+    fn what_the_secret_itself_tells() {
+        let days = |days: i64| Some(now() - SignedDuration::from_hours(24 * days));
+        let rotated = |ago, every| Description {
+            rotation_enabled: true,
+            rotated: days(ago),
+            rotated_every: Some(every),
+            ..Description::default()
+        };
+        let deleted = |read| Description { deleted: true, accessed: days(read), ..Description::default() };
+        for (description, expected) in [
+            (rotated(30, 30), None),
+            (rotated(31, 30), None),
+            (rotated(32, 30), Some(Condition::RotationOverdue)),
+            (Description { rotation_enabled: false, ..rotated(99, 30) }, None),
+            (Description { rotated: None, created: days(99), ..rotated(0, 30) }, Some(Condition::RotationOverdue)),
+            (
+                Description { rotated_every: None, next_rotation: days(2), ..rotated(9, 1) },
+                Some(Condition::RotationOverdue),
+            ),
+            (deleted(2), Some(Condition::DeletionScheduled)),
+            (deleted(8), None),
+        ] {
+            let (_, mut recovery) = examples().swap_remove(0);
+            recovery.description = Some(description.clone());
+            let told = alerts(&recovery, &Cause::Sweep, Environment::Prod, now());
+            assert_eq!(told.first().map(|alert| alert.condition), expected, "{description:?}");
+        }
+    }
+
+    #[test]
+    fn a_rotation_that_is_stopped_is_told_until_somebody_resumes_it() {
+        for (stopped, rolled_back, expected) in [
+            (None, 2, None),
+            (None, 3, Some(Condition::RotationStopped)),
+            (Some("why"), 0, Some(Condition::RotationStopped)),
+        ] {
+            let (_, mut recovery) = examples().swap_remove(0);
+            let stopped = stopped.map(str::to_owned);
+            recovery.controls = Some(Controls { stopped, rolled_back, ..Controls::default() });
+            let told = alerts(&recovery, &Cause::Sweep, Environment::Prod, now());
+            assert_eq!(told.first().map(|alert| alert.condition), expected);
+        }
+    }
+
+    fn now() -> Timestamp {
+        "2026-06-01T12:00:00Z".parse().unwrap()
+    }
 }

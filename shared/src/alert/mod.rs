@@ -138,3 +138,63 @@ impl Alert {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARN: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-prod-secret-database-AbCdEf";
+
+    #[test]
+    fn what_people_read() {
+        let texts = Condition::ALL.into_iter().flat_map(|condition| {
+            [Status::Firing, Status::Resolved].map(|status| {
+                let alert = alert(condition, status);
+                format!("{} ({})\n{}", alert.headline(), alert.severity().name(), alert.text())
+            })
+        });
+        insta::assert_snapshot!(texts.collect::<Vec<_>>().join("\n---\n"));
+    }
+
+    #[test]
+    fn what_programs_read() {
+        insta::assert_snapshot!(format!("{:#}", alert(Condition::LockedOut, Status::Firing).json()));
+    }
+
+    #[test]
+    fn a_headline_is_ascii_and_no_longer_than_sns_takes() {
+        let impacts = [Impact::Safe, Impact::Degraded, Impact::Stranded, Impact::LockedOut];
+        for impact in impacts.map(Some).into_iter().chain([None]) {
+            for condition in Condition::ALL {
+                let subject = format!("arn:aws:secretsmanager:eu-central-1:1:secret:{}ü-AbCdEf", "long-".repeat(30));
+                let headline = Alert { impact, subject, ..alert(condition, Status::Firing) }.headline();
+                assert!(headline.is_ascii() && headline.len() <= 100 && !headline.contains('\n'), "{headline}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_is_what_a_person_would_say() {
+        for (subject, name) in
+            [(ARN, "app-prod-secret-database"), ("an-alarm-AbCdEf", "an-alarm-AbCdEf"), ("sweep", "sweep")]
+        {
+            let alert = Alert { subject: subject.to_owned(), ..alert(Condition::AlarmFiring, Status::Firing) };
+            assert_eq!(alert.subject_name(), name);
+        }
+    }
+
+    fn alert(condition: Condition, status: Status) -> Alert {
+        let firing = status == Status::Firing;
+        Alert {
+            condition,
+            status,
+            subject: ARN.to_owned(),
+            impact: Some(if firing { Impact::LockedOut } else { Impact::Safe }),
+            environment: Environment::Prod,
+            found: vec!["AWSCURRENT is rejected by the database.".to_owned()],
+            done: if firing { Vec::new() } else { vec!["AWSPENDING was taken off.".to_owned()] },
+            to_do: if firing { vec!["Set the role's password.".to_owned()] } else { Vec::new() },
+            members: Vec::new(),
+        }
+    }
+}

@@ -190,7 +190,7 @@ impl Entry {
         !self.is_firing() && self.told.is_none()
     }
 
-    /// Until when nobody has to look whether it is to be told; `None` if somebody has to now.
+    /// Until when its news can be left to the flush, without a look at the whole group; `None` if they cannot.
     pub fn rests_until(&self, now: Timestamp, settings: &Settings) -> Option<Timestamp> {
         let until = after(self.since, settings.wait);
         (!stands_alone(self.alert.condition) && !self.is_urgent() && now < until).then_some(until)

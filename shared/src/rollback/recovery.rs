@@ -2,6 +2,7 @@
 
 use super::{
     Intent, Order, RepairError,
+    carry_out::NOT_A_SQLSTATE,
     facts::{Age, Facts, Found, MasterVerdict, PendingLabel, Rung, Source},
     impact::{self, Impact},
     observe::Visit,
@@ -150,6 +151,7 @@ impl Recovery {
         let rungs = self.climbed().map(|rung| {
             let climb = self.facts.climb(rung);
             let proof = match (climb.effect, climb.restored) {
+                (Some(Effect::Refused(NOT_A_SQLSTATE)), _) => "was refused; the log says why".to_owned(),
                 (Some(Effect::Refused(state)), _) => format!("was refused ({state})"),
                 (_, Some(Login::Accepted | Login::Unfit(_))) => "a login has proved it".to_owned(),
                 (_, Some(Login::Refused(refusal))) => {
@@ -210,10 +212,8 @@ impl Recovery {
     fn exhausted(&self) -> Vec<String> {
         let name = &self.arn;
         let mut lines = vec![format!("`relatch doctor {name}` shows what was tried, and why it did not help.")];
-        match self.facts.role {
-            Some((Source::Admin, RoleVerdict::Unfit(problem))) => {
-                lines.push(format!("The admin user does not help: {problem}."))
-            }
+        match self.facts.role(Source::Admin) {
+            Some(RoleVerdict::Unfit(problem)) => lines.push(format!("The admin user does not help: {problem}.")),
             _ if self.facts.admin == Some(Held::Nothing) => {
                 lines.push("The secret names no admin secret (`masterarn`) that could set the password.".to_owned());
             }
@@ -244,6 +244,7 @@ impl Recovery {
                     "rung": rung.name(),
                     "effect": climb.effect.map(|effect| match effect {
                         Effect::Done => "done".to_owned(),
+                        Effect::Refused(NOT_A_SQLSTATE) => "refused".to_owned(),
                         Effect::Refused(state) => format!("refused: {state}"),
                         Effect::Unsure => "unsure".to_owned(),
                     }),
@@ -313,4 +314,132 @@ fn login_line(who: &str, login: Login) -> String {
 fn capital(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters).collect())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::{ports::Silence, rollback::facts::Climb};
+
+    /// What is said of repairs, one of each kind.
+    #[test]
+    fn what_is_said() {
+        let screens = examples().into_iter().map(|(name, recovery)| {
+            let impact = |impact: Option<Impact>| impact.map_or("-", Impact::name);
+            let lines = |title: &str, lines: Vec<String>| {
+                lines.iter().map(|line| format!("  {title}: {line}\n")).collect::<String>()
+            };
+            format!(
+                "{name}: {} ({} -> {})\n  {}\n{}{}{}",
+                recovery.reason(),
+                impact(recovery.found()),
+                impact(recovery.left()),
+                recovery.sentence(),
+                lines("found", recovery.found_lines()),
+                lines("done", recovery.done_lines()),
+                lines("to do", recovery.to_do_lines()),
+            )
+        });
+        insta::assert_snapshot!(screens.collect::<Vec<_>>().join("\n"));
+    }
+
+    #[test]
+    fn what_a_program_reads() {
+        let (_, recovery) = examples().swap_remove(1);
+        insta::assert_snapshot!(format!("{:#}", recovery.json()));
+    }
+
+    /// One repair of each kind.
+    pub(crate) fn examples() -> Vec<(&'static str, Recovery)> {
+        let silence = Silence::Unreachable;
+        let waiting = |age| Some(PendingLabel::Waiting(Some(age)));
+        vec![
+            ("sound", recovery(Outcome::Opens(Reason::Sound), Login::Accepted, |_| {})),
+            (
+                "healed through AWSPENDING",
+                recovery(Outcome::Opens(Reason::Recovered), Login::Rejected, |facts| {
+                    facts.label = waiting(Age::Waiting);
+                    (facts.pending, facts.logins.pending) = (Some(Found::SameUser), Some(Login::Accepted));
+                    *facts.climb_mut(Rung::ThroughPending) =
+                        Climb { effect: Some(Effect::Done), restored: Some(Login::Accepted) };
+                }),
+            ),
+            (
+                "stuck",
+                recovery(Outcome::Opens(Reason::Sound), Login::Accepted, |facts| {
+                    (facts.label, facts.unstaged) = (waiting(Age::Stuck), Some(Effect::Done));
+                }),
+            ),
+            ("silent", recovery(Outcome::Waits(Reason::DatabaseSilent(silence)), Login::Unknown(silence), |_| {})),
+            (
+                "paused",
+                recovery(Outcome::Waits(Reason::Paused), Login::Accepted, |facts| {
+                    (facts.current, facts.logins.current) = (None, None);
+                }),
+            ),
+            (
+                "unproved",
+                recovery(Outcome::Waits(Reason::Unproved(silence)), Login::Rejected, |facts| {
+                    *facts.climb_mut(Rung::ThroughRds) =
+                        Climb { effect: Some(Effect::Unsure), restored: Some(Login::Unknown(silence)) };
+                }),
+            ),
+            (
+                "stranded, and refused",
+                recovery(Outcome::Waits(Reason::LabelsMoved), Login::Rejected, |facts| {
+                    (facts.kept.tried, facts.kept.found) = (1, Some(Found::SameUser));
+                    facts.logins.kept = Some(Login::Accepted);
+                    facts.climb_mut(Rung::ThroughKept).effect = Some(Effect::Refused("42501".into()));
+                }),
+            ),
+            (
+                "locked out",
+                recovery(Outcome::Refuses(Reason::Exhausted), Login::Rejected, |facts| {
+                    (facts.admin, facts.master) = (Some(Held::Nothing), Some(MasterVerdict::NotPinned));
+                }),
+            ),
+            (
+                "broken",
+                recovery(
+                    Outcome::Refuses(Reason::CurrentUnusable(crate::secret::Problem::NotJson)),
+                    Login::Accepted,
+                    |facts| {
+                        facts.logins.current = None;
+                        facts.current = Some(Held::Unusable(crate::secret::Problem::NotJson));
+                    },
+                ),
+            ),
+            (
+                "rehearsed",
+                recovery(
+                    Outcome::Would(Action::SetPassword(Rung::ThroughPending, Source::Pending)),
+                    Login::Rejected,
+                    |facts| facts.logins.pending = Some(Login::Accepted),
+                ),
+            ),
+            ("out of time", recovery(Outcome::Fails(RepairError::OutOfTime), Login::Rejected, |_| {})),
+        ]
+    }
+
+    fn recovery(outcome: Outcome, current: Login, learn: impl FnOnce(&mut Facts)) -> Recovery {
+        let mut facts =
+            Facts { label: Some(PendingLabel::Nowhere), current: Some(Held::Credentials), ..Facts::default() };
+        facts.logins.current = Some(current);
+        if current == Login::Rejected {
+            (facts.previous, facts.logins.previous) = (Some(Found::SameUser), Some(Login::Rejected));
+            facts.kept.count = Some(0);
+        }
+        learn(&mut facts);
+        Recovery {
+            arn: "app".to_owned(),
+            intent: Intent::Heal,
+            outcome,
+            facts,
+            pending: None,
+            description: None,
+            controls: None,
+            failure: None,
+            took: Duration::from_millis(250),
+        }
+    }
 }

@@ -177,10 +177,7 @@ impl Reason {
     /// What the database said, where it said something.
     #[allow(clippy::wildcard_enum_match_arm, reason = "in all others the database said nothing")]
     pub const fn sqlstate(self) -> Option<SqlState> {
-        match self {
-            Reason::ChangeRefused(state) | Reason::TestQueryFailed(state) => Some(state),
-            _ => None,
-        }
+        if let Reason::ChangeRefused(state) | Reason::TestQueryFailed(state) = self { Some(state) } else { None }
     }
 
     /// The reason's name in logs and metrics. Stable.

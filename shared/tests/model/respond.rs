@@ -15,7 +15,7 @@ use relatch::{
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Respond {
     /// The rotation that is known to have failed.
-    reported: Option<Version>,
+    pub(crate) reported: Option<Version>,
     /// Everybody else is at rest, so nothing will come after it.
     pub(crate) last: bool,
     pub(crate) facts: Facts,
@@ -32,7 +32,7 @@ pub(crate) struct Respond {
 /// What a repair has come to.
 pub(crate) enum Turned {
     /// It goes on.
-    On(Respond),
+    On(Box<Respond>),
     Ended(Plan),
     Died,
 }
@@ -98,12 +98,8 @@ impl Respond {
             Plan::Act(Action::Promote(rung, source)) => {
                 let (to, from) = (self.version(source), self.current.unwrap());
                 let mut effect = world.promote(to, from, answer);
-                if effect == Effect::Unsure {
-                    effect = match world.labels.current {
-                        holder if holder == to => Effect::Done,
-                        holder if holder == from => Effect::Refused("-----".into()),
-                        _ => Effect::Unsure,
-                    };
+                if effect == Effect::Unsure && world.labels.current == to {
+                    effect = Effect::Done;
                 }
                 self.promoted = Some(source);
                 self.facts.climb_mut(rung).effect = Some(effect);
@@ -126,11 +122,11 @@ impl Respond {
                 Plan::Look(look @ (Look::Value(Source::Admin) | Look::Server | Look::Role(_) | Look::Time)) => {
                     self.look(look, Answer::Calm, age, recorded, world);
                 }
-                Plan::Look(_) | Plan::Act(_) => return Turned::On(self),
+                Plan::Look(_) | Plan::Act(_) => return Turned::On(Box::new(self)),
                 // `Repair::run` begins again.
                 Plan::Wait(Reason::LabelsMoved | Reason::LockBusy) if !self.last => {
                     world.release(ME);
-                    return Turned::On(Respond::new(self.reported, false));
+                    return Turned::On(Box::new(Respond::new(self.reported, false)));
                 }
                 end @ (Plan::Done(_) | Plan::Wait(_) | Plan::Refuse(_)) => {
                     world.release(ME);
@@ -232,7 +228,7 @@ impl Respond {
                 self.facts.settled = self.facts.lock.map(|(holder, _)| (holder, settled));
             }
             Look::CurrentAgain => self.facts.again = Some(world.log_in(self.version(Source::Current), answer)),
-            Look::Role(source) => self.facts.role = Some((source, RoleVerdict::Fit)),
+            Look::Role(source) => self.facts.roles[source as usize] = Some(RoleVerdict::Fit),
             Look::Time => self.facts.time = Some(Time::Enough),
             Look::Restored(rung) => {
                 let source = self.promoted.filter(|_| rung == Rung::Forward).unwrap_or(Source::Current);
