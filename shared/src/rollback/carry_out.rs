@@ -32,20 +32,31 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Visit<'_, S, D, R, T> {
     async fn set_password(&mut self, rung: Rung, source: Source) -> Result<(), RepairError> {
         let wanted = self.credentials(Self::goal(rung))?;
         let (user, password) = (wanted.username.clone(), wanted.password.clone());
-        let effect = match self.session(source) {
-            Some(session) => match session.set_password(&user, &password).await {
-                Ok(()) => Effect::Done,
-                Err(SessionError::Reported(state)) => Effect::Refused(state),
-                Err(SessionError::Lost) => Effect::Unsure,
-            },
-            None => Effect::Unsure,
+        let answer = match self.session(source) {
+            Some(session) => session.set_password(&user, &password).await,
+            None => Err(SessionError::Lost),
         };
-        if effect == Effect::Unsure {
+        let (effect, lost) = match answer {
+            // A finishSecret that has proved AWSPENDING before this must not promote it after it.
+            Ok(()) => (Effect::Done, self.dismiss(source, &user).await == Err(SessionError::Lost)),
+            Err(SessionError::Reported(state)) => (Effect::Refused(state), false),
+            Err(SessionError::Lost) => (Effect::Unsure, true),
+        };
+        if lost {
             // The session is gone, and the lock with it.
             self.facts.lock = self.facts.lock.map(|(holder, _)| (holder, Lock::Lost));
         }
         self.facts.climb_mut(rung).effect = Some(effect);
         Ok(())
+    }
+
+    async fn dismiss(&mut self, source: Source, user: &str) -> Result<(), SessionError> {
+        let Some(session) = self.session(source) else { return Err(SessionError::Lost) };
+        let dismissed = session.dismiss(user).await;
+        if let Err(problem) = &dismissed {
+            warn!(error = %problem, "Other sessions of Relatch's could not be ended");
+        }
+        dismissed
     }
 
     async fn reset_master(&mut self) -> Result<(), RepairError> {

@@ -111,7 +111,10 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Repair<S, D, R, T> {
         let mut again = SETTLING.iter();
         loop {
             let recovery = self.attempt(order, begun, deadline).await;
-            let unsettled = matches!(recovery.outcome, Outcome::Waits(Reason::LabelsMoved | Reason::LockBusy));
+            let unsettled = matches!(
+                recovery.outcome,
+                Outcome::Waits(Reason::LabelsMoved | Reason::LockBusy | Reason::SessionLost)
+            );
             match again.next() {
                 Some(pause) if unsettled && Instant::now() + *pause < deadline => sleep(*pause).await,
                 _ => return recovery,

@@ -170,6 +170,8 @@ impl stateright::Model for Model {
             valued: 0b11,
             lock: None,
             let_go_too_early: false,
+            dismissals: 0,
+            undismissed: false,
             promoted_shut: false,
         };
         vec![State {
@@ -299,6 +301,7 @@ impl stateright::Model for Model {
                 let Some(Holder::Ghost(statement)) = state.world.lock.take() else { return None };
                 if let (Move::GhostActs, Some(to)) = (action, statement) {
                     state.world.password = to;
+                    state.world.undismissed = true;
                 }
             }
         }
@@ -317,11 +320,12 @@ impl stateright::Model for Model {
             Property::always("AWSPENDING goes only while AWSCURRENT opens the database", |_, state: &State| {
                 !state.world.let_go_too_early
             }),
-            // The event of a failed rotation suffices, if the repair that it calls has come to an end. Where an operator has moved labels, and where a repair has come
-            // between finishSecret's login and its lock, it is the next sweep that finds AWSCURRENT shut.
+            // The event of a failed rotation suffices, if the repair that it calls has come to an end. Where an operator has
+            // moved labels, and where a password was set between a promotion's login and its lock, by a repair that
+            // was cut off right after it or by a statement that lingered, it is the next sweep that finds AWSCURRENT shut.
             Property::always("at rest, AWSCURRENT opens the database", |_, state: &State| {
                 let quiet = state.at_rest() && !state.waiting && !state.removed;
-                !quiet || state.world.opens() || state.world.promoted_shut
+                !quiet || state.world.opens() || (state.world.promoted_shut && state.world.undismissed)
             }),
             Property::always(
                 "after the next sweep, AWSCURRENT opens the database, and it says so",

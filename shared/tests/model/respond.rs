@@ -90,6 +90,10 @@ impl Respond {
                 let session = self.sessions.contains(&source);
                 let (effect, session) = world.set(ME, session, self.current.unwrap(), answer);
                 self.sessions.retain(|whose| session || *whose != source);
+                if effect == Effect::Done {
+                    world.dismissals += 1;
+                }
+                world.undismissed |= effect == Effect::Unsure;
                 if effect == Effect::Unsure {
                     self.facts.lock = self.facts.lock.map(|(holder, _)| (holder, Lock::Lost));
                 }

@@ -21,8 +21,8 @@ pub(crate) struct Rotate {
     pending: Option<Version>,
     previous: Option<Version>,
     labels: Option<Labels>,
-    /// The sessions that are open.
-    sessions: Vec<Who>,
+    /// The sessions that are open, unless a repair has ended them: each with how often one had done so before.
+    sessions: Vec<(Who, u8)>,
 }
 
 /// What an invocation has come to.
@@ -148,7 +148,7 @@ impl Rotate {
                     Who::Admin => &mut self.facts.logins.admin,
                 };
                 *fact = Some(login);
-                self.sessions.extend((login == Login::Accepted).then_some(who));
+                self.sessions.extend((login == Login::Accepted).then_some((who, world.dismissals)));
             }
             Look::Lock(who) => self.facts.lock = Some(self.lock(who, world)),
             Look::LockAgain => self.facts.rollback.lock = Some(self.lock(Who::Pending, world)),
@@ -162,20 +162,25 @@ impl Rotate {
             Look::Reopened => {
                 world.release(Holder::Rotate(self.token));
                 let login = world.log_in(self.version(Who::Pending), answer);
-                self.sessions = (login == Login::Accepted).then_some(Who::Pending).into_iter().collect();
+                self.sessions =
+                    (login == Login::Accepted).then_some((Who::Pending, world.dismissals)).into_iter().collect();
                 self.facts.rollback.reopened = Some(login);
             }
         }
     }
 
     fn lock(&self, who: Who, world: &mut World) -> Lock {
-        if self.sessions.contains(&who) { world.take_lock(Holder::Rotate(self.token)) } else { Lock::Lost }
+        if self.is_open(who, world) { world.take_lock(Holder::Rotate(self.token)) } else { Lock::Lost }
+    }
+
+    fn is_open(&self, who: Who, world: &World) -> bool {
+        self.sessions.contains(&(who, world.dismissals))
     }
 
     fn set(&mut self, who: Who, to: Version, answer: Answer, world: &mut World) -> relatch::rotation::facts::Effect {
-        let session = self.sessions.contains(&who);
+        let session = self.is_open(who, world);
         let (effect, session) = world.set(Holder::Rotate(self.token), session, to, answer);
-        self.sessions.retain(|whose| session || *whose != who);
+        self.sessions.retain(|(whose, _)| session || *whose != who);
         effect
     }
 

@@ -95,6 +95,10 @@ pub(crate) struct World {
     pub(crate) versions: Version,
     pub(crate) valued: u8,
     pub(crate) lock: Option<Holder>,
+    /// How often a repair has ended the sessions of rotations, after it had set a password.
+    pub(crate) dismissals: u8,
+    /// A password may have been set by whoever did not live to end them.
+    pub(crate) undismissed: bool,
     /// AWSPENDING was taken off by Relatch while AWSCURRENT did not open the database.
     pub(crate) let_go_too_early: bool,
     /// A version was made AWSCURRENT that did not open the database at that moment.

@@ -174,7 +174,7 @@ pub(crate) struct State {
     before: Secret,
     admin: DatabaseCredentials,
     roles: BTreeMap<String, String>,
-    sessions: BTreeSet<u32>,
+    sessions: BTreeMap<u32, String>,
     locks: BTreeMap<String, u32>,
     /// Only the admin may set passwords.
     pub(crate) restricted: bool,
@@ -218,7 +218,7 @@ impl World {
             secret,
             admin: value(Kind::SingleUser, "admin", "admin"),
             roles,
-            sessions: BTreeSet::new(),
+            sessions: BTreeMap::new(),
             locks: BTreeMap::new(),
             restricted: kind == Kind::ThroughAdmin,
             privileged: false,
@@ -703,7 +703,7 @@ impl State {
         }
         self.logins.push(login);
         let session = matches!(login, Login::Accepted | Login::Unfit(_)).then_some(self.logins.len() as u32);
-        self.sessions.extend(session);
+        self.sessions.extend(session.map(|session| (session, value.username.clone())));
         (login, session)
     }
 
@@ -711,7 +711,7 @@ impl State {
         match self.locks.get(arn) {
             Some(holder) if *holder != session => Lock::Busy,
             // Too late: the session has ended meanwhile.
-            None if !self.sessions.contains(&session) => Lock::Lost,
+            None if !self.sessions.contains_key(&session) => Lock::Lost,
             Some(_) | None => {
                 self.locks.insert(arn.to_owned(), session);
                 Lock::Held
@@ -722,6 +722,12 @@ impl State {
     fn end(&mut self, session: u32) {
         self.sessions.remove(&session);
         self.locks.retain(|_, holder| *holder != session);
+    }
+
+    fn dismiss(&mut self, user: &str, by: u32) {
+        let others: Vec<u32> =
+            self.sessions.iter().filter(|(id, whose)| **id != by && *whose == user).map(|(id, _)| *id).collect();
+        others.into_iter().for_each(|session| self.end(session));
     }
 
     fn role(&self, name: &str) -> Option<Role> {
@@ -1013,6 +1019,11 @@ impl Session for OpenSession {
         assert_ne!(user, "admin", "of {model}");
         let (by, id, user, password) = (self.user.clone(), self.id, user.to_owned(), password.clone());
         in_session(self.call("provision", move |state| state.alter((&by, id), &user, &password)).await)?
+    }
+
+    async fn dismiss(&mut self, user: &str) -> Result<(), SessionError> {
+        let (id, user) = (self.id, user.to_owned());
+        in_session(self.call("dismiss", move |state| state.dismiss(&user, id)).await)
     }
 
     async fn close(mut self) {

@@ -1,7 +1,7 @@
 //! What is done in an open session.
 
 use super::{
-    login,
+    APPLICATION, login,
     verifier::{self, DEFAULT_ITERATIONS, Kind},
 };
 use crate::{
@@ -51,6 +51,11 @@ const ROLE: &str = "
              OR EXISTS (SELECT FROM pg_roles s WHERE s.rolname = 'rds_superuser' AND pg_has_role(r.oid, s.oid, 'MEMBER'))
     FROM pg_roles r, pg_roles me
     WHERE r.rolname = $1 AND me.rolname = session_user";
+
+/// A role may end its own sessions; the admin may, if it is a member of the role or of pg_signal_backend.
+const DISMISS: &str = "
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE usename = $1 AND application_name = $2 AND datname = current_database() AND pid <> pg_backend_pid()";
 
 /// An open session. Dropping it drops the connection; [`Session::close`] also waits until the server knows.
 #[derive(Debug)]
@@ -179,6 +184,10 @@ impl Session for PostgresSession {
 
     async fn provision(&mut self, user: &str, model: &str, password: &SecretString) -> Result<(), SessionError> {
         within(self.patience, self.mirror(user, model, password)).await
+    }
+
+    async fn dismiss(&mut self, user: &str) -> Result<(), SessionError> {
+        self.within(async { self.client.execute(DISMISS, &[&user, &APPLICATION]).await.map(drop) }).await
     }
 
     async fn close(self) {
