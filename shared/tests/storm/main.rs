@@ -1,7 +1,7 @@
 //! Ten thousand firings of forty conditions within a minute, twice and in any order, by many processes at the same time:
 //! what people hear of it.
 //!
-//! The policy and the order of its writes are the real ones; the table, the topic and the time are in memory.
+//! The policy and the order of its writes are the real ones; `register`, the table, the topic and the time are in memory.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep};
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     entries: RefCell<BTreeMap<(String, &'static str), Entry>>,
-    groups: RefCell<BTreeMap<String, (Telling, Option<(Claim, Timestamp)>)>>,
+    groups: RefCell<BTreeMap<String, (Telling, Held)>>,
     pub(crate) silences: RefCell<Vec<Silence>>,
     pub(crate) published: RefCell<Vec<(Instant, Alert)>>,
     pub(crate) calls: Cell<u64>,
@@ -32,7 +32,10 @@ pub(crate) struct Shared {
     pub(crate) topic_is_back: Cell<Option<Instant>>,
 }
 
-/// The outside, as one process sees it: it dies before, or after, its so-manieth publication's message is out.
+/// Who has claimed a group, and until when.
+type Held = Option<(Claim, Timestamp)>;
+
+/// The outside, as one process sees it, and when that dies.
 #[derive(Debug, Clone)]
 pub(crate) struct Process {
     pub(crate) shared: Rc<Shared>,
