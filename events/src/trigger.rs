@@ -25,6 +25,8 @@ pub enum Trigger {
     Alarm(Alarm),
     /// The schedule: time to look after every secret.
     Sweep,
+    /// Another schedule: time to tell people what has been held back.
+    Flush,
 }
 
 /// What CloudTrail tells of a rotation that Secrets Manager drives: an "AWS service event", not a call.
@@ -127,10 +129,11 @@ impl Trigger {
             // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-actions-Lambda.html
             return Alarm::from_states(data, text(event, "/alarmArn"), text(event, "/time")).map(Self::Alarm);
         }
-        if event.get("relatch").is_some_and(|input| input == "sweep") {
-            return Ok(Self::Sweep);
+        match event.get("relatch").and_then(Value::as_str) {
+            Some("sweep") => Ok(Self::Sweep),
+            Some("flush") => Ok(Self::Flush),
+            Some(_) | None => Err(foreign(described("an event", event))),
         }
-        Err(foreign(described("an event", event)))
     }
 
     fn from_eventbridge(envelope: &EventBridgeEvent) -> Result<Self, UnknownTrigger> {
@@ -300,7 +303,7 @@ mod tests {
 
     #[test]
     fn every_fixture_means_what_the_snapshot_says() {
-        for folder in ["service-events", "alarms", "sweep"] {
+        for folder in ["service-events", "alarms", "sweep", "flush"] {
             let meanings: Vec<String> = fixtures::files(&format!("fixtures/{folder}"))
                 .iter()
                 .map(|(name, bytes)| {

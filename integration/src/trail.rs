@@ -30,6 +30,11 @@ pub fn scheduled() -> Value {
     envelope("aws.events", "Scheduled Event", json!({}))
 }
 
+/// The schedule by which is told what was held back.
+pub fn flush() -> Value {
+    json!({ "relatch": "flush" })
+}
+
 /// A CloudWatch alarm that has changed its state (`ALARM`, `OK`, `INSUFFICIENT_DATA`), through EventBridge.
 pub fn alarm_through_eventbridge(name: &str, state: &str) -> Value {
     let detail = json!({ "alarmName": name, "state": alarm_state(state), "previousState": alarm_state("OK") });

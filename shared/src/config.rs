@@ -2,7 +2,7 @@
 //! function with wrong settings does not start.
 
 use crate::{
-    alert::Audience,
+    alert::{Audience, policy},
     language::Language,
     rollback,
     rotation::{
@@ -13,9 +13,9 @@ use crate::{
     secret::PasswordPolicy,
     telemetry::Metrics,
 };
-use jiff::tz::TimeZone;
+use jiff::{SignedDuration, tz::TimeZone};
 use secrecy::SecretString;
-use std::{path::PathBuf, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 /// A rotation that began longer ago than this is not under way any more: as long as the longest Lambda invocation.
 const IN_FLIGHT: Duration = Duration::from_secs(15 * 60);
@@ -66,6 +66,9 @@ pub struct People {
     pub table: Option<String>,
     /// ARN of the SNS topic (`RELATCH_TOPIC_ARN`); without it alerts are only in the log.
     pub topic: Option<String>,
+    /// How long people are kept waiting (`RELATCH_GROUP_WAIT_SECONDS`, `RELATCH_GROUP_INTERVAL_SECONDS`,
+    /// `RELATCH_REPEAT_INTERVAL_SECONDS`).
+    pub policy: policy::Settings,
     /// ARN of the function that rotates (`RELATCH_ROTATE_ARN`): the sweep looks at the secrets that name it, and without it
     /// at every secret that has a rotation function.
     pub rotate_function: Option<String>,
@@ -162,6 +165,25 @@ impl Config {
                 Duration::ZERO
             }
         };
+        let usual = policy::Settings::default();
+        let mut seconds =
+            |name: &str, range: RangeInclusive<i64>, usual| match setting(name).map(|text| (text.parse(), text)) {
+                None => usual,
+                Some((Ok(seconds), _)) if range.contains(&seconds) => SignedDuration::from_secs(seconds),
+                Some((_, text)) => {
+                    problems.push(format!(
+                        "{name} must be a number from {} to {}, not `{text}`",
+                        range.start(),
+                        range.end()
+                    ));
+                    usual
+                }
+            };
+        let policy = policy::Settings {
+            wait: seconds("RELATCH_GROUP_WAIT_SECONDS", 0..=3600, usual.wait),
+            interval: seconds("RELATCH_GROUP_INTERVAL_SECONDS", 0..=86_400, usual.interval),
+            repeat: seconds("RELATCH_REPEAT_INTERVAL_SECONDS", 60..=604_800, usual.repeat),
+        };
         let passwords = passwords.map_err(|wrong| problems.extend(wrong.iter().map(ToString::to_string)));
         match passwords {
             Ok(passwords) if problems.is_empty() => Ok(Self {
@@ -180,6 +202,7 @@ impl Config {
                 people: People {
                     table: setting("RELATCH_TABLE"),
                     topic: setting("RELATCH_TOPIC_ARN"),
+                    policy,
                     rotate_function: setting("RELATCH_ROTATE_ARN"),
                     heartbeat: setting("RELATCH_HEARTBEAT_URL").map(Into::into),
                 },
@@ -211,6 +234,11 @@ impl Config {
 impl Environment {
     /// Every environment.
     pub const ALL: [Self; 3] = [Self::Dev, Self::Staging, Self::Prod];
+
+    /// The environment of a name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|environment| environment.name() == name)
+    }
 
     /// The environment's name.
     pub const fn name(self) -> &'static str {

@@ -5,7 +5,14 @@
 
 #![allow(async_fn_in_trait, reason = "a handler runs one invocation at a time, on one thread")]
 
-use crate::{alert::Alert, secret::DatabaseCredentials};
+use crate::{
+    alert::{
+        Alert, Severity,
+        policy::{self, Entry, Key},
+    },
+    config::Environment,
+    secret::DatabaseCredentials,
+};
 use jiff::Timestamp;
 use relatch_events::{
     rotation::Step,
@@ -485,16 +492,6 @@ pub trait Table {
 
     /// Gives a lease back.
     async fn release(&self, arn: &str, owner: &str) -> Result<(), CallError>;
-
-    /// Notes that a condition of a subject is firing. Tells whether that was known already, by exactly one of several
-    /// that note it at the same time.
-    async fn fire(&self, subject: &str, condition: &str, severity: &str) -> Result<Fired, CallError>;
-
-    /// Notes that a condition of a subject has ended. Tells whether it was firing, to exactly one of several.
-    async fn resolve(&self, subject: &str, condition: &str) -> Result<bool, CallError>;
-
-    /// The conditions of a subject that are firing.
-    async fn firing(&self, subject: &str) -> Result<Vec<String>, CallError>;
 }
 
 /// One secret, or all.
@@ -553,16 +550,67 @@ pub struct Failure {
     pub at: Timestamp,
 }
 
-/// Whether it was known that a condition is firing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Fired {
-    /// It is new.
-    New,
-    /// It was firing, with another severity.
-    Changed,
-    /// It was firing like this.
-    Known,
+/// What is firing, and what people have been told of it, between invocations.
+pub trait Register {
+    /// Whether anything is remembered at all.
+    fn remembers(&self) -> bool {
+        true
+    }
+
+    /// What is known of an environment, or of one subject there. Every write that was answered before is in it.
+    async fn entries(&self, environment: Environment, subject: Option<&str>) -> Result<Vec<Entry>, CallError>;
+
+    /// Keeps an entry, unless it has been written since it was read. Tells whether it did.
+    async fn keep(&self, entry: &Entry) -> Result<bool, CallError>;
+
+    /// When a group was told last, and whose turn it is. Every write that was answered before is in it.
+    async fn telling(&self, key: &Key) -> Result<Telling, CallError>;
+
+    /// Claims a group, to tell people of it. Exactly one of several gets it, and nobody while somebody else's claim lasts, or
+    /// if a claim has begun or ended since it was read.
+    async fn claim(
+        &self,
+        key: &Key,
+        seen: &Telling,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Claim>, CallError>;
+
+    /// Gives a claim back: people were not told.
+    async fn give_up(&self, key: &Key, claim: &Claim) -> Result<(), CallError>;
+
+    /// Notes what people know by now of each of these subjects' condition (how severe it is; `None` if it has ended), and
+    /// when they were told, and ends the claim.
+    async fn told(
+        &self,
+        key: &Key,
+        claim: &Claim,
+        at: Timestamp,
+        members: &[(String, Option<Severity>)],
+    ) -> Result<(), CallError>;
+
+    /// What somebody wants to hear nothing of.
+    async fn silences(&self) -> Result<Vec<policy::Silence>, CallError>;
+
+    /// Begins a silence, or changes the one of the same id.
+    async fn silence(&self, silence: &policy::Silence) -> Result<(), CallError>;
+
+    /// Ends a silence. Tells whether there was one.
+    async fn unsilence(&self, id: &str) -> Result<bool, CallError>;
 }
+
+/// How far the telling of a group has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Telling {
+    /// When people were told last.
+    pub told_at: Option<Timestamp>,
+    /// How often a claim began or ended: who claims the group must have seen it as it was left.
+    pub turns: u64,
+}
+
+/// A claim, by a mark that no other has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim(pub String);
 
 /// Where alerts are published.
 pub trait Topic {
@@ -587,7 +635,7 @@ pub enum AlarmState {
     Unclear,
 }
 
-/// No table: nothing is paused, nothing is remembered, and every alert is new.
+/// No table: nothing is paused, and nothing is remembered.
 impl<T: Table> Table for Option<T> {
     async fn controls(&self, arn: &str) -> Result<Controls, CallError> {
         match self {
@@ -651,25 +699,86 @@ impl<T: Table> Table for Option<T> {
             None => Ok(()),
         }
     }
+}
 
-    async fn fire(&self, subject: &str, condition: &str, severity: &str) -> Result<Fired, CallError> {
-        match self {
-            Some(table) => table.fire(subject, condition, severity).await,
-            None => Ok(Fired::New),
-        }
+/// No table: nothing is remembered, and every alert is told.
+impl<T: Register> Register for Option<T> {
+    fn remembers(&self) -> bool {
+        self.as_ref().is_some_and(Register::remembers)
     }
 
-    async fn resolve(&self, subject: &str, condition: &str) -> Result<bool, CallError> {
+    async fn entries(&self, environment: Environment, subject: Option<&str>) -> Result<Vec<Entry>, CallError> {
         match self {
-            Some(table) => table.resolve(subject, condition).await,
-            None => Ok(false),
-        }
-    }
-
-    async fn firing(&self, subject: &str) -> Result<Vec<String>, CallError> {
-        match self {
-            Some(table) => table.firing(subject).await,
+            Some(table) => table.entries(environment, subject).await,
             None => Ok(Vec::new()),
+        }
+    }
+
+    async fn keep(&self, entry: &Entry) -> Result<bool, CallError> {
+        match self {
+            Some(table) => table.keep(entry).await,
+            None => Err(no_table()),
+        }
+    }
+
+    async fn telling(&self, key: &Key) -> Result<Telling, CallError> {
+        match self {
+            Some(table) => table.telling(key).await,
+            None => Ok(Telling::default()),
+        }
+    }
+
+    async fn claim(
+        &self,
+        key: &Key,
+        seen: &Telling,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Claim>, CallError> {
+        match self {
+            Some(table) => table.claim(key, seen, now, until).await,
+            None => Err(no_table()),
+        }
+    }
+
+    async fn give_up(&self, key: &Key, claim: &Claim) -> Result<(), CallError> {
+        match self {
+            Some(table) => table.give_up(key, claim).await,
+            None => Err(no_table()),
+        }
+    }
+
+    async fn told(
+        &self,
+        key: &Key,
+        claim: &Claim,
+        at: Timestamp,
+        members: &[(String, Option<Severity>)],
+    ) -> Result<(), CallError> {
+        match self {
+            Some(table) => table.told(key, claim, at, members).await,
+            None => Err(no_table()),
+        }
+    }
+
+    async fn silences(&self) -> Result<Vec<policy::Silence>, CallError> {
+        match self {
+            Some(table) => table.silences().await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn silence(&self, silence: &policy::Silence) -> Result<(), CallError> {
+        match self {
+            Some(table) => table.silence(silence).await,
+            None => Err(no_table()),
+        }
+    }
+
+    async fn unsilence(&self, id: &str) -> Result<bool, CallError> {
+        match self {
+            Some(table) => table.unsilence(id).await,
+            None => Err(no_table()),
         }
     }
 }

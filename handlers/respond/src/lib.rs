@@ -12,12 +12,16 @@ use relatch::{
         secrets_manager::SecretsManager, table::DynamoTable, topic::SnsTopic,
     },
     alert::{
-        Alerts,
+        Alert, Alerts,
         findings::{self, Cause},
+        policy,
     },
     config::Config,
     language::Language,
-    ports::{AlarmState, Alarms, CallError, Custody, Database, Description, Heartbeat, Masters, Ports, Table, Topic},
+    ports::{
+        AlarmState, Alarms, CallError, Custody, Database, Description, Heartbeat, Masters, Ports, Register, Table,
+        Topic,
+    },
     rollback::{Intent, Order, Recovery, Repair, facts::FailureClass, recovery::Outcome},
     telemetry::{self, Metrics},
 };
@@ -44,8 +48,6 @@ pub struct App<S, D, R, T, P, A, H> {
     pub alarms: A,
     /// The outside dead-man's check.
     pub heartbeat: H,
-    /// In what language.
-    pub language: Language,
     /// Where it is counted.
     pub metrics: Metrics,
     /// ARN of the function that rotates; secrets that name another are not touched.
@@ -73,17 +75,18 @@ impl
         };
         Ok(Self {
             repair: Repair { ports, settings: config.repair },
-            alerts: Alerts { table, topic },
+            alerts: Alerts { table, topic, policy: people.policy, language: config.audience.language },
             alarms: CloudWatchAlarms::new(&sdk),
             heartbeat: people.heartbeat.map(|url| DeadMansCheck::new(url, patience)),
-            language: config.audience.language,
             metrics: config.metrics,
             rotate_function: people.rotate_function,
         })
     }
 }
 
-impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Heartbeat> App<S, D, R, T, P, A, H> {
+impl<S: Custody, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alarms, H: Heartbeat>
+    App<S, D, R, T, P, A, H>
+{
     /// Does what the event asks for, within the invocation's time, and answers with what it found and did.
     ///
     /// # Errors
@@ -100,6 +103,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
                 Trigger::Rotation(event) => self.after_rotation(&event, deadline).await,
                 Trigger::Alarm(alarm) => self.after_alarm(&alarm, deadline).await,
                 Trigger::Sweep => self.sweep(deadline).await,
+                Trigger::Flush => self.flush().await,
             }
         });
         answer.await.map_err(|problem| {
@@ -135,10 +139,11 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
 
     /// An alarm says that something is wrong, and not of which secret: so all are looked at.
     async fn after_alarm(&self, alarm: &trigger::Alarm, deadline: Instant) -> Result<Value, CallError> {
-        let alert = findings::of_alarm(&alarm.name, alarm.reason.as_deref(), self.metrics.environment, self.language);
+        let alert =
+            findings::of_alarm(&alarm.name, alarm.reason.as_deref(), self.metrics.environment, self.alerts.language);
         let answer = |outcome: &str, told: bool| json!({ "alarm": alarm.name, "outcome": outcome, "told": told });
         match alarm.state {
-            trigger::AlarmState::Ok => Ok(answer("resolved", self.alerts.resolve(&alert).await?)),
+            trigger::AlarmState::Ok => Ok(answer("resolved", self.alerts.resolve(&alert, Timestamp::now()).await?)),
             trigger::AlarmState::InsufficientData => {
                 info!(alarm.name = alarm.name, "CloudWatch has too few data to tell how the alarm is");
                 Ok(answer("unclear", false))
@@ -147,16 +152,23 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
                 // The event is late, or came twice.
                 Some(AlarmState::Quiet) => {
                     info!(alarm.name = alarm.name, "The alarm is over already; nothing is done");
-                    Ok(answer("over-already", self.alerts.resolve(&alert).await?))
+                    Ok(answer("over-already", self.alerts.resolve(&alert, Timestamp::now()).await?))
                 }
                 Some(AlarmState::Firing | AlarmState::Unclear) | None => {
-                    let told = self.alerts.raise(&alert).await?;
+                    let told = self.alerts.raise(&alert, Timestamp::now()).await?;
                     let mut answer = answer("firing", told);
                     answer["sweep"] = self.sweep(deadline).await?;
                     Ok(answer)
                 }
             },
         }
+    }
+
+    /// Tells people what has been held back until now.
+    async fn flush(&self) -> Result<Value, CallError> {
+        let told = self.alerts.flush(self.metrics.environment, Timestamp::now()).await?;
+        let line = |alert: &Alert| format!("{} {}", alert.status.name(), alert.condition.name());
+        Ok(json!({ "told": told.iter().map(line).collect::<Vec<_>>() }))
     }
 
     /// Whether a secret names the rotation function as its own, or a version or an alias of it.
@@ -209,10 +221,13 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
 
     async fn tell(&self, recovery: &Recovery, cause: &Cause) -> Result<Vec<String>, CallError> {
         let environment = self.metrics.environment;
-        let alerts = findings::alerts(recovery, cause, environment, self.language, Timestamp::now());
+        let now = Timestamp::now();
+        let mut alerts = findings::alerts(recovery, cause, environment, self.alerts.language, now);
+        // Those that keep others from being told come first.
+        alerts.sort_by_key(|alert| !policy::inhibits(alert.condition));
         let mut told = Vec::new();
         for alert in &alerts {
-            if self.alerts.raise(alert).await? {
+            if self.alerts.raise(alert, now).await? {
                 told.push(format!("firing {}", alert.condition.name()));
             }
         }
@@ -220,10 +235,10 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
         if !matches!(recovery.outcome, Outcome::Opens(_)) {
             return Ok(told);
         }
-        for condition in self.alerts.firing(&recovery.arn).await? {
+        for condition in self.alerts.firing(environment, &recovery.arn).await? {
             if alerts.iter().all(|alert| alert.condition != condition) {
-                let resolved = findings::ended(condition, recovery, environment, self.language);
-                if self.alerts.resolve(&resolved).await? {
+                let resolved = findings::ended(condition, recovery, environment, self.alerts.language);
+                if self.alerts.resolve(&resolved, now).await? {
                     told.push(format!("resolved {}", condition.name()));
                 }
             }

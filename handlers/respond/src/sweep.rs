@@ -2,15 +2,16 @@
 
 use super::{App, order, sweep_subject};
 use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
 use rand::{RngExt, rand_core::UnwrapErr, rngs::SysRng};
 use relatch::{
     alert::findings::{self, Cause},
-    ports::{Alarms, CallError, Custody, Database, Description, Heartbeat, Masters, Table, Topic},
+    ports::{Alarms, CallError, Custody, Database, Description, Heartbeat, Masters, Register, Table, Topic},
     rollback::recovery::Outcome,
 };
 use relatch_events::secret::SecretId;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -35,10 +36,12 @@ struct Tally {
     left: Vec<String>,
 }
 
-impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Heartbeat> App<S, D, R, T, P, A, H> {
+impl<S: Custody, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alarms, H: Heartbeat>
+    App<S, D, R, T, P, A, H>
+{
     /// Looks after every secret, as many as the time allows, and says which it left.
     pub(super) async fn sweep(&self, deadline: Instant) -> Result<Value, CallError> {
-        let mut secrets = self.ours().await?;
+        let (mut secrets, all) = self.ours().await?;
         // Where the time never suffices for all, it is not always the same ones that are left.
         if !secrets.is_empty() {
             let first = UnwrapErr(SysRng).random_range(0..secrets.len());
@@ -49,6 +52,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
         let looks =
             stream::iter(secrets).map(|secret| self.look_after(secret, deadline, least)).buffer_unordered(ABREAST);
         let tally = looks.fold(Tally::default(), async |tally, seen| tally.with(seen)).await;
+        self.tell_of_gone(&all).await?;
         self.tell_of_sweep(&tally).await?;
         self.metrics.heartbeat();
         if let Err(problem) = self.heartbeat.beat().await {
@@ -75,16 +79,17 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
         }))
     }
 
-    /// Every secret that names the rotation function as its own.
-    async fn ours(&self) -> Result<Vec<SecretId>, CallError> {
-        let (mut secrets, mut after) = (Vec::new(), None);
+    /// Every secret that names the rotation function as its own; and the full ARN of every secret that there is.
+    async fn ours(&self) -> Result<(Vec<SecretId>, BTreeSet<String>), CallError> {
+        let (mut secrets, mut all, mut after) = (Vec::new(), BTreeSet::new(), None);
         loop {
             let page = self.repair.ports.secrets.list(after.as_deref()).await?;
+            all.extend(page.secrets.iter().map(|(secret, _)| secret.to_string()));
             secrets
                 .extend(page.secrets.into_iter().filter(|(_, known)| self.is_swept(known)).map(|(secret, _)| secret));
             match page.next {
                 Some(next) => after = Some(next),
-                None => return Ok(secrets),
+                None => return Ok((secrets, all)),
             }
         }
     }
@@ -116,14 +121,26 @@ impl<S: Custody, D: Database, R: Masters, T: Table, P: Topic, A: Alarms, H: Hear
         Seen { secret, how }
     }
 
+    /// What is firing of a secret that is no longer there would be repeated for ever: nobody looks at it again.
+    async fn tell_of_gone(&self, all: &BTreeSet<String>) -> Result<(), CallError> {
+        let firing = self.alerts.all_firing(self.metrics.environment).await?;
+        for alert in firing.into_iter().filter(|alert| alert.subject.contains(":secret:")) {
+            if !all.contains(&alert.subject) {
+                let gone = findings::gone(alert, self.alerts.language);
+                self.alerts.resolve(&gone, Timestamp::now()).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// That secrets were left, or could not be looked at, is told like anything else.
     async fn tell_of_sweep(&self, tally: &Tally) -> Result<(), CallError> {
-        let (environment, language) = (self.metrics.environment, self.language);
+        let (environment, language) = (self.metrics.environment, self.alerts.language);
         let subject = sweep_subject(environment);
         let alert = findings::of_sweep(subject, &tally.left, &tally.unlooked, environment, language);
         match alert.found.is_empty() {
-            true => self.alerts.resolve(&alert).await,
-            false => self.alerts.raise(&alert).await,
+            true => self.alerts.resolve(&alert, Timestamp::now()).await,
+            false => self.alerts.raise(&alert, Timestamp::now()).await,
         }
         .map(drop)
     }

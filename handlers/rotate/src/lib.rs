@@ -2,6 +2,7 @@
 //!
 //! Only wiring: what a step does is decided in [`relatch::rotation`].
 
+use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent};
 use relatch::{
     adapters::{
@@ -9,8 +10,7 @@ use relatch::{
     },
     alert::{Alerts, findings},
     config::Config,
-    language::Language,
-    ports::{Database, Ports, Secrets, Servers, Table, Topic},
+    ports::{Database, Ports, Register, Secrets, Servers, Table, Topic},
     rotation::{Rotation, RotationError},
     telemetry,
 };
@@ -31,7 +31,6 @@ const LAST_WORDS: Duration = Duration::from_millis(150);
 pub struct App<S, D, R, T, P> {
     rotation: Rotation<S, D, R, T>,
     alerts: Alerts<T, P>,
-    language: Language,
 }
 
 impl App<SecretsManager, Postgres, Rds, Option<DynamoTable>, Option<SnsTopic>> {
@@ -51,14 +50,15 @@ impl App<SecretsManager, Postgres, Rds, Option<DynamoTable>, Option<SnsTopic>> {
             table: table.clone(),
         };
         let rotation = Rotation { ports, settings: config.rotation, metrics: config.metrics };
-        Ok(Self::new(rotation, Alerts { table, topic }, config.audience.language))
+        let (policy, language) = (config.people.policy, config.audience.language);
+        Ok(Self::new(rotation, Alerts { table, topic, policy, language }))
     }
 }
 
-impl<S: Secrets, D: Database, R: Servers, T: Table, P: Topic> App<S, D, R, T, P> {
+impl<S: Secrets, D: Database, R: Servers, T: Table + Register, P: Topic> App<S, D, R, T, P> {
     /// The handler over any outside.
-    pub const fn new(rotation: Rotation<S, D, R, T>, alerts: Alerts<T, P>, language: Language) -> Self {
-        Self { rotation, alerts, language }
+    pub const fn new(rotation: Rotation<S, D, R, T>, alerts: Alerts<T, P>) -> Self {
+        Self { rotation, alerts }
     }
 
     /// Does the step that the event asks for, within the invocation's time.
@@ -86,8 +86,8 @@ impl<S: Secrets, D: Database, R: Servers, T: Table, P: Topic> App<S, D, R, T, P>
     /// People hear of it now, and not when CloudTrail delivers its event some minutes later.
     async fn tell(&self, event: &RotationEvent, problem: &RotationError) {
         let environment = self.rotation.metrics.environment;
-        let Some(alert) = findings::of_step(event, problem, environment, self.language) else { return };
-        if let Err(error) = self.alerts.raise(&alert).await {
+        let Some(alert) = findings::of_step(event, problem, environment, self.alerts.language) else { return };
+        if let Err(error) = self.alerts.raise(&alert, Timestamp::now()).await {
             error!(aws.operation = error.operation, error = error.message, "Nobody could be told of the failed step");
         }
     }

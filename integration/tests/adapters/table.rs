@@ -5,13 +5,24 @@ use aws_sdk_dynamodb::{
     Client,
     types::{AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType},
 };
-use jiff::Timestamp;
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
 use relatch::{
     adapters::table::DynamoTable,
-    ports::{CallErrorKind, Controls, Failure, Fired, Lock, Pause, Scope, Table},
+    alert::{
+        Alert, Alerts, Condition, Severity, Status,
+        policy::{Entry, Key, Settings, Silence},
+    },
+    config::Environment,
+    language::Language,
+    ports::{CallError, CallErrorKind, Claim, Controls, Failure, Lock, Pause, Register, Scope, Table, Telling, Topic},
+    rollback::Impact,
 };
 use relatch_events::{rotation::Step, secret::VersionId};
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -112,28 +123,127 @@ async fn a_lease_has_one_holder() {
 }
 
 #[tokio::test]
-async fn a_condition_is_new_to_one_and_ends_for_one() {
+async fn what_is_known_of_a_condition_is_kept_by_who_has_read_it_last() {
     let scene = Scene::start().await;
     let table = &scene.table;
-    let subject = arn("app");
-    for (impact, told) in [("DEGRADED", Fired::New), ("LOCKED_OUT", Fired::Changed)] {
-        let fire = || table.fire(&subject, "current-rejected", impact);
-        let (a, b, c, d) = tokio::join!(fire(), fire(), fire(), fire());
-        let mut fired = [a.unwrap(), b.unwrap(), c.unwrap(), d.unwrap()];
-        fired.sort();
-        assert_eq!(fired.iter().filter(|fired| **fired == told).count(), 1, "{impact}: {fired:?}");
-        assert_eq!(fired.iter().filter(|fired| **fired == Fired::Known).count(), 3, "{impact}: {fired:?}");
+    let entry = entry(&alert(Condition::PendingStuck, &arn("app")));
+    let (one, other) = tokio::join!(table.keep(&entry), table.keep(&entry));
+    assert_eq!(usize::from(one.unwrap()) + usize::from(other.unwrap()), 1, "both found nothing");
+    let kept = table.entries(Environment::Prod, Some(&arn("app"))).await.unwrap();
+    assert_eq!(kept, [Entry { revision: 1, ..entry.clone() }]);
+    let told = Entry { told: Some(Severity::Critical), ..kept[0].clone() };
+    assert!(table.keep(&told).await.unwrap());
+    assert!(!table.keep(&kept[0]).await.unwrap(), "it has been written since");
+    let elsewhere = [
+        alert(Condition::PendingStuck, &format!("{}#more", arn("app"))),
+        alert(Condition::LockedOut, &arn("other")),
+        Alert { environment: Environment::Dev, ..entry.alert.clone() },
+    ];
+    for alert in &elsewhere {
+        assert!(table.keep(&self::entry(alert)).await.unwrap());
     }
-    assert_eq!(table.fire(&subject, "rotation-overdue", "").await.unwrap(), Fired::New);
-    assert_eq!(table.fire(&subject, "rotation-overdue", "").await.unwrap(), Fired::Known);
-    assert_eq!(table.firing(&subject).await.unwrap(), ["current-rejected", "rotation-overdue"]);
-    assert_eq!(table.firing(&arn("other")).await.unwrap(), [""; 0]);
+    let kept = table.entries(Environment::Prod, Some(&arn("app"))).await.unwrap();
+    assert_eq!(kept, [Entry { revision: 2, ..told }]);
+    assert_eq!(table.entries(Environment::Prod, None).await.unwrap().len(), 3);
+}
 
-    let resolve = || table.resolve(&subject, "current-rejected");
-    let (a, b, c) = tokio::join!(resolve(), resolve(), resolve());
-    assert_eq!([a.unwrap(), b.unwrap(), c.unwrap()].into_iter().filter(|told| *told).count(), 1);
-    assert_eq!(table.firing(&subject).await.unwrap(), ["rotation-overdue"]);
-    assert_eq!(table.fire(&subject, "current-rejected", "DEGRADED").await.unwrap(), Fired::New);
+#[tokio::test]
+async fn a_group_is_told_by_one_and_by_another_only_if_that_one_is_silent_for_long() {
+    let scene = Scene::start().await;
+    let table = &scene.table;
+    let alert = alert(Condition::PendingStuck, &arn("app"));
+    assert!(table.keep(&entry(&alert)).await.unwrap());
+    let key = Key::of(&alert);
+    let (now, later) = (at(0), at(60));
+    let seen = table.telling(&key).await.unwrap();
+    assert_eq!(seen, Telling::default());
+    let claim = || table.claim(&key, &seen, now, later);
+    let (a, b, c) = tokio::join!(claim(), claim(), claim());
+    let claims: Vec<Claim> = [a, b, c].into_iter().filter_map(Result::unwrap).collect();
+    let [first] = claims.as_slice() else { panic!("{claims:?}") };
+
+    let seen = table.telling(&key).await.unwrap();
+    assert_eq!(table.claim(&key, &seen, at(59), at(120)).await.unwrap(), None, "somebody is at it");
+    let second = table.claim(&key, &seen, later, at(120)).await.unwrap().expect("the first one is taken for dead");
+    let seen = table.telling(&key).await.unwrap();
+    table.give_up(&key, first).await.unwrap();
+    assert_eq!(table.telling(&key).await.unwrap(), seen, "the first one's claim is over, and not the second's");
+    table.told(&key, &second, later, &[(arn("app"), Some(Severity::Error)), (arn("gone"), None)]).await.unwrap();
+    assert_eq!(table.claim(&key, &seen, at(200), at(260)).await.unwrap(), None, "it was told meanwhile");
+    let known = table.entries(Environment::Prod, None).await.unwrap();
+    assert_eq!(known.iter().map(|entry| entry.told).collect::<Vec<_>>(), [Some(Severity::Error)]);
+
+    let seen = table.telling(&key).await.unwrap();
+    assert_eq!(seen.told_at, Some(later));
+    let third = table.claim(&key, &seen, at(200), at(260)).await.unwrap().unwrap();
+    table.give_up(&key, &third).await.unwrap();
+    assert_eq!(table.claim(&key, &seen, at(200), at(260)).await.unwrap(), None, "it is to be read again");
+    let seen = table.telling(&key).await.unwrap();
+    let fourth = table.claim(&key, &seen, at(200), at(260)).await.unwrap().unwrap();
+    table.told(&key, &fourth, at(200), &[(arn("app"), None)]).await.unwrap();
+    assert_eq!(table.entries(Environment::Prod, None).await.unwrap()[0].told, None);
+    assert_eq!(table.telling(&key).await.unwrap().told_at, Some(at(200)));
+}
+
+#[tokio::test]
+async fn a_silence_is_there_until_it_is_ended() {
+    let scene = Scene::start().await;
+    let table = &scene.table;
+    let narrow = Silence {
+        id: "one".to_owned(),
+        condition: Some(Condition::PendingStuck),
+        subject: Some("arn:*".to_owned()),
+        environment: Some(Environment::Prod),
+        author: "ops".to_owned(),
+        reason: "moving".to_owned(),
+        until: at(600),
+    };
+    let wide = Silence { id: "two".to_owned(), condition: None, subject: None, environment: None, ..narrow.clone() };
+    for silence in [&wide, &narrow, &narrow] {
+        table.silence(silence).await.unwrap();
+    }
+    assert_eq!(table.silences().await.unwrap(), [narrow.clone(), wide]);
+    assert!(table.unsilence("two").await.unwrap());
+    assert!(!table.unsilence("two").await.unwrap());
+    assert_eq!(table.silences().await.unwrap(), [narrow]);
+}
+
+#[tokio::test]
+async fn many_who_find_the_same_at_the_same_moment_tell_it_once() {
+    let scene = Scene::start().await;
+    let heard = Heard::default();
+    let policy = Settings { wait: SignedDuration::ZERO, interval: SignedDuration::ZERO, ..Settings::default() };
+    let (table, topic, language) = (scene.table.clone(), heard.clone(), Language::English);
+    let alerts = Alerts { table, topic, policy, language };
+    // Told at once, each by itself; and told in a group.
+    let (alone, grouped) = (Condition::RotationFailed, Condition::PendingStuck);
+    let found: Vec<Alert> =
+        [alone, grouped].into_iter().flat_map(|of| ["a", "b"].map(|subject| alert(of, &arn(subject)))).collect();
+    let seen = Timestamp::now();
+    let raise = |alert: Alert| {
+        let alerts = alerts.clone();
+        async move { alerts.raise(&alert, seen).await.unwrap() }
+    };
+    for _ in 0..3 {
+        join_all(found.iter().cycle().take(32).cloned().map(raise)).await;
+    }
+    alerts.flush(Environment::Prod, Timestamp::now()).await.unwrap();
+    let told = |status| heard.of(alone, status);
+    assert_eq!(told(Status::Firing), [vec![arn("a")], vec![arn("b")]]);
+    // Those of the group may have been noted one by one; each is news once.
+    let of_group = heard.of(grouped, Status::Firing);
+    assert!(of_group.contains(&vec![arn("a"), arn("b")]), "{of_group:?}");
+    assert!(of_group.len() <= 2, "{of_group:?}");
+
+    let ended = Timestamp::now();
+    let resolve = |alert: Alert| {
+        let alerts = alerts.clone();
+        async move { alerts.resolve(&alert, ended).await.unwrap() }
+    };
+    join_all(found.iter().cycle().take(32).cloned().map(resolve)).await;
+    assert_eq!(told(Status::Resolved), [vec![arn("a")], vec![arn("b")]]);
+    assert_eq!(heard.of(grouped, Status::Resolved), [vec![arn("a"), arn("b")]]);
+    assert_eq!(alerts.firing(Environment::Prod, &arn("a")).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -142,6 +252,9 @@ async fn what_is_over_by_itself_has_a_time_to_live() {
     let failure = failure(&arn("app"), "1", true);
     scene.table.record_failure(&failure).await.unwrap();
     scene.table.lease(&failure.arn, "owner", Duration::from_secs(60)).await.unwrap();
+    let alert = alert(Condition::PendingStuck, &failure.arn);
+    scene.table.keep(&Entry { seen: failure.at, ..entry(&alert) }).await.unwrap();
+    scene.table.claim(&Key::of(&alert), &Telling::default(), failure.at, failure.at).await.unwrap();
     let items = scene.client.scan().table_name(&scene.name).send().await.unwrap().items.unwrap();
     let expires: Vec<(&str, i64)> = items
         .iter()
@@ -151,7 +264,7 @@ async fn what_is_over_by_itself_has_a_time_to_live() {
             Some((sk.as_str(), expires - failure.at.as_second()))
         })
         .collect();
-    assert_eq!(expires.len(), 2, "what people have asked for stays: {expires:?}");
+    assert_eq!(expires.len(), 4, "what people have asked for stays: {expires:?}");
     for (sk, seconds) in expires {
         let expected = if sk == "lease" { 60..120 } else { 1_209_600..1_209_601 };
         assert!(expected.contains(&seconds), "{sk}: {seconds}");
@@ -164,8 +277,8 @@ async fn a_table_that_is_not_there_is_said_to_be_missing() {
     let table = DynamoTable::new(&scene.cloud.sdk, "elsewhere");
     let problem = table.controls("arn").await.unwrap_err();
     assert_eq!((problem.operation, problem.kind), ("dynamodb:BatchGetItem", CallErrorKind::NotFound), "{problem}");
-    let problem = table.fire("arn", "stranded", "STRANDED").await.unwrap_err();
-    assert_eq!((problem.operation, problem.kind), ("dynamodb:UpdateItem", CallErrorKind::NotFound), "{problem}");
+    let problem = table.keep(&entry(&alert(Condition::Stranded, "arn"))).await.unwrap_err();
+    assert_eq!((problem.operation, problem.kind), ("dynamodb:PutItem", CallErrorKind::NotFound), "{problem}");
 }
 
 struct Scene {
@@ -189,6 +302,54 @@ impl Scene {
         create.attribute_definitions(text("pk")).attribute_definitions(text("sk")).send().await.unwrap();
         let table = DynamoTable::new(&cloud.sdk, &name);
         Self { cloud, client, table, name }
+    }
+}
+
+/// What people were told.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<Alert>>>);
+
+impl Heard {
+    /// Whom each message about a condition was about.
+    fn of(&self, condition: Condition, status: Status) -> Vec<Vec<String>> {
+        let heard = self.0.lock().unwrap();
+        let messages = heard.iter().filter(|alert| alert.condition == condition && alert.status == status);
+        let subjects = |alert: &Alert| match alert.members.is_empty() {
+            true => vec![alert.subject.clone()],
+            false => alert.members.clone(),
+        };
+        let mut messages: Vec<_> = messages.map(subjects).collect();
+        messages.sort();
+        messages
+    }
+}
+
+impl Topic for Heard {
+    async fn publish(&self, alert: &Alert) -> Result<(), CallError> {
+        self.0.lock().unwrap().push(alert.clone());
+        Ok(())
+    }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+fn entry(alert: &Alert) -> Entry {
+    Entry::noted(None, alert, at(0)).unwrap()
+}
+
+fn alert(condition: Condition, subject: &str) -> Alert {
+    Alert {
+        condition,
+        status: Status::Firing,
+        subject: subject.to_owned(),
+        impact: Some(Impact::Safe),
+        environment: Environment::Prod,
+        found: vec!["It is \"so\".".to_owned()],
+        done: vec!["A thing.".to_owned()],
+        to_do: vec!["Another.".to_owned()],
+        members: Vec::new(),
     }
 }
 

@@ -134,5 +134,6 @@ fn alert() -> Alert {
         found: vec!["The database rejects every version.".to_owned()],
         done: Vec::new(),
         to_do: vec!["Set the password by hand.".to_owned()],
+        members: Vec::new(),
     }
 }

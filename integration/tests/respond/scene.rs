@@ -32,13 +32,19 @@ impl Scene {
         Self::remembering_with(&[]).await
     }
 
-    /// The same, with more settings for `rotate`.
+    /// The same, with more settings for `rotate`. Nobody is kept waiting for the sake of fewer messages.
     pub(crate) async fn remembering_with(settings: &[(&str, &str)]) -> Self {
+        Self::grouping(0, settings).await
+    }
+
+    /// The same, where the group wait is of so many seconds.
+    pub(crate) async fn grouping(wait: u32, settings: &[(&str, &str)]) -> Self {
         let scene = Self::single_user().await;
         // A busy machine takes longer to start it than a handler waits for an answer.
         scene.cloud.aws.emulate().await.unwrap();
-        let memory = Cloud::memory();
-        let memory: Vec<(&str, &str)> = memory.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let (memory, wait) = (Cloud::memory(), wait.to_string());
+        let mut memory: Vec<(&str, &str)> = memory.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        memory.extend([("RELATCH_GROUP_WAIT_SECONDS", wait.as_str()), ("RELATCH_GROUP_INTERVAL_SECONDS", "0")]);
         let rotate = scene.cloud.rotate_with(&[&memory, settings].concat()).unwrap();
         let respond = scene.cloud.respond_with(&memory).unwrap();
         Self { rotate, respond, ..scene }
@@ -92,6 +98,11 @@ impl Scene {
     /// What respond answers when it is time to look after every secret.
     pub(crate) async fn sweeps(&self) -> Value {
         self.responds(trail::scheduled()).await
+    }
+
+    /// What respond answers when it is time to tell what was held back.
+    pub(crate) async fn flushes(&self) -> Value {
+        self.responds(trail::flush()).await
     }
 
     pub(crate) async fn responds(&self, event: Value) -> Value {

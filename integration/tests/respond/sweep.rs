@@ -75,6 +75,20 @@ async fn a_secret_in_use_that_is_to_be_deleted_is_told() {
 }
 
 #[tokio::test]
+async fn what_was_told_of_a_secret_that_is_gone_is_over() {
+    let scene = Scene::remembering().await;
+    edit(&scene, |secret| secret.rotated = Some(Timestamp::now() - SignedDuration::from_hours(32 * 24)));
+    scene.sweeps().await;
+    // Another one takes its place.
+    edit(&scene, |secret| {
+        secret.arn = secret.arn.replace(":secret:", ":secret:another-");
+        secret.rotated = Some(Timestamp::now());
+    });
+    scene.sweeps().await;
+    assert_eq!(scene.told(), ["firing rotation-overdue SAFE", "resolved rotation-overdue -"]);
+}
+
+#[tokio::test]
 async fn a_database_that_does_not_answer_is_told_and_nothing_is_changed() {
     let scene = Scene::remembering().await;
     scene.cloud.wire.inject(1.., relatch_integration::wire::Fault::Refuse);

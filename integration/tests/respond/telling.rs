@@ -1,7 +1,11 @@
 //! What people are told: once for each change, and when it is over.
 
 use crate::scene::Scene;
-use relatch_integration::{aws::Fault, cloud::Standing, trail};
+use relatch_integration::{
+    aws::Fault,
+    cloud::{FIRST_PASSWORD, Standing},
+    trail,
+};
 use serde_json::json;
 
 #[tokio::test]
@@ -93,10 +97,60 @@ async fn a_topic_that_cannot_be_reached_is_a_failed_invocation_and_the_next_one_
 }
 
 #[tokio::test]
+async fn what_was_found_of_many_secrets_is_told_in_one_message_and_its_end_in_another() {
+    let scene = Scene::grouping(1, &[]).await;
+    for role in ["shop", "till"] {
+        scene.cloud.postgres.create_role(role, FIRST_PASSWORD).await.unwrap();
+        scene.cloud.secret(role, json!({ "dbname": "app" })).unwrap();
+        scene.sql(&format!("ALTER ROLE {role} NOLOGIN")).await;
+    }
+    let flushed = async || loop {
+        let told = scene.flushes().await["told"].clone();
+        if told != json!([]) {
+            return told;
+        }
+    };
+    assert_eq!(scene.sweeps().await["broken"].as_array().unwrap().len(), 2);
+    assert_eq!(scene.told(), [""; 0], "they are held back");
+    assert_eq!(flushed().await, json!(["firing current-rejected"]));
+    assert_eq!(scene.flushes().await["told"], json!([]), "it has been told");
+    scene.sweeps().await;
+    let told = scene.cloud.published().unwrap();
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert_eq!(told[0]["members"].as_array().unwrap().len(), 2, "{told:#?}");
+    assert_eq!(told[0]["key"], "current-rejected/dev");
+    assert_eq!(told[0]["headline"], "[DEGRADED] shop and 1 more: The database rejects AWSCURRENT");
+    scene.sql("ALTER ROLE shop LOGIN").await;
+    scene.sweeps().await;
+    assert_eq!(scene.flushes().await["told"], json!([]), "the other one goes on");
+    scene.sql("ALTER ROLE till LOGIN").await;
+    scene.sweeps().await;
+    assert_eq!(flushed().await, json!(["resolved current-rejected"]));
+    assert_eq!(scene.told(), ["firing current-rejected DEGRADED", "resolved current-rejected SAFE"]);
+}
+
+#[tokio::test]
+async fn what_could_not_be_published_is_told_at_the_next_flush() {
+    let scene = Scene::remembering().await;
+    let token = scene.dies_after_the_change().await;
+    scene.cloud.aws.fault_always("sns:Publish", Fault::Refuse);
+    assert!(!scene.respond.invoke(trail::rotation_failed(&scene.secret, &token)).await.unwrap().is_ok());
+    assert!(!scene.respond.invoke(trail::flush()).await.unwrap().is_ok());
+    scene.cloud.aws.clear_faults();
+    assert_eq!(scene.flushes().await["told"], json!(["firing rotation-failed"]));
+    assert_eq!(scene.flushes().await["told"], json!([]));
+}
+
+#[tokio::test]
 async fn a_table_that_cannot_be_reached_leaves_nobody_untold() {
     let scene = Scene::remembering().await;
     scene.sql("ALTER ROLE app PASSWORD 'by hand'").await;
-    scene.cloud.aws.fault_always("dynamodb:UpdateItem", Fault::Refuse);
-    scene.respond.invoke(trail::scheduled()).await.unwrap();
-    assert_eq!(scene.told()[0], "firing locked-out LOCKED_OUT");
+    for call in ["dynamodb:Query", "dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:UpdateItem"] {
+        scene.cloud.aws.clear_faults();
+        let before = scene.told().len();
+        scene.cloud.aws.fault_always(call, Fault::Refuse);
+        scene.respond.invoke(trail::scheduled()).await.unwrap();
+        let told = scene.told();
+        assert_eq!(told.get(before).map(String::as_str), Some("firing locked-out LOCKED_OUT"), "{call}: {told:?}");
+    }
 }

@@ -8,13 +8,20 @@
 //! | `secret#ARN`, `secret#*` for all | `controls` | `pausedBy`, `pausedReason`, `pausedAt`; `stopped`; `rolledBack`, `rolledBackAt`; `resumedAt` |
 //! | `secret#ARN` | `failure#TOKEN` | how the rotation failed last; expires after 14 days |
 //! | `secret#ARN` | `lease` | `holder`, `until` (epoch milliseconds) |
-//! | `subject#SUBJECT` | `firing#CONDITION` | `severity`, `since`, `by` |
+//! | `alerts#ENVIRONMENT` | `entry#SUBJECT#CONDITION` | how it is (`alert`, as JSON; `since`, `seen`), what people know of it (`told`), `revision`; expires 14 days after it was last told |
+//! | `alerts#ENVIRONMENT` | `group#NAME` | `toldAt`, `turns`, `claimedBy`, `claimedUntil` (epoch milliseconds); expires as well |
+//! | `silences` | ID | `ofCondition`, `ofSubject`, `ofEnvironment`, `author`, `reason`, `endsAt`; expires a day after it ends |
 //!
 //! The SDK repeats a call whose answer was lost, so every write can be made twice.
 
 use super::aws::{call_error, nonce};
 use crate::{
-    ports::{CallError, CallErrorKind, Controls, Failure, Fired, Lock, Pause, Scope, Table},
+    alert::{
+        Alert, Condition, Severity,
+        policy::{self, Entry, Key},
+    },
+    config::Environment,
+    ports::{CallError, CallErrorKind, Claim, Controls, Failure, Lock, Pause, Register, Scope, Table, Telling},
     rotation::facts::Control,
 };
 use aws_config::SdkConfig;
@@ -22,13 +29,19 @@ use aws_sdk_dynamodb::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
     operation::update_item::builders::UpdateItemFluentBuilder,
-    types::{AttributeValue, KeysAndAttributes, ReturnValue},
+    types::{AttributeValue, KeysAndAttributes},
 };
 use jiff::{SignedDuration, Timestamp};
 use relatch_events::{rotation::Step, secret::VersionId};
 use std::{collections::HashMap, sync::OnceLock, time::Duration};
+use tokio::task::JoinSet;
 
 const FAILURES_ARE_KEPT: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// Longer than the longest repeat interval, or what is firing would be new again.
+const ALERTS_ARE_KEPT: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// How many members of a group are noted at the same time.
+const TOLD_ABREAST: usize = 25;
+const SILENCES: &str = "silences";
 const CONTROLS: &str = "controls";
 const LEASE: &str = "lease";
 
@@ -55,6 +68,24 @@ impl DynamoTable {
 
     fn update(&self, key: Item) -> UpdateItemFluentBuilder {
         self.client().update_item().table_name(&self.name).set_key(Some(key))
+    }
+
+    /// All items of a key that begin so.
+    async fn query(&self, pk: &str, beginning: &str) -> Result<Vec<Item>, CallError> {
+        let query = self.client().query().table_name(&self.name).consistent_read(true);
+        let query = query.expression_attribute_values(":pk", string(pk));
+        let query = match beginning {
+            "" => query.key_condition_expression("pk = :pk"),
+            _ => query
+                .key_condition_expression("pk = :pk AND begins_with(sk, :beginning)")
+                .expression_attribute_values(":beginning", string(beginning)),
+        };
+        let mut pages = query.into_paginator().send();
+        let mut items = Vec::new();
+        while let Some(page) = pages.next().await {
+            items.extend(page.map_err(|error| call_error("dynamodb:Query", &error))?.items.unwrap_or_default());
+        }
+        Ok(items)
     }
 
     /// Counts an attempt that was rolled back, unless it is the one that was counted last.
@@ -200,61 +231,143 @@ impl Table for DynamoTable {
             .await;
         if_so("dynamodb:DeleteItem", answer).map(drop)
     }
+}
 
-    async fn fire(&self, subject: &str, condition: &str, severity: &str) -> Result<Fired, CallError> {
-        // Each call has a mark of its own. Without it, a repetition of a call whose answer was lost would find the
-        // condition known, and nobody would be told.
-        let mark = nonce();
-        let answer = self
-            .update(key(&self::subject(subject), &firing_key(condition)))
-            .update_expression("SET severity = :severity, since = if_not_exists(since, :now), #by = :by")
-            .condition_expression("attribute_not_exists(severity) OR severity <> :severity OR #by = :by")
-            .expression_attribute_names("#by", "by")
-            .expression_attribute_values(":severity", string(severity))
-            .expression_attribute_values(":now", string(Timestamp::now().to_string()))
-            .expression_attribute_values(":by", string(&mark))
-            .return_values(ReturnValue::AllOld)
-            .send()
-            .await;
-        Ok(match if_so("dynamodb:UpdateItem", answer)? {
-            None => Fired::Known,
-            Some(answer) => match answer.attributes() {
-                Some(before) if before.contains_key("severity") && text(before, "by") != Some(&mark) => Fired::Changed,
-                _ => Fired::New,
-            },
-        })
+impl Register for DynamoTable {
+    async fn entries(&self, environment: Environment, subject: Option<&str>) -> Result<Vec<Entry>, CallError> {
+        let items = self.query(&alerts(environment), &subject.map_or("entry#".to_owned(), entry_key_of)).await?;
+        let entries = items.iter().filter_map(read_entry);
+        // One subject's name may be the beginning of another's.
+        Ok(entries.filter(|entry| subject.is_none_or(|subject| entry.alert.subject == subject)).collect())
     }
 
-    async fn resolve(&self, subject: &str, condition: &str) -> Result<bool, CallError> {
+    async fn keep(&self, entry: &Entry) -> Result<bool, CallError> {
+        let answer = self
+            .client()
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(write_entry(entry)))
+            .condition_expression("attribute_not_exists(pk) OR revision = :seen")
+            .expression_attribute_values(":seen", number(entry.revision.cast_signed()))
+            .send()
+            .await;
+        Ok(if_so("dynamodb:PutItem", answer)?.is_some())
+    }
+
+    async fn telling(&self, key: &Key) -> Result<Telling, CallError> {
+        let answer = self
+            .client()
+            .get_item()
+            .table_name(&self.name)
+            .set_key(Some(group_key(key)))
+            .consistent_read(true)
+            .send()
+            .await;
+        let answer = answer.map_err(|error| call_error("dynamodb:GetItem", &error))?;
+        let told_at = answer.item().and_then(|item| text(item, "toldAt")?.parse().ok());
+        Ok(Telling { told_at, turns: answer.item().and_then(|item| count(item, "turns")).unwrap_or_default() })
+    }
+
+    async fn claim(
+        &self,
+        key: &Key,
+        seen: &Telling,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Claim>, CallError> {
+        // Each call has a mark of its own: a repetition of a call whose answer was lost finds its own claim.
+        let mark = nonce();
+        let unclaimed = match seen.turns {
+            0 => "attribute_not_exists(turns)",
+            _ => "turns = :seen AND (attribute_not_exists(claimedUntil) OR claimedUntil <= :now)",
+        };
+        let mut call = self
+            .update(group_key(key))
+            .update_expression("SET turns = :next, claimedBy = :mark, claimedUntil = :until, expires = :expires")
+            .condition_expression(format!("({unclaimed}) OR claimedBy = :mark"))
+            .expression_attribute_values(":next", number((seen.turns + 1).cast_signed()))
+            .expression_attribute_values(":mark", string(&mark))
+            .expression_attribute_values(":until", number(until.as_millisecond()))
+            .expression_attribute_values(":expires", number(expiry(until)));
+        // DynamoDB refuses values that no expression names.
+        if seen.turns > 0 {
+            call = call
+                .expression_attribute_values(":seen", number(seen.turns.cast_signed()))
+                .expression_attribute_values(":now", number(now.as_millisecond()));
+        }
+        Ok(if_so("dynamodb:UpdateItem", call.send().await)?.map(|_| Claim(mark)))
+    }
+
+    async fn give_up(&self, key: &Key, claim: &Claim) -> Result<(), CallError> {
+        let answer = self
+            .update(group_key(key))
+            .update_expression("REMOVE claimedBy, claimedUntil ADD turns :one")
+            .condition_expression("claimedBy = :mark")
+            .expression_attribute_values(":mark", string(&claim.0))
+            .expression_attribute_values(":one", number(1))
+            .send()
+            .await;
+        if_so("dynamodb:UpdateItem", answer).map(drop)
+    }
+
+    /// A write for each member, some at a time, and then one for the group.
+    async fn told(
+        &self,
+        key: &Key,
+        claim: &Claim,
+        at: Timestamp,
+        members: &[(String, Option<Severity>)],
+    ) -> Result<(), CallError> {
+        for members in members.chunks(TOLD_ABREAST) {
+            let mut writes = JoinSet::new();
+            for (subject, severity) in members {
+                let call = self.update(entry_key(key.environment, subject, key.condition));
+                let call = match severity {
+                    Some(severity) => call
+                        .update_expression("SET told = :told, expires = :expires ADD revision :one")
+                        .expression_attribute_values(":told", string(severity.name())),
+                    None => call.update_expression("SET expires = :expires REMOVE told ADD revision :one"),
+                };
+                let call = call
+                    .condition_expression("attribute_exists(pk)")
+                    .expression_attribute_values(":expires", number(expiry(at)))
+                    .expression_attribute_values(":one", number(1));
+                writes.spawn(async move { if_so("dynamodb:UpdateItem", call.send().await).map(drop) });
+            }
+            writes.join_all().await.into_iter().collect::<Result<(), CallError>>()?;
+        }
+        let answer = self
+            .update(group_key(key))
+            .update_expression("SET toldAt = :at REMOVE claimedBy, claimedUntil ADD turns :one")
+            .condition_expression("claimedBy = :mark")
+            .expression_attribute_values(":at", string(at.to_string()))
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":mark", string(&claim.0))
+            .send()
+            .await;
+        if_so("dynamodb:UpdateItem", answer).map(drop)
+    }
+
+    async fn silences(&self) -> Result<Vec<policy::Silence>, CallError> {
+        Ok(self.query(SILENCES, "").await?.iter().filter_map(read_silence).collect())
+    }
+
+    async fn silence(&self, silence: &policy::Silence) -> Result<(), CallError> {
+        let item = Some(write_silence(silence));
+        let answer = self.client().put_item().table_name(&self.name).set_item(item).send().await;
+        answer.map(drop).map_err(|error| call_error("dynamodb:PutItem", &error))
+    }
+
+    async fn unsilence(&self, id: &str) -> Result<bool, CallError> {
         let answer = self
             .client()
             .delete_item()
             .table_name(&self.name)
-            .set_key(Some(key(&self::subject(subject), &firing_key(condition))))
+            .set_key(Some(key(SILENCES, id)))
             .condition_expression("attribute_exists(pk)")
             .send()
             .await;
         Ok(if_so("dynamodb:DeleteItem", answer)?.is_some())
-    }
-
-    async fn firing(&self, subject: &str) -> Result<Vec<String>, CallError> {
-        let mut pages = self
-            .client()
-            .query()
-            .table_name(&self.name)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :firing)")
-            .expression_attribute_values(":pk", string(self::subject(subject)))
-            .expression_attribute_values(":firing", string(firing_key("")))
-            .consistent_read(true)
-            .into_paginator()
-            .send();
-        let mut conditions = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| call_error("dynamodb:Query", &error))?;
-            let names = page.items().iter().filter_map(|item| text(item, "sk")?.strip_prefix(&firing_key("")));
-            conditions.extend(names.map(str::to_owned));
-        }
-        Ok(conditions)
     }
 }
 
@@ -286,16 +399,29 @@ fn secret(arn: &str) -> String {
     format!("secret#{arn}")
 }
 
-fn subject(subject: &str) -> String {
-    format!("subject#{subject}")
-}
-
 fn failure_key(token: &VersionId) -> String {
     format!("failure#{token}")
 }
 
-fn firing_key(condition: &str) -> String {
-    format!("firing#{condition}")
+fn alerts(environment: Environment) -> String {
+    format!("alerts#{}", environment.name())
+}
+
+fn entry_key(environment: Environment, subject: &str, condition: Condition) -> Item {
+    key(&alerts(environment), &format!("{}{}", entry_key_of(subject), condition.name()))
+}
+
+/// The beginning of the keys of all that is known of a subject.
+fn entry_key_of(subject: &str) -> String {
+    format!("entry#{subject}#")
+}
+
+fn group_key(group: &Key) -> Item {
+    key(&alerts(group.environment), &format!("group#{}", group.name()))
+}
+
+fn expiry(at: Timestamp) -> i64 {
+    at.saturating_add(ALERTS_ARE_KEPT).map_or(i64::MAX, Timestamp::as_second)
 }
 
 fn string(text: impl Into<String>) -> AttributeValue {
@@ -308,6 +434,73 @@ fn number(number: i64) -> AttributeValue {
 
 fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     item.get(name)?.as_s().ok().map(String::as_str)
+}
+
+fn count(item: &Item, name: &str) -> Option<u64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
+
+fn write_entry(entry: &Entry) -> Item {
+    let Entry { alert, since, seen, told, revision } = entry;
+    let mut item = entry_key(alert.environment, &alert.subject, alert.condition);
+    item.extend(
+        [
+            ("alert", string(alert.json().to_string())),
+            ("since", string(since.to_string())),
+            ("seen", string(seen.to_string())),
+            ("revision", number((revision + 1).cast_signed())),
+            ("expires", number(expiry(*seen))),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    item.extend(told.map(|severity| ("told".to_owned(), string(severity.name()))));
+    item
+}
+
+fn read_entry(item: &Item) -> Option<Entry> {
+    let told = text(item, "told");
+    Some(Entry {
+        alert: Alert::read(&serde_json::from_str(text(item, "alert")?).ok()?).ok()?,
+        since: text(item, "since")?.parse().ok()?,
+        seen: text(item, "seen")?.parse().ok()?,
+        told: Severity::ALL.into_iter().find(|severity| Some(severity.name()) == told),
+        revision: count(item, "revision")?,
+    })
+}
+
+fn write_silence(silence: &policy::Silence) -> Item {
+    let policy::Silence { id, condition, subject, environment, author, reason, until } = silence;
+    let expires = until.saturating_add(SignedDuration::from_hours(24)).map_or(i64::MAX, Timestamp::as_second);
+    let mut item = key(SILENCES, id);
+    let named = [
+        ("ofCondition", condition.map(|condition| string(condition.name()))),
+        ("ofSubject", subject.as_ref().map(string)),
+        ("ofEnvironment", environment.map(|environment| string(environment.name()))),
+        ("author", Some(string(author))),
+        ("reason", Some(string(reason))),
+        ("endsAt", Some(string(until.to_string()))),
+        ("expires", Some(number(expires))),
+    ];
+    item.extend(named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    item
+}
+
+/// A silence; `None` where it is not understood: then people had better be told.
+fn read_silence(item: &Item) -> Option<policy::Silence> {
+    let condition = text(item, "ofCondition").map(Condition::by_name);
+    let environment = text(item, "ofEnvironment").map(Environment::by_name);
+    if condition == Some(None) || environment == Some(None) {
+        return None;
+    }
+    Some(policy::Silence {
+        id: text(item, "sk")?.to_owned(),
+        condition: condition.flatten(),
+        subject: text(item, "ofSubject").map(str::to_owned),
+        environment: environment.flatten(),
+        author: text(item, "author").unwrap_or_default().to_owned(),
+        reason: text(item, "reason").unwrap_or_default().to_owned(),
+        until: text(item, "endsAt")?.parse().ok()?,
+    })
 }
 
 fn controls(of_secret: Option<&Item>, of_all: Option<&Item>) -> Controls {

@@ -165,6 +165,7 @@ mod tests {
             found,
             done: Vec::new(),
             to_do: vec!["Set the password by hand.".to_owned()],
+            members: Vec::new(),
         }
     }
 }

@@ -45,6 +45,9 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// Every severity.
+    pub const ALL: [Self; 4] = [Self::Info, Self::Warning, Self::Error, Self::Critical];
+
     /// The severity's stable name.
     pub const fn name(self) -> &'static str {
         match self {

@@ -54,6 +54,7 @@ pub fn alerts(
         found,
         done: recovery.done_lines(language),
         to_do,
+        members: Vec::new(),
     };
     let of_recovery =
         |condition| alert(condition, recovery.found_lines(language), to_do(recovery, condition, language));
@@ -101,7 +102,14 @@ pub fn ended(condition: Condition, recovery: &Recovery, environment: Environment
         found: recovery.found_lines(language),
         done: recovery.done_lines(language),
         to_do: Vec::new(),
+        members: Vec::new(),
     }
+}
+
+/// That a condition has ended because its secret is not there any more.
+pub fn gone(alert: Alert, language: Language) -> Alert {
+    let found = language.choose("The secret is not there any more.", "このシークレットはもう存在しません。");
+    Alert { impact: None, found: vec![found.to_owned()], done: Vec::new(), to_do: Vec::new(), ..alert }
 }
 
 /// What is said of an alarm that is firing.
@@ -119,6 +127,7 @@ pub fn of_alarm(name: &str, reason: Option<&str>, environment: Environment, lang
             format!("Look at the alarm `{name}` in CloudWatch, and at what the sweep says."),
             format!("CloudWatchのアラーム `{name}` と、巡回の結果を確認してください。"),
         )],
+        members: Vec::new(),
     }
 }
 
@@ -160,6 +169,7 @@ pub fn of_sweep(
         found: left.into_iter().chain(unlooked).collect(),
         done: Vec::new(),
         to_do: vec![look.to_owned()],
+        members: Vec::new(),
     }
 }
 
@@ -215,6 +225,7 @@ pub fn of_step(
         found: vec![language.choose(format!("{step} failed: {why}."), format!("{step}が失敗しました（{why}）。"))],
         done: done.map(str::to_owned).into_iter().collect(),
         to_do: vec![to_do],
+        members: Vec::new(),
     })
 }
 

@@ -9,6 +9,7 @@
 mod condition;
 pub mod findings;
 mod local;
+pub mod policy;
 mod raise;
 mod read;
 
@@ -50,6 +51,9 @@ pub struct Alert {
     pub done: Vec<String>,
     /// What is left for a person to do, one sentence each.
     pub to_do: Vec<String>,
+    /// In the message of a group: all whose condition it is, those first for whom it goes on. Empty where an alert is
+    /// about its subject alone.
+    pub members: Vec<String>,
 }
 
 /// Whether a condition goes on.
@@ -72,9 +76,10 @@ impl Status {
 }
 
 impl Alert {
-    /// What identifies it: the same for everything that is said about one condition of one subject.
+    /// What identifies it: the same for everything that is said about one condition of one subject, or of a group.
     pub fn key(&self) -> String {
-        format!("{}/{}", self.condition.name(), self.subject)
+        let whose = if self.members.is_empty() { &self.subject } else { self.environment.name() };
+        format!("{}/{whose}", self.condition.name())
     }
 
     /// How urgent it is.
@@ -101,7 +106,11 @@ impl Alert {
 
     /// One line, in which every word counts.
     pub fn summary(&self, language: Language) -> String {
-        format!("[{}] {}: {}", self.state(), self.subject_name(), self.condition.title(language))
+        let others = match self.members.len() {
+            0 | 1 => String::new(),
+            members => language.choose(format!(" and {} more", members - 1), format!("ほか{}件", members - 1)),
+        };
+        format!("[{}] {}{others}: {}", self.state(), self.subject_name(), self.condition.title(language))
     }
 
     /// One line: ASCII, fewer than 100 characters, as SNS demands of a subject. English, therefore.
@@ -150,6 +159,7 @@ impl Alert {
             "impact": self.impact.map(Impact::name),
             "environment": self.environment.name(),
             "subject": self.subject,
+            "members": self.members,
             "headline": self.headline(),
             "found": self.found,
             "done": self.done,

@@ -1,67 +1,199 @@
 //! How alerts leave: once for each change, whoever notices it, and however often.
+//!
+//! How it is is noted first, then people are told, then that they were told. What was noted and not told is told by
+//! whoever comes next: somebody who finds the same, or the flush.
 
-use super::{Alert, Condition, Status};
-use crate::ports::{CallError, Fired, Table, Topic};
+use super::{
+    Alert, Condition, Status,
+    policy::{self, Decision, Entry, Group, Key, Settings},
+};
+use crate::{
+    config::Environment,
+    language::Language,
+    ports::{CallError, CallErrorKind, Register, Topic},
+};
+use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+use tokio::time::sleep;
 use tracing::{error, info};
 
-/// Where alerts leave. The same condition is told once, until its severity changes or it ends.
+/// Where alerts leave. What [`policy`] says is told, and no more.
 #[derive(Debug, Clone)]
 pub struct Alerts<T, P> {
-    /// What is firing already.
+    /// What is firing already, and what people know of it.
     pub table: T,
     /// Who is told.
     pub topic: P,
+    /// How long people are kept waiting.
+    pub policy: Settings,
+    /// In what words a group is spoken of.
+    pub language: Language,
 }
 
-impl<T: Table, P: Topic> Alerts<T, P> {
-    /// Tells of a condition that is firing, unless it has been told. Tells whether it did.
+/// Longer than it takes to tell people. After it, whoever claimed a group and has not said what became of it is taken for
+/// dead, and the next one tells; were it alive, people would hear it twice.
+const CLAIM: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long to wait before each look: others may be at it, and have told it meanwhile.
+const PAUSES: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(900)];
+
+/// Why something was not told.
+enum Problem {
+    Table(CallError),
+    Topic(CallError),
+}
+
+impl<T: Register, P: Topic> Alerts<T, P> {
+    /// Notes that a condition is firing, as it was seen at a time, and tells people if that is due. Tells whether it did.
     ///
     /// # Errors
     /// When it could not be published. That the table cannot be reached is no reason not to tell: better twice than never.
-    pub async fn raise(&self, alert: &Alert) -> Result<bool, CallError> {
-        let severity = alert.severity().name();
-        let fired = self.table.fire(&alert.subject, alert.condition.name(), severity).await.unwrap_or_else(|problem| {
+    pub async fn raise(&self, alert: &Alert, now: Timestamp) -> Result<bool, CallError> {
+        let problem = match self.table.remembers() {
+            true => match self.note(alert, now).await {
+                Ok(told) => return Ok(told),
+                Err(Problem::Topic(problem)) => return Err(problem),
+                Err(Problem::Table(problem)) => Some(problem),
+            },
+            false => None,
+        };
+        if let Some(problem) = problem {
             error!(error = %problem, alert.key = alert.key(), "The table cannot be reached; telling people anyway");
-            Fired::New
-        });
-        match fired {
-            Fired::Known => {
-                info!(alert.key = alert.key(), "Told already, and nothing has changed");
-                Ok(false)
-            }
-            Fired::New | Fired::Changed => {
-                let published = self.publish(alert).await;
-                if published.is_err() {
-                    // Nobody was told: whoever finds it next must tell it.
-                    let _ = self.table.resolve(&alert.subject, alert.condition.name()).await;
-                }
-                published.map(|()| true)
-            }
+        }
+        let entry = Entry::noted(None, alert, now);
+        let alone = Group::gather(Key::of(alert), None, entry.as_slice(), &[], now);
+        match alone.message(self.language) {
+            Some(message) => self.publish(&message).await.map(|()| true),
+            None => Ok(false),
         }
     }
 
-    /// Tells that a condition has ended, if it was firing. Tells whether it did.
+    /// Notes that a condition has ended, as it was seen at a time, and tells people if they know that it was firing and it
+    /// is due. Tells whether it did.
     ///
     /// # Errors
-    /// As [`Alerts::raise`].
-    pub async fn resolve(&self, alert: &Alert) -> Result<bool, CallError> {
-        let resolved = Alert { status: Status::Resolved, ..alert.clone() };
-        if !self.table.resolve(&alert.subject, alert.condition.name()).await? {
-            return Ok(false);
-        }
-        let published = self.publish(&resolved).await;
-        if published.is_err() {
-            let _ = self.table.fire(&alert.subject, alert.condition.name(), "").await;
-        }
-        published.map(|()| true)
+    /// When it could not be published, and when the table cannot be reached: it tells whether people know.
+    pub async fn resolve(&self, alert: &Alert, now: Timestamp) -> Result<bool, CallError> {
+        let ended = Alert { status: Status::Resolved, ..alert.clone() };
+        self.note(&ended, now).await.map_err(|(Problem::Table(problem) | Problem::Topic(problem))| problem)
     }
 
-    /// The conditions of a subject that people have been told of.
+    /// The conditions of a subject that are firing, for all that people know.
     ///
     /// # Errors
     /// When the table cannot be reached.
-    pub async fn firing(&self, subject: &str) -> Result<Vec<Condition>, CallError> {
-        Ok(self.table.firing(subject).await?.iter().filter_map(|name| Condition::by_name(name)).collect())
+    pub async fn firing(&self, environment: Environment, subject: &str) -> Result<Vec<Condition>, CallError> {
+        let entries = self.table.entries(environment, Some(subject)).await?;
+        Ok(entries.iter().filter(|entry| !entry.is_over()).map(|entry| entry.alert.condition).collect())
+    }
+
+    /// All that is firing in an environment, for all that people know.
+    ///
+    /// # Errors
+    /// When the table cannot be reached.
+    pub async fn all_firing(&self, environment: Environment) -> Result<Vec<Alert>, CallError> {
+        let entries = self.table.entries(environment, None).await?;
+        Ok(entries.into_iter().filter(|entry| !entry.is_over()).map(|entry| entry.alert).collect())
+    }
+
+    /// Tells whatever is due in an environment: what was held, what is to be repeated, and what somebody was about to tell
+    /// and did not. Returns what was told.
+    ///
+    /// # Errors
+    /// When the table cannot be reached; or something could not be published, after all else has been.
+    pub async fn flush(&self, environment: Environment, now: Timestamp) -> Result<Vec<Alert>, CallError> {
+        let mut keys: Vec<Key> = Vec::new();
+        for alert in self.all_firing(environment).await? {
+            let key = Key::of(&alert);
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        let (mut told, mut problem) = (Vec::new(), None);
+        for key in keys {
+            match self.settle(&key, now).await {
+                Ok(message) => told.extend(message),
+                Err(Problem::Table(new) | Problem::Topic(new)) => {
+                    error!(error = %new, alert.group = key.name(), "A group could not be told");
+                    problem.get_or_insert(new);
+                }
+            }
+        }
+        problem.map_or(Ok(told), Err)
+    }
+
+    async fn note(&self, alert: &Alert, now: Timestamp) -> Result<bool, Problem> {
+        for pause in PAUSES {
+            sleep(pause).await;
+            let entries = self.table.entries(alert.environment, Some(&alert.subject)).await.map_err(Problem::Table)?;
+            let known = entries.into_iter().find(|entry| entry.alert.condition == alert.condition);
+            let noted = Entry::noted(known.as_ref(), alert, now);
+            if let Some(noted) = &noted
+                && !self.table.keep(noted).await.map_err(Problem::Table)?
+            {
+                continue;
+            }
+            let Some(entry) = noted.or(known) else { return Ok(false) };
+            return self.tell(&entry, now).await;
+        }
+        let message = "others keep writing what is known of the condition".to_owned();
+        Err(Problem::Table(CallError { operation: "relatch:Note", kind: CallErrorKind::Refused, message }))
+    }
+
+    async fn tell(&self, entry: &Entry, now: Timestamp) -> Result<bool, Problem> {
+        let key = Key::of(&entry.alert);
+        if !entry.is_news() {
+            info!(alert.group = key.name(), alert.subject = entry.alert.subject, "People know it already");
+            return Ok(false);
+        }
+        if let Some(until) = entry.rests_until(now, &self.policy) {
+            info!(alert.group = key.name(), alert.subject = entry.alert.subject, "Held until {until}");
+            return Ok(false);
+        }
+        self.settle(&key, now).await.map(|told| told.is_some())
+    }
+
+    /// Tells people of a group, if that is due, and notes what they know. Returns what they were told.
+    ///
+    /// The order is what makes it exact: the group's turn is read first, and what people know after it. Who was telling
+    /// before that turn has noted it by then; and if anybody has begun or ended since, the claim fails.
+    async fn settle(&self, key: &Key, now: Timestamp) -> Result<Option<Alert>, Problem> {
+        for pause in PAUSES {
+            sleep(pause).await;
+            let telling = self.table.telling(key).await.map_err(Problem::Table)?;
+            let entries = self.table.entries(key.environment, key.subject.as_deref()).await;
+            let silences = self.table.silences().await.map_err(Problem::Table)?;
+            let group = Group::gather(key.clone(), telling.told_at, &entries.map_err(Problem::Table)?, &silences, now);
+            let reason = match policy::needs_notify(&group, now, &self.policy) {
+                Decision::Notify(reason) => reason,
+                Decision::Hold(until) => {
+                    info!(alert.group = key.name(), "Held until {until}");
+                    return Ok(None);
+                }
+                Decision::Quiet(reason) => {
+                    info!(alert.group = key.name(), alert.reason = reason.name(), "Nothing to tell");
+                    return Ok(None);
+                }
+            };
+            let Some(message) = group.message(self.language) else { return Ok(None) };
+            let until = now.saturating_add(CLAIM).unwrap_or(Timestamp::MAX);
+            let Some(claim) = self.table.claim(key, &telling, now, until).await.map_err(Problem::Table)? else {
+                continue;
+            };
+            info!(alert.group = key.name(), alert.reason = reason.name(), "Claimed");
+            if let Err(problem) = self.publish(&message).await {
+                // Where this fails as well, the claim is over by itself.
+                let _ = self.table.give_up(key, &claim).await;
+                return Err(Problem::Topic(problem));
+            }
+            if let Err(problem) = self.table.told(key, &claim, now, &group.to_tell()).await {
+                error!(error = %problem, alert.key = message.key(), "It could not be noted that people know; they will hear it twice");
+            }
+            return Ok(Some(message));
+        }
+        info!(alert.group = key.name(), "Somebody else is telling people");
+        Ok(None)
     }
 
     async fn publish(&self, alert: &Alert) -> Result<(), CallError> {

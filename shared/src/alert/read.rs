@@ -41,6 +41,7 @@ impl Alert {
             found: lines(json, "found")?,
             done: lines(json, "done")?,
             to_do: lines(json, "toDo")?,
+            members: lines(json, "members")?,
         })
     }
 }

@@ -242,7 +242,7 @@ fn alerts() -> impl Strategy<Value = Alert> {
     (of, subject, lines(), lines(), lines()).prop_map(|(of, subject, found, done, to_do)| {
         let ((condition, firing, impact), environment) = of;
         let status = if firing { Status::Firing } else { Status::Resolved };
-        Alert { condition, status, subject, impact, environment, found, done, to_do }
+        Alert { condition, status, subject, impact, environment, found, done, to_do, members: Vec::new() }
     })
 }
 

@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use relatch::{
     config::Environment,
     ports::{
-        Attempt, CallError, CallErrorKind, Controls, Custody, Database, Description, Door, Failure, Fired, Kept, Label,
-        Lock, Login, Master, MasterOf, Masters, Page, Pause, Pending, Ports, Refusal, Role, Scope, Secrets, Server,
+        Attempt, CallError, CallErrorKind, Controls, Custody, Database, Description, Door, Failure, Kept, Label, Lock,
+        Login, Master, MasterOf, Masters, Page, Pause, Pending, Ports, Refusal, Role, Scope, Secrets, Server,
         ServerState, Servers, Session, SessionError, Silence, Staged, Surroundings, Table, Version, Which,
     },
     rollback::{self, Impact, Intent, Order, Recovery, Repair},
@@ -921,18 +921,6 @@ impl Table for World {
         let owner = owner.to_owned();
         let reply = self.call("release", move |state| state.lease = state.lease.take().filter(|(by, _)| *by != owner));
         reply.await.of_aws("dynamodb:UpdateItem")
-    }
-
-    async fn fire(&self, _: &str, _: &str, _: &str) -> Result<Fired, CallError> {
-        unreachable!("by alerts")
-    }
-
-    async fn resolve(&self, _: &str, _: &str) -> Result<bool, CallError> {
-        unreachable!("by alerts")
-    }
-
-    async fn firing(&self, _: &str) -> Result<Vec<String>, CallError> {
-        unreachable!("by alerts")
     }
 }
 
