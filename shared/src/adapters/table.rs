@@ -9,8 +9,11 @@
 //! | `secret#ARN` | `failure#TOKEN` | how the rotation failed last; expires after 14 days |
 //! | `secret#ARN` | `lease` | `holder`, `until` (epoch milliseconds) |
 //! | `subject#SUBJECT` | `firing#CONDITION` | `severity`, `since`, `by` |
+//! | `subject#SUBJECT` | `told#CHANNEL#CONDITION` | `message`, `publishedAt` (epoch milliseconds), `status`, `thread`; expires after 90 days |
 //!
 //! The SDK repeats a call whose answer was lost, so every write can be made twice.
+
+mod told;
 
 use super::aws::{call_error, nonce};
 use crate::{

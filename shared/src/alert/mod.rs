@@ -4,7 +4,9 @@
 //! the same key resolves it. It says what was found, what was done, what is left to do, and which runbook helps.
 
 mod condition;
+pub mod deliver;
 pub mod findings;
+pub mod interim;
 mod raise;
 
 pub use condition::{Condition, Severity};
