@@ -8,6 +8,8 @@ mod notify;
 pub use notify::Notify;
 
 use crate::{
+    alert::Audience,
+    language::Language,
     rollback,
     rotation::{
         Settings,
@@ -17,11 +19,15 @@ use crate::{
     secret::PasswordPolicy,
     telemetry::Metrics,
 };
+use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use std::{path::PathBuf, time::Duration};
 
 /// A rotation that began longer ago than this is not under way any more: as long as the longest Lambda invocation.
 const IN_FLIGHT: Duration = Duration::from_secs(15 * 60);
+
+/// The longest base of a URL, in bytes: with a runbook's name it still is one of a button of Slack's, 3000 at most.
+const LONGEST_URL: usize = 2000;
 
 /// Everything that is set from outside. What each setting means is in the README's table.
 #[derive(Debug, Clone)]
@@ -32,6 +38,8 @@ pub struct Config {
     pub repair: rollback::Settings,
     /// What is remembered, and who is told.
     pub people: People,
+    /// In what words people are told.
+    pub audience: Audience,
     /// Where metrics go.
     pub metrics: Metrics,
     /// How PostgreSQL is reached.
@@ -131,6 +139,19 @@ impl Config {
         let rds = choice.of("RELATCH_RDS", &[("auto", RdsLookup::Auto), ("off", RdsLookup::Off)]);
         let allow_plaintext = choice.of("RELATCH_ALLOW_PLAINTEXT", &[("false", false), ("true", true)]);
         let always_scram = choice.of("RELATCH_PASSWORD_ENCRYPTION", &[("server", false), ("scram-sha-256", true)]);
+        let language = choice.of("RELATCH_LANGUAGE", &Language::ALL.map(|language| (language.name(), language)));
+        let time_zone = match setting("RELATCH_TIME_ZONE").map(|name| (TimeZone::get(&name), name)) {
+            None => TimeZone::UTC,
+            Some((Ok(zone), _)) => zone,
+            Some((Err(_), name)) => {
+                problems.push(format!("RELATCH_TIME_ZONE must be a name like `Asia/Tokyo`, not `{name}`"));
+                TimeZone::UTC
+            }
+        };
+        let runbooks = setting("RELATCH_RUNBOOKS");
+        if let Some(url) = runbooks.as_ref().filter(|url| !url.starts_with("https://") || url.len() > LONGEST_URL) {
+            problems.push(format!("RELATCH_RUNBOOKS must be a URL that begins with `https://`, not `{url}`"));
+        }
         let patience = match setting("RELATCH_TIMEOUT_MS").map(|text| (text.parse::<u64>(), text)) {
             None => Duration::from_secs(2),
             Some((Ok(milliseconds @ 100..=60_000), _)) => Duration::from_millis(milliseconds),
@@ -168,6 +189,12 @@ impl Config {
                     rotate_function: setting("RELATCH_ROTATE_ARN"),
                     heartbeat: setting("RELATCH_HEARTBEAT_URL").map(Into::into),
                 },
+                audience: Audience {
+                    language: language.unwrap_or_default(),
+                    time_zone,
+                    runbooks,
+                    region: setting("AWS_REGION"),
+                },
                 metrics: Metrics {
                     namespace: setting("RELATCH_METRICS_NAMESPACE").unwrap_or_else(|| "Relatch".to_owned()),
                     environment: environment.unwrap_or_default(),
@@ -188,6 +215,9 @@ impl Config {
 }
 
 impl Environment {
+    /// Every environment.
+    pub const ALL: [Self; 3] = [Self::Dev, Self::Staging, Self::Prod];
+
     /// The environment's name.
     pub const fn name(self) -> &'static str {
         match self {

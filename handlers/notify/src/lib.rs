@@ -45,7 +45,7 @@ impl App<SecretsManager, Webhooks, Option<DynamoTable>> {
         let secrets = SecretsManager::new(&sdk, common.secrets_endpoint.as_deref());
         let delivery = Delivery {
             keyring: Keyring::new(secrets, secret),
-            channels: Webhooks::new(addresses, patience)?,
+            channels: Webhooks::new(addresses, common.audience, patience)?,
             deliveries: common.people.table.map(|name| DynamoTable::new(&sdk, name)),
             routes,
             patience,

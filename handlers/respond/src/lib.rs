@@ -61,7 +61,7 @@ impl
         let (people, patience) = (config.people, config.repair.patience);
         let sdk = adapters::sdk_config(patience).await;
         let table = people.table.map(|name| DynamoTable::new(&sdk, name));
-        let topic = people.topic.map(|arn| SnsTopic::new(&sdk, arn));
+        let topic = people.topic.map(|arn| SnsTopic::new(&sdk, arn).read_by(config.audience.clone()));
         let ports = Ports {
             secrets: SecretsManager::new(&sdk, config.secrets_endpoint.as_deref()),
             database: Postgres::new(config.database)?,

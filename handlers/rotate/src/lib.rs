@@ -38,7 +38,7 @@ impl App<SecretsManager, Postgres, Rds, Option<DynamoTable>, Option<SnsTopic>> {
         let config = Config::from_env()?;
         let sdk = adapters::sdk_config(config.rotation.patience).await;
         let table = config.people.table.map(|name| DynamoTable::new(&sdk, name));
-        let topic = config.people.topic.map(|arn| SnsTopic::new(&sdk, arn));
+        let topic = config.people.topic.map(|arn| SnsTopic::new(&sdk, arn).read_by(config.audience.clone()));
         let ports = Ports {
             secrets: SecretsManager::new(&sdk, config.secrets_endpoint.as_deref()),
             database: Postgres::new(config.database)?,

@@ -7,10 +7,11 @@ mod pagerduty;
 mod slack;
 
 use crate::{
-    alert::{Alert, deliver::Channel},
+    alert::{Alert, Audience, Local, deliver::Channel},
     ports::{CallError, CallErrorKind, Channels, Undelivered},
     secret::ChannelKeys,
 };
+use jiff::Timestamp;
 use reqwest::{Client, Response, Url, header, redirect::Policy};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -24,6 +25,7 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 pub struct Webhooks {
     client: Client,
     addresses: Addresses,
+    audience: Audience,
 }
 
 /// Where the services are.
@@ -45,23 +47,20 @@ impl Default for Addresses {
 }
 
 impl Webhooks {
-    /// The services at these addresses; one call takes at most `patience`.
+    /// The services at these addresses, for those who read it there; one call takes at most `patience`.
     ///
     /// # Errors
     /// When there is no TLS to be had.
-    pub fn new(addresses: Addresses, patience: Duration) -> Result<Self, CallError> {
+    pub fn new(addresses: Addresses, audience: Audience, patience: Duration) -> Result<Self, CallError> {
         // A redirect would show the secrets to somebody else.
         let client = Client::builder().timeout(patience).redirect(Policy::none()).build();
         let client = client.map_err(|_| failed("webhooks:New", CallErrorKind::Refused, "no HTTPS client").error)?;
-        Ok(Self { client, addresses })
+        Ok(Self { client, addresses, audience })
     }
 
-    fn slack_message(&self, alert: &Alert) -> Value {
-        crate::alert::interim::slack(alert)
-    }
-
-    fn pagerduty_event(&self, alert: &Alert) -> Value {
-        crate::alert::interim::pagerduty(alert)
+    /// What is particular to those who are told, now.
+    fn local(&self) -> Local {
+        self.audience.local(Timestamp::now())
     }
 
     async fn post(

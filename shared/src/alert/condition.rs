@@ -1,6 +1,6 @@
 //! What an alert can be about. The names are a stable interface: filter policies, runbooks and dashboards use them.
 
-use crate::rollback::Impact;
+use crate::{language::Language, rollback::Impact};
 
 /// What an alert is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,20 +97,41 @@ impl Condition {
     }
 
     /// What it is, in a few words.
-    pub const fn title(self) -> &'static str {
+    pub fn title(self, language: Language) -> &'static str {
         match self {
-            Condition::RotationFailed => "A rotation failed",
-            Condition::RotationAbandoned => "A rotation was abandoned",
-            Condition::RotationStopped => "Rotations are stopped until somebody resumes them",
-            Condition::RotationOverdue => "The rotation is overdue",
-            Condition::PendingStuck => "AWSPENDING is stuck",
-            Condition::CurrentRejected => "The database rejects AWSCURRENT",
-            Condition::LockedOut => "No version of the secret opens the database",
-            Condition::Stranded => "The working password is only in a version without a label",
-            Condition::DatabaseSilent => "The database does not answer",
-            Condition::DeletionScheduled => "A secret in use is scheduled for deletion",
-            Condition::SweepUnfinished => "The sweep did not get through all secrets",
-            Condition::AlarmFiring => "A CloudWatch alarm is firing",
+            Condition::RotationFailed => language.choose("A rotation failed", "ローテーションが失敗しました"),
+            Condition::RotationAbandoned => {
+                language.choose("A rotation was abandoned", "ローテーションが放棄されました")
+            }
+            Condition::RotationStopped => language.choose(
+                "Rotations are stopped until somebody resumes them",
+                "ローテーションは再開されるまで停止しています",
+            ),
+            Condition::RotationOverdue => {
+                language.choose("The rotation is overdue", "ローテーションの期日が過ぎています")
+            }
+            Condition::PendingStuck => language.choose("AWSPENDING is stuck", "AWSPENDINGが残ったままになっています"),
+            Condition::CurrentRejected => {
+                language.choose("The database rejects AWSCURRENT", "データベースがAWSCURRENTを拒否しています")
+            }
+            Condition::LockedOut => language.choose(
+                "No version of the secret opens the database",
+                "シークレットのどのバージョンでもデータベースに接続できません",
+            ),
+            Condition::Stranded => language.choose(
+                "The working password is only in a version without a label",
+                "有効なパスワードがラベルのないバージョンにしかありません",
+            ),
+            Condition::DatabaseSilent => language.choose("The database does not answer", "データベースが応答しません"),
+            Condition::DeletionScheduled => language
+                .choose("A secret in use is scheduled for deletion", "使用中のシークレットが削除予定になっています"),
+            Condition::SweepUnfinished => language.choose(
+                "The sweep did not get through all secrets",
+                "巡回がすべてのシークレットを確認し終えませんでした",
+            ),
+            Condition::AlarmFiring => {
+                language.choose("A CloudWatch alarm is firing", "CloudWatchアラームが発生しています")
+            }
         }
     }
 
@@ -149,7 +170,7 @@ mod tests {
         let index = fs::read_to_string(folder.join("README.md")).unwrap();
         for condition in Condition::ALL {
             let runbook = fs::read_to_string(folder.join(format!("{}.md", condition.name()))).unwrap();
-            assert_eq!(runbook.lines().next(), Some(format!("# {}", condition.title()).as_str()));
+            assert_eq!(runbook.lines().next(), Some(format!("# {}", condition.title(Language::English)).as_str()));
             assert!(index.contains(&format!("({}.md)", condition.name())), "{} is not in the index", condition.name());
         }
     }

@@ -2,18 +2,32 @@
 //!
 //! An alert is about a *condition* of a *subject* (a secret, an alarm, the sweep); condition and subject are its key, and
 //! the same key resolves it. It says what was found, what was done, what is left to do, and which runbook helps.
+//!
+//! It is rendered by pure functions, one module for each kind of reader: [`slack`], [`email`], [`pagerduty`], [`chat`];
+//! programs read its [JSON](Alert::json), and [read it back](Alert::read).
 
 mod condition;
 pub mod deliver;
 pub mod findings;
-pub mod interim;
+mod local;
 mod raise;
+mod read;
+
+pub mod chat;
+pub mod email;
+pub mod pagerduty;
+pub mod slack;
+mod words;
 
 pub use condition::{Condition, Severity};
+pub use local::{Audience, Local};
 pub use raise::Alerts;
+pub use read::BadAlert;
 
-use crate::{config::Environment, rollback::Impact};
+use crate::{config::Environment, language::Language, rollback::Impact};
+use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
+use std::fmt::Write;
 
 /// Something that people are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,37 +92,49 @@ impl Alert {
         }
     }
 
-    /// One line: ASCII, fewer than 100 characters, as SNS demands of a subject.
+    /// The secret's name, where the subject is a secret.
+    pub fn secret(&self) -> Option<&str> {
+        self.subject.contains(":secret:").then(|| self.subject_name())
+    }
+
+    /// One line, in which every word counts.
+    pub fn summary(&self, language: Language) -> String {
+        format!("[{}] {}: {}", self.state(), self.subject_name(), self.condition.title(language))
+    }
+
+    /// One line: ASCII, fewer than 100 characters, as SNS demands of a subject. English, therefore.
     pub fn headline(&self) -> String {
-        let state = match (self.status, self.impact) {
-            (Status::Resolved, _) => "RESOLVED",
-            (Status::Firing, Some(impact)) => impact.name(),
-            (Status::Firing, None) => "FIRING",
-        };
-        let line = format!("[{state}] {}: {}", self.subject_name(), self.condition.title());
+        let line = self.summary(Language::English);
         line.chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).take(99).collect()
     }
 
-    /// The whole, as a person reads it.
-    pub fn text(&self) -> String {
-        let section = |title: &str, lines: &[String]| match lines {
-            [] => String::new(),
-            lines => format!("\n{title}\n{}", lines.iter().map(|line| format!("  * {line}\n")).collect::<String>()),
-        };
-        let impact = self.impact.map_or(String::new(), |impact| format!("{}\n", impact.sentence()));
-        let done = match (self.status, self.done.is_empty()) {
-            (Status::Firing, true) => "\nNothing was changed.\n".to_owned(),
-            (Status::Firing | Status::Resolved, _) => section("What was done", &self.done),
-        };
-        format!(
-            "{}\n{impact}{}{done}{}\nEnvironment: {}\nSubject: {}\nRunbook: {}\n",
-            self.condition.title(),
-            section("What was found", &self.found),
-            section("What is left to do", &self.to_do),
-            self.environment.name(),
-            self.subject,
-            self.condition.runbook(),
-        )
+    /// How it stands, in one stable word: what it means for consumers, where that is known.
+    pub const fn state(&self) -> &'static str {
+        match (self.status, self.impact) {
+            (Status::Resolved, _) => "RESOLVED",
+            (Status::Firing, Some(impact)) => impact.name(),
+            (Status::Firing, None) => "FIRING",
+        }
+    }
+
+    /// The key, for those who take one of so many bytes only: a longer one, or one that is not ASCII or has spaces, is
+    /// named by its digest. `longest` is at least 64.
+    pub fn short_key(&self, longest: usize) -> String {
+        let key = self.key();
+        if key.len() <= longest && key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return key;
+        }
+        digest(&SHA256, key.as_bytes()).as_ref().iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    /// The same, with so many bytes of each list at most: the first lines, and an ellipsis where one is cut.
+    #[must_use]
+    pub fn shortened(&self, longest: usize) -> Self {
+        let [found, done, to_do] = [&self.found, &self.done, &self.to_do].map(|lines| cut(lines, longest));
+        Self { found, done, to_do, ..self.clone() }
     }
 
     /// The whole, as a program reads it. `version` changes when a field changes its meaning.
@@ -129,4 +155,18 @@ impl Alert {
             "runbook": self.condition.runbook(),
         })
     }
+}
+
+fn cut(lines: &[String], longest: usize) -> Vec<String> {
+    let mut left = longest;
+    let mut kept = Vec::new();
+    for line in lines {
+        if line.len() > left {
+            kept.push(format!("{}…", &line[..line.floor_char_boundary(left)]));
+            break;
+        }
+        left -= line.len();
+        kept.push(line.clone());
+    }
+    kept
 }

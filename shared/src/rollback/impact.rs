@@ -1,7 +1,7 @@
 //! What the state of a secret means for those who use it.
 
 use super::facts::{Facts, Rung};
-use crate::{ports::Login, rotation::facts::Held};
+use crate::{language::Language, ports::Login, rotation::facts::Held};
 
 /// What the state of a secret means for those who use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +18,9 @@ pub enum Impact {
 }
 
 impl Impact {
+    /// Every impact.
+    pub const ALL: [Self; 4] = [Self::Safe, Self::Degraded, Self::Stranded, Self::LockedOut];
+
     /// The impact's stable name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -29,14 +32,24 @@ impl Impact {
     }
 
     /// The impact in a sentence.
-    pub const fn sentence(self) -> &'static str {
+    pub fn sentence(self, language: Language) -> &'static str {
         match self {
-            Impact::Safe => "Applications are not affected: AWSCURRENT opens the database.",
-            Impact::Degraded => "New connections with AWSCURRENT may fail; those that are open go on.",
-            Impact::Stranded => {
-                "New connections fail: the password that works is only in a version without a label, which Secrets Manager deletes some time after 24 hours."
-            }
-            Impact::LockedOut => "New connections fail: no version of the secret opens the database.",
+            Impact::Safe => language.choose(
+                "Applications are not affected: AWSCURRENT opens the database.",
+                "アプリケーションへの影響はありません。AWSCURRENTでデータベースに接続できます。",
+            ),
+            Impact::Degraded => language.choose(
+                "New connections with AWSCURRENT may fail; those that are open go on.",
+                "AWSCURRENTによる新規接続が失敗する可能性があります。確立済みの接続は継続します。",
+            ),
+            Impact::Stranded => language.choose(
+                "New connections fail: the password that works is only in a version without a label, which Secrets Manager deletes some time after 24 hours.",
+                "新規接続が失敗します。有効なパスワードはラベルのないバージョンにしかなく、24時間を過ぎるとSecrets Managerに削除されます。",
+            ),
+            Impact::LockedOut => language.choose(
+                "New connections fail: no version of the secret opens the database.",
+                "新規接続が失敗します。シークレットのどのバージョンでもデータベースに接続できません。",
+            ),
         }
     }
 }

@@ -6,7 +6,10 @@ pub(crate) mod doctor;
 pub(crate) mod recovery;
 
 use anstyle::{AnsiColor, Style};
-use relatch::rollback::{Impact, survey::Mark};
+use relatch::{
+    language::Language,
+    rollback::{Impact, survey::Mark},
+};
 
 /// The longest line, in columns.
 const WIDTH: usize = 80;
@@ -74,7 +77,12 @@ fn headline(page: &mut Page, secret: &str, impact: Option<Impact>) {
     match impact {
         Some(impact) => {
             let style = if impact == Impact::Safe { GOOD } else { BAD };
-            page.beside(impact.name(), style, impact.name().len() + 2, &format!("{secret}: {}", impact.sentence()));
+            page.beside(
+                impact.name(),
+                style,
+                impact.name().len() + 2,
+                &format!("{secret}: {}", impact.sentence(Language::English)),
+            );
         }
         None => page.beside("?", BAD, 3, &format!("{secret}: what it means for applications could not be seen.")),
     }

@@ -2,7 +2,7 @@
 
 use super::{Webhooks, failed};
 use crate::{
-    alert::Alert,
+    alert::{Alert, pagerduty},
     ports::{CallErrorKind, Undelivered},
     secret::ChannelKeys,
 };
@@ -17,7 +17,7 @@ impl Webhooks {
         let Some(key) = &keys.pager_duty_routing_key else {
             return Err(failed(CALL, CallErrorKind::Denied, "the channels' secret holds no key for it"));
         };
-        let mut event = self.pagerduty_event(alert);
+        let mut event = pagerduty::event(alert, self.audience.language, &self.local());
         event["routing_key"] = json!(key.expose_secret());
         let answer = self.post(CALL, &self.addresses.pagerduty, None, &event).await?;
         match answer.status {

@@ -5,7 +5,7 @@
 
 use super::{Answer, Webhooks, failed, is_word};
 use crate::{
-    alert::{Alert, Status},
+    alert::{Alert, Status, email, slack},
     ports::{CallErrorKind, Undelivered},
     secret::ChannelKeys,
 };
@@ -28,7 +28,8 @@ impl Webhooks {
         alert: &Alert,
         thread: Option<&str>,
     ) -> Result<Option<String>, Undelivered> {
-        let message = self.slack_message(alert);
+        let (language, local) = (self.audience.language, self.local());
+        let message = slack::message(alert, language, &local);
         let told = match (keys.bot(named), &keys.slack_webhook_url) {
             (Some((token, channel)), _) => self.tell_by_bot(token, channel, &message, alert.status, thread).await,
             (None, Some(webhook)) if named.is_none() => self.tell_by_webhook(webhook, &message).await.map(|()| None),
@@ -39,7 +40,7 @@ impl Webhooks {
         match told {
             // Better plain than not at all: limits change, and some are not documented.
             Err(problem) if problem.error.kind == CallErrorKind::Refused => {
-                let plain = plain(alert);
+                let plain = plain(&email::body(alert, language, &local));
                 match (keys.bot(named), &keys.slack_webhook_url) {
                     (Some((token, channel)), _) => self.tell_by_bot(token, channel, &plain, alert.status, thread).await,
                     (None, Some(webhook)) => self.tell_by_webhook(webhook, &plain).await.map(|()| None),
@@ -138,8 +139,8 @@ fn refusal(operation: &'static str, answer: &Answer, word: &str) -> Undelivered 
     Undelivered { retry_after: answer.retry_after, ..failed(operation, kind, word) }
 }
 
-fn plain(alert: &Alert) -> Value {
-    let text: String = alert.text().chars().take(LONGEST_TEXT).collect();
+fn plain(text: &str) -> Value {
+    let text: String = text.chars().take(LONGEST_TEXT).collect();
     json!({ "text": text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;") })
 }
 

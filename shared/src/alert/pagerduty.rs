@@ -1,0 +1,46 @@
+//! PagerDuty, as an event of its Events API v2.
+
+use super::{Alert, Local, Status, words::Words};
+use crate::language::Language;
+use serde_json::{Value, json};
+
+/// The longest `dedup_key`, in characters. Source: PagerDuty's reference of the Events API v2, as the others.
+const KEY: usize = 255;
+/// The longest `summary`, in characters.
+const SUMMARY: usize = 1024;
+/// The most of each list, in bytes. An event has 512 KB at most, and a byte grows to six where it must be escaped.
+const LIST: usize = 24 * 1024;
+
+/// The event, without the routing key: that is a secret, and whoever sends the event adds it.
+pub fn event(alert: &Alert, language: Language, local: &Local) -> Value {
+    let words = Words::of(language);
+    let links = [(words.runbook, local.runbook(alert.condition)), (words.console, local.console(alert))];
+    let links = links.into_iter().filter_map(|(text, href)| Some(json!({ "href": href?, "text": text })));
+    let short = alert.shortened(LIST);
+    json!({
+        "event_action": match alert.status {
+            Status::Firing => "trigger",
+            Status::Resolved => "resolve",
+        },
+        "dedup_key": alert.short_key(KEY),
+        "client": "Relatch",
+        "payload": {
+            "summary": alert.summary(language).chars().take(SUMMARY).collect::<String>(),
+            "source": alert.subject,
+            "severity": alert.severity().name(),
+            "timestamp": local.time.timestamp().to_string(),
+            "component": alert.subject_name(),
+            "group": alert.environment.name(),
+            "class": alert.condition.name(),
+            "custom_details": {
+                "key": alert.key(),
+                "impact": alert.meaning(language),
+                "found": short.found,
+                "done": short.done,
+                "toDo": short.to_do,
+                "runbook": local.runbook_or_path(alert.condition),
+            },
+        },
+        "links": links.collect::<Vec<_>>(),
+    })
+}

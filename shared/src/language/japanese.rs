@@ -1,0 +1,311 @@
+//! Japanese. What the names of products, labels, fields and settings are in English, they are here.
+
+use super::Spoken;
+use crate::{
+    ports::{CallError, CallErrorKind, Refusal, Silence},
+    rollback::{self, RepairError},
+    rotation::{self, RotationError, facts::RoleProblem},
+    secret::Problem,
+    telemetry::chain,
+};
+
+impl Spoken for rollback::Reason {
+    fn japanese(&self) -> String {
+        match self {
+            Self::Sound => "AWSCURRENTでデータベースに接続でき、異常はありません".to_owned(),
+            Self::Recovered => "再びAWSCURRENTでデータベースに接続できるようになりました".to_owned(),
+            Self::WentForward => "データベースに接続できるバージョンがAWSCURRENTになりました".to_owned(),
+            Self::WentBack => {
+                "AWSPREVIOUSだったバージョンが再びAWSCURRENTになり、データベースに接続できます".to_owned()
+            }
+            Self::DatabaseSilent(silence) => {
+                format!("パスワードの正否を確認できず、何も変更していません（{}）", silence.japanese())
+            }
+            Self::ServerNotAvailable => {
+                "RDSによると、データベースはフェイルオーバー中、起動中、またはその他の理由で利用できません".to_owned()
+            }
+            Self::ServerStopped => "RDSによると、データベースは停止しています".to_owned(),
+            Self::LockBusy => "このシークレットに対する別のローテーションまたは復旧が進行中です".to_owned(),
+            Self::LabelsMoved => {
+                "処理中にラベルが移動しました。別の処理が引き継いだとみなし、以後は何も変更していません".to_owned()
+            }
+            Self::RotationInFlight => {
+                "ローテーションが進行中です。新しいパスワードは設定済みで、最後のステップでAWSCURRENTになります".to_owned()
+            }
+            Self::Paused => "一時停止中です（`relatch resume`で解除できます）".to_owned(),
+            Self::TooLittleTime => "パスワードの設定と検証に必要な時間が残っていません".to_owned(),
+            Self::Unproved(silence) => {
+                format!("AWSCURRENTのパスワードを設定しましたが、検証できませんでした（{}）", silence.japanese())
+            }
+            Self::SessionLost => "何も変更しないうちにセッションが切断されました".to_owned(),
+            Self::ScheduledForDeletion => {
+                "シークレットは削除予定のため値を読み取れません。使用中であれば復元してください".to_owned()
+            }
+            Self::ManagedByService => "このシークレットは別のサービスが管理しており、復旧もそのサービスが行います".to_owned(),
+            Self::OtherKind => "タグ`relatch:kind`の種類は、ここでの復旧の対象外です".to_owned(),
+            Self::OtherServer => {
+                "タグ`relatch:resource-id`のリソースIDをRDSで確認できません。クローンや復元されたスナップショットであるか、RDSに問い合わせできませんでした".to_owned()
+            }
+            Self::NoCurrent => "AWSCURRENTの付いたバージョンがありません".to_owned(),
+            Self::CurrentUnusable(problem) => format!("AWSCURRENTを使用できません（{}）", problem.japanese()),
+            Self::LoginRefused(refusal) => {
+                format!("パスワードは正しいものの、セッションが拒否されました（{}）", refusal.japanese())
+            }
+            Self::ServerUnfit(silence) => silence.japanese(),
+            Self::ReaderEndpoint => {
+                "シークレットのホストはリーダーエンドポイントまたはレプリカです。ライターを指定してください".to_owned()
+            }
+            Self::ServerMissing => {
+                "シークレットの識別子に該当するデータベースが、このアカウントとリージョンのRDSにありません".to_owned()
+            }
+            Self::ProxyEndpoint => {
+                "シークレットのホストはRDS Proxyの追加エンドポイントで、背後のライターを特定できません".to_owned()
+            }
+            Self::Role(problem) => problem.japanese(),
+            Self::Exhausted => {
+                "AWSCURRENTでデータベースに接続できるようにする方法が残っていません。状態は悪化しておらず、AWSPENDINGは残してあります".to_owned()
+            }
+            Self::NoPrevious => "AWSPREVIOUSの付いたバージョンがなく、戻す先がありません".to_owned(),
+            Self::PreviousUnusable(problem) => format!("AWSPREVIOUSを使用できません（{}）", problem.japanese()),
+            Self::PreviousElsewhere(field) => {
+                format!("AWSPREVIOUSとAWSCURRENTの`{field}`が一致しないため、接続していません")
+            }
+            Self::PendingInTheWay => {
+                "AWSPENDINGが別のバージョンにあり、ローテーションが終わっていません。`relatch recover`で終わらせることができます".to_owned()
+            }
+            Self::NothingToGoBackThrough => {
+                "データベースはAWSPREVIOUSを拒否し、AWSCURRENTでも管理者シークレットでもそのパスワードを再設定できません".to_owned()
+            }
+        }
+    }
+}
+
+impl Spoken for rotation::Reason {
+    fn japanese(&self) -> String {
+        match self {
+            Self::Staged => "新しい値をAWSPENDINGに保存しました".to_owned(),
+            Self::AlreadyStaged => "値は以前の試行でAWSPENDINGに保存済みです".to_owned(),
+            Self::Set => "データベースに新しいパスワードを設定し、ログインで検証しました".to_owned(),
+            Self::AlreadySet => "新しいパスワードは以前の試行で設定済みで、ログインで検証しました".to_owned(),
+            Self::Proved => "新しいパスワードでデータベースに接続できます".to_owned(),
+            Self::Promoted => "新しいバージョンがAWSCURRENTになりました".to_owned(),
+            Self::AlreadyCurrent => "バージョンはすでにAWSCURRENTで、残りの作業はありません".to_owned(),
+            Self::LabelsUnsettled => "Secrets Managerのラベルがまだ整合していません。まもなく整合します".to_owned(),
+            Self::NotStaged => "AWSPENDINGにまだ値がありません。先にcreateSecretが必要です".to_owned(),
+            Self::DatabaseSilent(silence) => format!("パスワードの正否を確認できません（{}）", silence.japanese()),
+            Self::SessionLost => "何も変更しないうちにセッションが切断されました".to_owned(),
+            Self::LockBusy => "このシークレットに対する別のローテーションまたは復旧が進行中です".to_owned(),
+            Self::TooLittleTime => {
+                "変更、検証、ロールバックに必要な時間が残っていません。関数のタイムアウトを延ばしてください".to_owned()
+            }
+            Self::ServerNotAvailable => {
+                "RDSによると、データベースはフェイルオーバー中、起動中、またはその他の理由で利用できません".to_owned()
+            }
+            Self::ServerStopped => "RDSによると、データベースは停止しています".to_owned(),
+            Self::ChangeUnsure => {
+                "変更に対する応答が失われました。AWSPENDINGを残し、次の試行で結果を確認します".to_owned()
+            }
+            Self::RollbackUnfinished => {
+                "変更を検証できず、以前のパスワードに戻せたことも検証できませんでした。AWSPENDINGを残し、次の試行がそこから続けます".to_owned()
+            }
+            Self::PromotionUnsure => "昇格に対する応答が失われました。次の試行で結果を確認します".to_owned(),
+            Self::Paused => "一時停止中です（`relatch resume`で解除できます）".to_owned(),
+            Self::Stopped => {
+                "ロールバックが続いたか、データベースが変更を拒否したため、ローテーションを停止しています。`relatch resume`で再開できます".to_owned()
+            }
+            Self::Superseded => {
+                "AWSPENDINGが別のバージョンにあります。新しいローテーションまたは担当者が引き継いでいます".to_owned()
+            }
+            Self::RotationOff => "このシークレットのローテーションは無効です".to_owned(),
+            Self::ManagedByService => {
+                "このシークレットは別のサービスが管理しており、ローテーションもそのサービスが行います".to_owned()
+            }
+            Self::ScheduledForDeletion => "シークレットは削除予定です".to_owned(),
+            Self::OtherKind => "タグ`relatch:kind`の種類は、この関数のローテーションの対象外です".to_owned(),
+            Self::OtherServer => rollback::Reason::OtherServer.japanese(),
+            Self::NoCurrent => "AWSCURRENTの付いたバージョンがなく、ローテーションの元がありません".to_owned(),
+            Self::CurrentUnusable(problem) => format!("AWSCURRENTを使用できません（{}）", problem.japanese()),
+            Self::PendingUnusable(problem) => format!("AWSPENDINGを使用できません（{}）", problem.japanese()),
+            Self::AdminUnusable(problem) => {
+                format!("管理者シークレット（`masterarn`）を使用できません（{}）", problem.japanese())
+            }
+            Self::AdminMissing => "管理者シークレット（`masterarn`）にAWSCURRENTがありません".to_owned(),
+            Self::Mismatch(field) => {
+                format!("AWSPENDINGとAWSCURRENTの`{field}`が一致しないため、接続していません")
+            }
+            Self::AdminMismatch(field) => {
+                format!("管理者シークレットとAWSCURRENTの`{field}`が一致しないため、接続していません")
+            }
+            Self::NoAdminSecret => {
+                "ユーザーの交互利用には管理者シークレットが必要です。`masterarn`に指定してください".to_owned()
+            }
+            Self::AlternateTooLong => {
+                "交互利用する相手のユーザー名が、PostgreSQLの名前の上限である63バイトを超えます".to_owned()
+            }
+            Self::ReaderEndpoint => rollback::Reason::ReaderEndpoint.japanese(),
+            Self::ServerMissing => rollback::Reason::ServerMissing.japanese(),
+            Self::Role(problem) => problem.japanese(),
+            Self::LoginRefused(refusal) => {
+                format!("パスワードは正しいものの、セッションが拒否されました（{}）", refusal.japanese())
+            }
+            Self::ServerUnfit(silence) => silence.japanese(),
+            Self::ProxyEndpoint => {
+                "シークレットのホストはRDS Proxyの追加エンドポイントで、背後のライターを特定できません。プロキシ自体またはデータベースのエンドポイントを指定してください".to_owned()
+            }
+            Self::CurrentRejected => {
+                "データベースがAWSCURRENTを拒否しました。管理者ユーザーは、AWSCURRENTの確認なしに交互利用する相手のユーザーを作成・変更しません".to_owned()
+            }
+            Self::AdminRejected => "データベースが管理者シークレットのパスワードを拒否しました".to_owned(),
+            Self::PendingRejected => {
+                "データベースがAWSPENDINGを拒否しました。AWSCURRENTでは引き続き接続できます".to_owned()
+            }
+            Self::NoVersionOpens => {
+                "データベースはAWSCURRENT、AWSPENDING、AWSPREVIOUSのすべてを拒否しました。いずれもパスワードが誤っているか、VALID UNTILの期限切れか、ロールが存在しません。何も変更していません".to_owned()
+            }
+            Self::TestQueryFailed(state) => {
+                format!("新しいパスワードでログインできましたが、テストクエリ（RELATCH_TEST_QUERY）がSQLSTATE {state}で失敗しました")
+            }
+            Self::ChangeRefused(state) => format!("データベースがパスワードの変更をSQLSTATE {state}で拒否しました"),
+            Self::RolledBack => {
+                "新しいパスワードを検証できなかったため以前のパスワードに戻し、ログインで検証しました".to_owned()
+            }
+            Self::AlternateUnproved => {
+                "交互利用する相手のユーザーの新しいパスワードを検証できませんでした。別のユーザーであるAWSCURRENTには影響ありません".to_owned()
+            }
+        }
+    }
+}
+
+impl Spoken for RotationError {
+    fn english(&self) -> String {
+        chain(self)
+    }
+
+    fn japanese(&self) -> String {
+        match self {
+            Self::NotYet(reason) => format!("完了待ち: {}", reason.japanese()),
+            Self::Refused(reason) => format!("中止: {}", reason.japanese()),
+            Self::Interrupted(call) => format!("呼び出しが失敗して中断しました: {}", call.japanese()),
+            Self::OutOfTime => "実行時間を使い切りました。次の試行は、その時点の状態から続けます".to_owned(),
+            Self::Fault(what) => format!("Relatchの不具合です。報告をお願いします: {what}"),
+        }
+    }
+}
+
+impl Spoken for RepairError {
+    fn english(&self) -> String {
+        chain(self)
+    }
+
+    fn japanese(&self) -> String {
+        match self {
+            Self::Interrupted(call) => format!("呼び出しが失敗して中断しました: {}", call.japanese()),
+            Self::OutOfTime => "時間を使い切りました。次の復旧は、その時点の状態から続けます".to_owned(),
+            Self::Fault(what) => format!("Relatchの不具合です。報告をお願いします: {what}"),
+        }
+    }
+}
+
+impl Spoken for CallError {
+    /// What AWS itself said stays in its words.
+    fn japanese(&self) -> String {
+        format!("{}: {}: {}", self.operation, self.kind.japanese(), self.message)
+    }
+}
+
+impl Spoken for CallErrorKind {
+    fn japanese(&self) -> String {
+        match self {
+            Self::Denied => "権限がありません",
+            Self::NotFound => "見つかりません",
+            Self::Throttled => "スロットリングされました",
+            Self::NoAnswer => "有効な応答がありません",
+            Self::Refused => "拒否されました",
+        }
+        .to_owned()
+    }
+}
+
+impl Spoken for Refusal {
+    fn japanese(&self) -> String {
+        match self {
+            Self::NoLogin => "ロールのログインが許可されていません（NOLOGIN）",
+            Self::ConnectionLimit => "ロールの接続数が上限に達しています",
+            Self::NoDatabase => "データベースが存在しません",
+            Self::NoConnect => "ロールにデータベースへの接続が許可されていません",
+        }
+        .to_owned()
+    }
+}
+
+impl Spoken for Silence {
+    fn japanese(&self) -> String {
+        match self {
+            Self::TimedOut => "データベースが時間内に応答しません",
+            Self::Unreachable => "データベースに到達できません",
+            Self::Busy => "データベースは存在しますが、接続を受け付けていません",
+            Self::NotLetIn => "サーバーがこのホストまたは認証方式を許可していません",
+            Self::Pooler => "データベースではなくプーラーが応答しました",
+            Self::NoTls => "サーバーがTLSに対応していません。Relatchは平文には切り替えません",
+            Self::WrongName => {
+                "サーバー証明書が別のホスト用です（期待する名前はシークレットの`sslservername`で指定できます）"
+            }
+            Self::WrongDate => "サーバー証明書が期限切れか、まだ有効になっていません",
+            Self::UnknownAuthority => {
+                "サーバー証明書が信頼する認証局の署名ではありません（シークレットの`sslrootcert`またはRELATCH_CA_FILEで認証局を追加できます）"
+            }
+            Self::OldTls => "サーバーがTLS 1.2以降に対応していません",
+            Self::Distrusted => "サーバーのTLSを信頼できません",
+            Self::PlaintextForbidden => {
+                "シークレットに`\"ssl\": false`とありますが、RELATCH_ALLOW_PLAINTEXTが設定されていません"
+            }
+            Self::BadAuthority => "`sslrootcert`の認証局がPEM形式の証明書ではありません",
+        }
+        .to_owned()
+    }
+}
+
+impl Spoken for RoleProblem {
+    fn japanese(&self) -> String {
+        match self {
+            Self::Missing => "ロールが存在しません",
+            Self::NoLogin => "ロールのログインが許可されていません（NOLOGIN）",
+            Self::Expired => "ロールのVALID UNTILが過ぎています",
+            Self::ConnectionLimit => "ロールの接続数の上限に、新しいパスワードを検証するログインの余地がありません",
+            Self::Iam => "ロールはrds_iamのメンバーで、パスワードではなくIAMで認証します",
+            Self::ReadOnly => {
+                "エンドポイントが読み取り専用です（スタンバイまたはリーダー）。ライターを指定してください"
+            }
+            Self::NotAlterable => {
+                "管理者ユーザーがロールを変更できません。CREATEROLEと、PostgreSQL 16以降ではロールに対するADMINが必要です"
+            }
+            Self::Privileged => {
+                "ロールがデータ操作以上の権限（superuser、CREATEROLE、REPLICATION、BYPASSRLS）を持ち、シークレットに書き込める人に乗っ取られるおそれがあります。パスワードは手動で設定してください"
+            }
+            Self::Restricted => {
+                "rds.restrict_password_commandsによりロール自身はパスワードを変更できず、管理者シークレット（`masterarn`）も指定されていません"
+            }
+        }
+        .to_owned()
+    }
+}
+
+impl Spoken for Problem {
+    fn japanese(&self) -> String {
+        match self {
+            Self::Binary => "JSONのテキストではなくバイナリです".to_owned(),
+            Self::NotJson => "JSONではありません".to_owned(),
+            Self::NotAnObject => "JSONですがオブジェクトではありません".to_owned(),
+            Self::Missing(field) => format!("フィールド`{field}`がありません"),
+            Self::NotText(field) => format!("フィールド`{field}`がテキストではありません"),
+            Self::Empty(field) => format!("フィールド`{field}`が空です"),
+            Self::WrongEngine => "engineが`postgres`でも`aurora-postgresql`でもありません".to_owned(),
+            Self::WrongPort => "`port`は引用符なしの1から65535までの数値でなければなりません".to_owned(),
+            Self::NullDatabase => {
+                "`dbname`がnullです。`postgres`に接続する場合は省略し、それ以外はデータベース名を指定してください"
+                    .to_owned()
+            }
+            Self::LongUsername => "`username`がPostgreSQLの名前の上限を超えています".to_owned(),
+        }
+    }
+}
