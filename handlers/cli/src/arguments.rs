@@ -50,7 +50,7 @@ pub struct Place {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Is everything ready for a rotation? Changes nothing.
+    /// Is everything ready for a rotation? Changes nothing
     ///
     /// Looks at the secret, its rotation and labels, the value, the server, a login
     /// with AWSCURRENT, the role, the admin secret, and pauses. `ok` is as it should
@@ -61,7 +61,7 @@ pub enum Command {
         #[arg(value_parser = name)]
         secret: SecretId,
     },
-    /// What is wrong, and which command repairs it? Changes nothing.
+    /// What is wrong, and which command repairs it? Changes nothing
     ///
     /// Shows every version of the secret and, if the database rejects AWSCURRENT,
     /// tries each of them: one failed login for each that does not open it.
@@ -71,7 +71,7 @@ pub enum Command {
         #[arg(value_parser = name)]
         secret: SecretId,
     },
-    /// Make AWSCURRENT open the database again, and take AWSPENDING off.
+    /// Make AWSCURRENT open the database again, and take AWSPENDING off
     ///
     /// Climbs the same ladder as the `respond` function, each rung proved by a login.
     /// Pauses do not hold it.
@@ -80,7 +80,7 @@ pub enum Command {
         after_help = "Examples:\n  relatch recover shop/prod/database --dry-run\n  relatch recover shop/prod/database --yes"
     )]
     Recover(Change),
-    /// Make the version before AWSCURRENT current again.
+    /// Make the version before AWSCURRENT current again
     ///
     /// Sets its password in the database if that is needed, proves it by a login, and
     /// then moves the labels.

@@ -70,7 +70,9 @@ impl Problem {
                 "the time was over before everything had answered".to_owned(),
                 "try again, or see what is slow with RELATCH_TIMEOUT_MS",
             ),
-            RepairError::Fault(_) => Self::blind(secret, error.to_string(), "report it, with the command"),
+            RepairError::Fault(what) => {
+                Self::blind(secret, format!("a fault in Relatch: {what}"), "please report it, with the command")
+            }
         }
     }
 

@@ -28,6 +28,19 @@ async fn a_stranded_password_is_recovered_without_a_question_if_so_wished() {
 }
 
 #[tokio::test]
+async fn where_a_role_may_not_change_its_own_password_the_admin_does() {
+    let scene = Scene::single_user_with_admin().await;
+    scene.dies_after_the_change().await;
+    scene.sql("CREATE ROLE rds_password; GRANT rds_password TO app_admin").await;
+    scene.sql("GRANT app TO app_admin WITH ADMIN OPTION").await;
+    scene.sql("ALTER DATABASE app SET rds.restrict_password_commands = 'on'").await;
+    insta::assert_snapshot!("restricted_doctor", scene.sees(&["doctor", "app"]).await);
+    insta::assert_snapshot!("recover_restricted", scene.sees(&["recover", "app", "--yes"]).await);
+    assert_eq!(scene.standing().await, Standing::Fine);
+    insta::assert_snapshot!("restricted_check", scene.sees(&["check", "app"]).await);
+}
+
+#[tokio::test]
 async fn what_cannot_be_recovered_says_what_a_person_can_do() {
     let scene = Scene::single_user().await;
     scene.sql("ALTER ROLE app PASSWORD 'MARKED by hand'").await;

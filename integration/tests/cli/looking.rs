@@ -174,6 +174,9 @@ async fn a_program_reads_the_same() {
     insta::assert_snapshot!("json_check", pretty(scene.reads(&["check", "app", "--json"]).await, 0));
     scene.dies_after_the_change().await;
     insta::assert_snapshot!("json_doctor", pretty(scene.reads(&["doctor", "app", "--json"]).await, 1));
+    // The command is to be copied, so it has the options of the one that told it.
+    let (answer, _) = scene.reads(&["doctor", "app", "--json", "--region", "eu-central-1"]).await;
+    assert_eq!(answer["command"], "relatch recover app --region eu-central-1");
 }
 
 fn pretty((value, status): (serde_json::Value, i32), expected: i32) -> String {

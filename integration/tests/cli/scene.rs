@@ -59,6 +59,14 @@ impl Scene {
         scene
     }
 
+    /// An admin secret is named, and the user keeps its name all the same.
+    pub(crate) async fn single_user_with_admin() -> Self {
+        let (name, value) = ("RELATCH_STRATEGY", "single-user");
+        let scene = Self::with_admin().await;
+        let rotate = scene.cloud.rotate_with(&[(name, value)]).unwrap();
+        Self { rotate, ..scene }.operated(|operator| operator.setting(name, value))
+    }
+
     /// Function and operator have the table.
     pub(crate) async fn remembering(settings: &[(&str, &str)]) -> Self {
         let scene = Self::single_user().await;
@@ -130,6 +138,9 @@ impl Scene {
     fn redacted(&self, text: &str) -> String {
         let mut text = text.replace(&self.secret, "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-XXXXXX");
         text = text.replace(&self.cloud.wire.port().to_string(), "54321").replace(self.cloud.aws.url(), "http://aws");
+        if let Ok(admin) = self.cloud.aws.store().secret("app-admin") {
+            text = text.replace(&admin.arn, "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-admin-XXXXXX");
+        }
         for (number, version) in self.cloud.aws.store().versions(&self.secret).unwrap().iter().enumerate() {
             let name = format!("version{}", number + 1);
             text = text.replace(&version.id, &name).replace(&version.id[..8], &name);

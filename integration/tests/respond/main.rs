@@ -5,6 +5,7 @@
 mod controls;
 mod events;
 mod ladder;
+mod master;
 mod scene;
 mod sweep;
 mod telling;

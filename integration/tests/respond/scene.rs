@@ -35,6 +35,8 @@ impl Scene {
     /// The same, with more settings for `rotate`.
     pub(crate) async fn remembering_with(settings: &[(&str, &str)]) -> Self {
         let scene = Self::single_user().await;
+        // A busy machine takes longer to start it than a handler waits for an answer.
+        scene.cloud.aws.emulate().await.unwrap();
         let memory = Cloud::memory();
         let memory: Vec<(&str, &str)> = memory.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let rotate = scene.cloud.rotate_with(&[&memory, settings].concat()).unwrap();

@@ -15,6 +15,7 @@ use crate::{
 use aws_config::SdkConfig;
 use aws_sdk_rds::{
     Client,
+    error::{ProvideErrorMetadata, SdkError},
     types::{DbCluster, DbInstance, DbProxyTarget, TargetType},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -141,14 +142,26 @@ impl Masters for Rds {
             MasterOf::Cluster(name) => {
                 let call = self.client().modify_db_cluster().db_cluster_identifier(name);
                 let answer = call.master_user_password(password).apply_immediately(true).send().await;
-                answer.map(drop).map_err(|error| call_error("rds:ModifyDBCluster", &error))
+                answer.map(drop).map_err(|error| reset_error("rds:ModifyDBCluster", &error))
             }
             MasterOf::Instance(name) => {
                 let call = self.client().modify_db_instance().db_instance_identifier(name);
                 let answer = call.master_user_password(password).apply_immediately(true).send().await;
-                answer.map(drop).map_err(|error| call_error("rds:ModifyDBInstance", &error))
+                answer.map(drop).map_err(|error| reset_error("rds:ModifyDBInstance", &error))
             }
         }
+    }
+}
+
+/// While RDS sets a password, it takes no other. So this may be the answer to a repetition by the SDK, and the first
+/// answer, which was lost, a yes.
+fn reset_error<E: ProvideErrorMetadata, R>(operation: &'static str, error: &SdkError<E, R>) -> CallError {
+    let problem = call_error(operation, error);
+    match error.code() {
+        Some("InvalidDBInstanceState" | "InvalidDBClusterStateFault") => {
+            CallError { kind: CallErrorKind::NoAnswer, ..problem }
+        }
+        _ => problem,
     }
 }
 

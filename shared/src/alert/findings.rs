@@ -162,6 +162,7 @@ const fn of_reason(reason: Reason) -> Option<Condition> {
         | Reason::LabelsMoved
         | Reason::RotationInFlight
         | Reason::Paused
+        | Reason::ResetUnderWay
         | Reason::SessionLost
         | Reason::ScheduledForDeletion
         | Reason::ManagedByService

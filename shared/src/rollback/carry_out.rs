@@ -72,13 +72,9 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Visit<'_, S, D, R, T> {
         let (to, from) = (self.id(source)?.clone(), self.id(Source::Current)?.clone());
         let answer = self.ports.secrets.promote(&self.order.secret, &to, &from).await;
         let mut effect = effect(answer)?;
-        if effect == Effect::Unsure {
-            // The labels tell whether it happened.
-            effect = match self.holder_of_current().await? {
-                holder if holder.as_ref() == Some(&to) => Effect::Done,
-                holder if holder.as_ref() == Some(&from) => Effect::Refused(NOT_A_SQLSTATE),
-                _ => Effect::Unsure,
-            };
+        // The labels tell whether it happened. If not, the repair begins again: an answer that is lost once ends no ladder.
+        if effect == Effect::Unsure && self.holder_of_current().await?.as_ref() == Some(&to) {
+            effect = Effect::Done;
         }
         self.promoted = Some(source);
         self.facts.climb_mut(rung).effect = Some(effect);
@@ -94,7 +90,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Visit<'_, S, D, R, T> {
 }
 
 /// AWS's refusals have no SQLSTATE; what they say is in the log.
-const NOT_A_SQLSTATE: SqlState = SqlState(*b"-----");
+pub(super) const NOT_A_SQLSTATE: SqlState = SqlState(*b"-----");
 
 /// What an answer tells of its effect. A refusal may be the answer to a repetition whose first answer was lost.
 fn effect(answer: Result<(), CallError>) -> Result<Effect, RepairError> {

@@ -44,8 +44,8 @@ pub struct Facts {
     pub settled: Option<(Holder, Settled)>,
     /// The login with AWSCURRENT once more, under the lock.
     pub again: Option<Login>,
-    /// Whether the database allows the change, as somebody's session sees it.
-    pub role: Option<(Source, RoleVerdict)>,
+    /// Whether the database allows the change, as each one's session sees it. One that may not leaves it to the next.
+    pub roles: [Option<RoleVerdict>; Source::ALL.len()],
     /// Whether enough of the time is left to set a password and to prove it.
     pub time: Option<Time>,
     /// What was tried.
@@ -168,6 +168,11 @@ pub enum Source {
     Admin,
 }
 
+impl Source {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Current, Self::Pending, Self::Previous, Self::Kept, Self::Admin];
+}
+
 /// Who has the exclusive right to act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Holder {
@@ -259,6 +264,11 @@ pub struct Climb {
 }
 
 impl Facts {
+    /// Whether the database allows the change, as somebody's session sees it.
+    pub const fn role(&self, source: Source) -> Option<RoleVerdict> {
+        self.roles[source as usize]
+    }
+
     /// What came of a rung.
     pub const fn climb(&self, rung: Rung) -> Climb {
         self.rungs[rung as usize]
@@ -271,6 +281,11 @@ impl Facts {
 
     /// Whether a login was tried with every version that could be used.
     pub(super) fn every_version_was_tried(&self) -> bool {
+        self.every_label_was_tried() && self.kept.count.is_some_and(|count| self.kept.tried >= count)
+    }
+
+    /// Whether a login was tried with every labelled version that could be used.
+    pub(super) fn every_label_was_tried(&self) -> bool {
         let tried = |found: Option<Found>, login: Option<Login>| match found {
             None => false,
             Some(Found::Nothing | Found::Unusable(_) | Found::Elsewhere(_)) => true,
@@ -278,6 +293,5 @@ impl Facts {
         };
         (tried(self.pending, self.logins.pending) || self.label.is_some_and(PendingLabel::is_idle))
             && tried(self.previous, self.logins.previous)
-            && self.kept.count.is_some_and(|count| self.kept.tried >= count)
     }
 }

@@ -65,11 +65,11 @@ pub fn found(facts: &Facts) -> Option<Impact> {
         (_, Some(Login::Rejected) | None) => {}
     }
     let labelled = [facts.logins.pending, facts.logins.previous];
-    Some(if labelled.into_iter().any(opens) {
+    Some(if labelled.into_iter().any(|login| opens(login) || silent(login)) || !facts.every_label_was_tried() {
         Impact::Degraded
     } else if opens(facts.logins.kept) {
         Impact::Stranded
-    } else if labelled.into_iter().chain([facts.logins.kept]).any(silent) || !facts.every_version_was_tried() {
+    } else if silent(facts.logins.kept) || !facts.every_version_was_tried() {
         Impact::Degraded
     } else {
         Impact::LockedOut
@@ -85,5 +85,43 @@ pub fn left(facts: &Facts) -> Option<Impact> {
     match restored.next() {
         Some(Login::Accepted | Login::Unfit(_)) => Some(Impact::Safe),
         Some(Login::Refused(_) | Login::Rejected | Login::Unknown(_)) | None => found(facts),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ports::{Refusal, Silence},
+        rollback::facts::{Found, PendingLabel},
+    };
+
+    #[test]
+    fn what_the_logins_mean() {
+        let logins = [
+            None,
+            Some(Login::Accepted),
+            Some(Login::Rejected),
+            Some(Login::Refused(Refusal::NoLogin)),
+            Some(Login::Unknown(Silence::TimedOut)),
+        ];
+        let mut table = vec!["AWSCURRENT, AWSPENDING, without a label => found".to_owned()];
+        for current in logins {
+            for (pending, kept) in logins.into_iter().flat_map(|pending| logins.map(|kept| (pending, kept))) {
+                let mut facts = Facts {
+                    label: Some(PendingLabel::Waiting(None)),
+                    current: Some(Held::Credentials),
+                    pending: Some(Found::SameUser),
+                    previous: Some(Found::Nothing),
+                    ..Facts::default()
+                };
+                (facts.logins.current, facts.logins.pending, facts.logins.kept) = (current, pending, kept);
+                (facts.kept.count, facts.kept.tried) = (Some(1), u8::from(kept.is_some()));
+                let word = |login: Option<Login>| login.map_or("-", crate::rollback::recovery::login_word);
+                let found = found(&facts).map_or("not looked at", Impact::name);
+                table.push(format!("{}, {}, {} => {found}", word(current), word(pending), word(kept)));
+            }
+        }
+        insta::assert_snapshot!(table.join("\n"));
     }
 }

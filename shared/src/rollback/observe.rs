@@ -153,7 +153,7 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
                     (Some(seen), Source::Admin) => role::judge_reset(&seen),
                     (Some(seen), _) => role::judge_single(&seen, has_admin),
                 };
-                self.facts.role = Some((source, verdict));
+                self.facts.roles[source as usize] = Some(verdict);
             }
             Look::Time => {
                 let needed = self.settings.patience * LONGEST_WAY;

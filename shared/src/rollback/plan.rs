@@ -172,7 +172,9 @@ fn shut(intent: Intent, f: &Facts, label: PendingLabel) -> Next {
 /// A rung that succeeded is told apart from one that is under way.
 fn healed(plan: Plan, intent: Intent, f: &Facts, label: PendingLabel) -> Next<()> {
     match plan {
-        Plan::Done(_) if f.climb(Rung::Forward).effect.is_some() => Err(Plan::Done(Reason::WentForward)),
+        Plan::Done(_) if f.climb(Rung::Forward).effect.is_some() => {
+            Err(moved_away(f, Reason::WentForward).unwrap_or_else(|plan| plan))
+        }
         Plan::Done(_) => Err(sound(intent, f, label).unwrap_or_else(|plan| plan)),
         Plan::Look(_) | Plan::Act(_) | Plan::Wait(_) | Plan::Refuse(_) => Err(plan),
     }
@@ -258,7 +260,12 @@ fn through_rds(f: &Facts) -> Next<()> {
         enough_time(f)?;
         return Err(Plan::Act(Action::ResetMaster));
     }
-    proved(f, Rung::ThroughRds)
+    proved(f, Rung::ThroughRds)?;
+    // What RDS has taken it does, though later than this invocation could wait.
+    match f.climb(Rung::ThroughRds).effect {
+        Some(Effect::Done) => Err(Plan::Wait(Reason::ResetUnderWay)),
+        Some(Effect::Refused(_) | Effect::Unsure) | None => Ok(()),
+    }
 }
 
 fn promote(f: &Facts, rung: Rung, source: Source) -> Next<()> {
@@ -326,13 +333,19 @@ fn roll_back(f: &Facts) -> Next {
 /// `Ok` if this way does not lead there, and another may be tried.
 fn to_previous(f: &Facts, source: Source) -> Next<()> {
     match set_password(f, Rung::ToPrevious, source) {
-        Err(Plan::Done(_)) => Err(backward(f, source).unwrap_or_else(|plan| plan)),
+        Err(Plan::Done(_)) => {
+            // Whoever has set the password holds the lock.
+            let holder = match f.lock {
+                Some((Holder::Session(holder), _)) => holder,
+                Some((Holder::Lease, _)) | None => source,
+            };
+            Err(backward(f, holder).unwrap_or_else(|plan| plan))
+        }
         other => other,
     }
 }
 
-/// AWSPREVIOUS opens the database: make it current. Secrets Manager left AWSPENDING on the version that was promoted;
-/// when that is current no longer, it would look like a rotation in flight.
+/// AWSPREVIOUS opens the database: make it current.
 fn backward(f: &Facts, holder: Source) -> Next {
     if f.climb(Rung::Backward).effect.is_none() {
         exclusive(f, Holder::Session(holder))?;
@@ -343,11 +356,17 @@ fn backward(f: &Facts, holder: Source) -> Next {
         Err(plan) => return Ok(plan),
         Ok(()) => return Ok(Plan::Wait(Reason::LabelsMoved)),
     }
+    moved_away(f, Reason::WentBack)
+}
+
+/// Another version is AWSCURRENT now, and proved. Secrets Manager had left AWSPENDING on the one that was: there it would
+/// look like a rotation in flight.
+fn moved_away(f: &Facts, reason: Reason) -> Next {
     if f.label != Some(PendingLabel::OnCurrent) {
-        return Ok(Plan::Done(Reason::WentBack));
+        return Ok(Plan::Done(reason));
     }
     match f.unstaged.ok_or(Plan::Act(Action::Unstage))? {
-        Effect::Done => Ok(Plan::Done(Reason::WentBack)),
+        Effect::Done => Ok(Plan::Done(reason)),
         Effect::Refused(_) | Effect::Unsure => Ok(Plan::Wait(Reason::LabelsMoved)),
     }
 }
@@ -430,8 +449,7 @@ const fn silent(silence: Silence) -> Plan {
 
 /// Whether somebody's session may set the password. Where a new password would help nobody, no rung can.
 fn may_change(f: &Facts, source: Source) -> Next<bool> {
-    let verdict = f.role.filter(|(whose, _)| *whose == source).ok_or(Plan::Look(Look::Role(source)))?.1;
-    match verdict {
+    match f.role(source).ok_or(Plan::Look(Look::Role(source)))? {
         RoleVerdict::Fit => Ok(true),
         RoleVerdict::NeedsAdmin => Ok(false),
         RoleVerdict::Unknown => Err(Plan::Wait(Reason::SessionLost)),
@@ -453,6 +471,8 @@ fn exclusive(f: &Facts, holder: Holder) -> Next<()> {
     match f.lock.filter(|(whose, _)| *whose == holder).ok_or(Plan::Look(Look::Lock(holder)))?.1 {
         Lock::Held => {}
         Lock::Busy => return Err(Plan::Wait(Reason::LockBusy)),
+        // Something was done in it: what is true then is found by beginning again.
+        Lock::Lost if climbed(f) => return Err(Plan::Wait(Reason::LabelsMoved)),
         Lock::Lost => return Err(Plan::Wait(Reason::SessionLost)),
     }
     match f.settled.filter(|(whose, _)| *whose == holder).ok_or(Plan::Look(Look::LabelsAgain))?.1 {
@@ -465,5 +485,349 @@ fn enough_time(f: &Facts) -> Next<()> {
     match f.time.ok_or(Plan::Look(Look::Time))? {
         Time::Enough => Ok(()),
         Time::Short => Err(Plan::Wait(Reason::TooLittleTime)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Every situation that a repair can come to, from the first look to every end. There are too many to print: the
+    //! properties hold in all of them, and the trees below are cuts.
+
+    use super::*;
+    use crate::{
+        ports::{Refusal, SqlState},
+        rollback::MOST_MOVES,
+        secret::{Field, Problem},
+    };
+    use std::collections::HashMap;
+
+    #[test]
+    fn where_aws_current_opens() {
+        let waiting = Facts { label: Some(PendingLabel::Waiting(None)), ..begun(Login::Accepted) };
+        insta::assert_snapshot!(tree(Intent::Heal, &waiting));
+    }
+
+    #[test]
+    fn where_aws_pending_opens() {
+        let mut facts = Facts { label: Some(PendingLabel::Waiting(None)), ..begun(Login::Rejected) };
+        facts.pending = Some(Found::SameUser);
+        facts.logins.pending = Some(Login::Accepted);
+        facts.admin = Some(Held::Nothing);
+        facts.master = Some(MasterVerdict::NotMaster);
+        facts.failure = Some(FailureClass::Unrecorded);
+        insta::assert_snapshot!(tree(Intent::Heal, &facts));
+    }
+
+    #[test]
+    fn where_no_version_opens() {
+        let mut facts = begun(Login::Rejected);
+        (facts.previous, facts.logins.previous) = (Some(Found::SameUser), Some(Login::Rejected));
+        facts.kept.count = Some(0);
+        facts.master = None;
+        insta::assert_snapshot!(tree(Intent::Heal, &facts));
+    }
+
+    #[test]
+    fn where_aws_previous_is_to_be_current_again() {
+        let mut facts = begun(Login::Accepted);
+        (facts.previous, facts.logins.previous) = (Some(Found::SameUser), Some(Login::Rejected));
+        facts.label = Some(PendingLabel::OnCurrent);
+        facts.admin = Some(Held::Nothing);
+        insta::assert_snapshot!(tree(Intent::RollBack, &facts));
+    }
+
+    /// One walk for all of them.
+    #[test]
+    fn in_every_situation() {
+        let situations = everywhere(&mut |intent, facts, plan| {
+            for (property, holds) in PROPERTIES {
+                assert!(holds(intent, facts, plan), "{property}: {intent:?} {plan:?} {facts:?}");
+            }
+        });
+        println!("{situations} situations");
+        assert!(situations > 50_000, "{situations}");
+    }
+
+    type Property = fn(Intent, &Facts, Plan) -> bool;
+
+    const PROPERTIES: [(&str, Property); 9] = [
+        ("nothing is done without the lock, and the labels read under it", |_, facts, plan| {
+            let Plan::Act(action) = plan else { return true };
+            let Some((holder, Lock::Held)) = facts.lock else { return false };
+            let time = facts.time == Some(Time::Enough);
+            facts.settled == Some((holder, Settled::Same))
+                && match action {
+                    Action::SetPassword(_, source) => holder == Holder::Session(source) && time,
+                    Action::ResetMaster => holder == Holder::Lease && time,
+                    Action::Promote(..) | Action::Unstage => matches!(holder, Holder::Session(_)),
+                }
+        }),
+        ("a password is set only where the role allows it", |_, facts, plan| match plan {
+            Plan::Act(Action::SetPassword(_, source)) => facts.role(source) == Some(RoleVerdict::Fit),
+            _ => true,
+        }),
+        ("a password is set only where AWSCURRENT was rejected, or is to be left", |intent, facts, plan| match plan {
+            Plan::Act(Action::SetPassword(..) | Action::ResetMaster) => {
+                intent == Intent::RollBack || facts.logins.current == Some(Login::Rejected)
+            }
+            _ => true,
+        }),
+        ("AWSPENDING goes only after what is AWSCURRENT then was proved under the lock", |_, facts, plan| {
+            let under_this_lock = match facts.lock {
+                Some((Holder::Session(Source::Current), _)) => accepted(facts.again),
+                _ => Rung::ALL.into_iter().any(|rung| accepted(facts.climb(rung).restored)),
+            };
+            let backward = accepted(facts.climb(Rung::Backward).restored);
+            plan != Plan::Act(Action::Unstage) || under_this_lock || backward
+        }),
+        ("what leads elsewhere or cannot be used is never tried", |_, facts, plan| {
+            let usable = |found: Option<Found>| matches!(found, Some(Found::SameUser | Found::Alternate));
+            match plan {
+                Plan::Look(Look::Login(Source::Pending)) => usable(facts.pending),
+                Plan::Look(Look::Login(Source::Previous)) => usable(facts.previous),
+                Plan::Look(Look::Login(Source::Admin)) => facts.admin == Some(Held::Credentials),
+                _ => true,
+            }
+        }),
+        ("no connection is made before the guards", |_, facts, plan| match plan {
+            Plan::Look(Look::Login(_) | Look::NextKept | Look::CurrentAgain | Look::Restored(_)) => {
+                matches!(facts.secret, Some(SecretState::Ours | SecretState::RotationOff))
+                    && facts.current.is_some()
+                    && !facts.moving
+                    && matches!(facts.server, Some(ServerState::Available | ServerState::Unlisted))
+            }
+            _ => true,
+        }),
+        ("it is exhausted only when no version is left to try, and none was silent", |_, facts, plan| {
+            let logins = [facts.logins.current, facts.logins.pending, facts.logins.previous, facts.logins.kept];
+            let silent = logins.into_iter().any(|login| matches!(login, Some(Login::Unknown(_))));
+            let tried = facts.every_version_was_tried() || logins.into_iter().any(accepted);
+            let others = facts.admin.is_some() && facts.master.is_some();
+            plan != Plan::Refuse(Reason::Exhausted) || (tried && others && !silent && facts.unstaged.is_none())
+        }),
+        ("what is paused is left alone unless a person asks", |intent, facts, plan| {
+            intent != Intent::Heal || !matches!(plan, Plan::Act(_)) || facts.paused == Some(false)
+        }),
+        ("AWSPREVIOUS becomes AWSCURRENT only after it was proved", |_, facts, plan| match plan {
+            Plan::Act(Action::Promote(Rung::Backward, _)) => {
+                accepted(facts.logins.previous) || accepted(facts.climb(Rung::ToPrevious).restored)
+            }
+            _ => true,
+        }),
+    ];
+
+    const fn accepted(login: Option<Login>) -> bool {
+        matches!(login, Some(Login::Accepted | Login::Unfit(_)))
+    }
+
+    /// What is known once AWSCURRENT was tried, where nothing is unusual.
+    fn begun(login: Login) -> Facts {
+        let mut facts = Facts {
+            secret: Some(SecretState::Ours),
+            label: Some(PendingLabel::Nowhere),
+            paused: Some(false),
+            current: Some(Held::Credentials),
+            server: Some(ServerState::Available),
+            master: Some(MasterVerdict::NotMaster),
+            ..Facts::default()
+        };
+        facts.logins.current = Some(login);
+        facts
+    }
+
+    /// Visits every situation once, and says how many there are.
+    fn everywhere(visit: &mut impl FnMut(Intent, &Facts, Plan)) -> usize {
+        [Intent::Heal, Intent::Recover, Intent::RollBack]
+            .into_iter()
+            .map(|intent| {
+                let mut known = HashMap::new();
+                let moves = longest(intent, Facts::default(), &mut known, visit);
+                assert!(moves < MOST_MOVES, "{intent:?}: {moves}");
+                known.len()
+            })
+            .sum()
+    }
+
+    /// The longest walk from here; `None` stands for one that is being walked, and so must not be met again.
+    fn longest(
+        intent: Intent,
+        facts: Facts,
+        known: &mut HashMap<Facts, Option<usize>>,
+        visit: &mut impl FnMut(Intent, &Facts, Plan),
+    ) -> usize {
+        match known.get(&facts) {
+            Some(Some(moves)) => return *moves,
+            Some(None) => panic!("a walk without an end: {intent:?} {facts:?}"),
+            None => {}
+        }
+        known.insert(facts, None);
+        let next = plan(intent, &facts);
+        visit(intent, &facts, next);
+        let answers = answers(next, &facts);
+        let moves = answers.into_iter().map(|(_, facts)| 1 + longest(intent, facts, known, visit)).max().unwrap_or(0);
+        known.insert(facts, Some(moves));
+        moves
+    }
+
+    /// The tree as text. Answers with the same consequences stand together.
+    fn tree(intent: Intent, facts: &Facts) -> String {
+        branch(intent, facts).join("\n")
+    }
+
+    fn branch(intent: Intent, facts: &Facts) -> Vec<String> {
+        let next = plan(intent, facts);
+        let mut groups: Vec<(Vec<String>, Vec<String>)> = Vec::new();
+        for (answer, facts) in answers(next, facts) {
+            let consequence = branch(intent, &facts);
+            match groups.iter_mut().find(|(_, known)| *known == consequence) {
+                Some((answers, _)) => answers.push(answer),
+                None => groups.push((vec![answer], consequence)),
+            }
+        }
+        let mut lines = vec![format!("{next:?}")];
+        for (answers, consequence) in groups {
+            let (first, rest) = consequence.split_first().unwrap_or_else(|| unreachable!());
+            lines.push(format!("  {} => {first}", answers.join(" | ")));
+            lines.extend(rest.iter().map(|line| format!("  {line}")));
+        }
+        lines
+    }
+
+    /// Every answer that a look or an action can have; of those that no plan tells apart, one.
+    fn answers(plan: Plan, facts: &Facts) -> Vec<(String, Facts)> {
+        fn each<T: Copy + std::fmt::Debug>(
+            all: &[T],
+            facts: &Facts,
+            set: impl Fn(&mut Facts, T),
+        ) -> Vec<(String, Facts)> {
+            let answer = |value: &T| {
+                let mut facts = *facts;
+                set(&mut facts, *value);
+                (format!("{value:?}"), facts)
+            };
+            all.iter().map(answer).collect()
+        }
+        let logins =
+            [Login::Accepted, Login::Rejected, Login::Refused(Refusal::NoLogin), Login::Unknown(Silence::TimedOut)];
+        // Nothing, something unusable, and something that leads elsewhere are told apart only in the last word.
+        let found = [Found::SameUser, Found::Alternate, Found::Elsewhere(Field::Host)];
+        let effects = [Effect::Done, Effect::Refused(SqlState(*b"42501")), Effect::Unsure];
+        match plan {
+            Plan::Look(Look::Labels) => {
+                let labels = [PendingLabel::Nowhere, PendingLabel::OnCurrent, PendingLabel::Waiting(None)];
+                let usual = labels.map(|label| (SecretState::Ours, label));
+                let unusual =
+                    [SecretState::Managed, SecretState::Deleted, SecretState::OtherKind, SecretState::OtherServer];
+                let all: Vec<_> = usual.into_iter().chain(unusual.map(|state| (state, labels[0]))).collect();
+                each(&all, facts, |facts, (state, label)| (facts.secret, facts.label) = (Some(state), Some(label)))
+            }
+            Plan::Look(Look::Table) => {
+                let waiting = facts.label.is_some_and(|label| !label.is_idle());
+                let failures = [Some(FailureClass::Unrecorded), Some(FailureClass::PendingUseless)];
+                let failures: Vec<_> = [None].into_iter().chain(failures.into_iter().filter(|_| waiting)).collect();
+                let all: Vec<_> = failures.into_iter().map(|failure| (false, failure)).chain([(true, None)]).collect();
+                each(&all, facts, |facts, (paused, failure)| (facts.paused, facts.failure) = (Some(paused), failure))
+            }
+            Plan::Look(Look::Value(Source::Current)) => {
+                let held = [Held::Credentials, Held::Nothing, Held::Unusable(Problem::NotJson)];
+                let all: Vec<_> =
+                    held.map(|held| (held, false)).into_iter().chain([(Held::Credentials, true)]).collect();
+                each(&all, facts, |facts, (held, moving)| (facts.current, facts.moving) = (Some(held), moving))
+            }
+            Plan::Look(Look::Value(Source::Pending)) => each(&found, facts, |facts, found| facts.pending = Some(found)),
+            Plan::Look(Look::Value(Source::Previous)) => {
+                each(&found, facts, |facts, found| facts.previous = Some(found))
+            }
+            Plan::Look(Look::Value(Source::Admin)) => {
+                let held = [Held::Credentials, Held::Elsewhere(Field::Host)];
+                each(&held, facts, |facts, held| facts.admin = Some(held))
+            }
+            Plan::Look(Look::Value(Source::Kept)) => unreachable!("has no label"),
+            Plan::Look(Look::Versions) => {
+                let ages = [Some(Age::Fresh), Some(Age::Waiting), Some(Age::Stuck), None];
+                let ages = if matches!(facts.label, Some(PendingLabel::Waiting(_))) { &ages[..] } else { &ages[3..] };
+                let all: Vec<_> = ages.iter().flat_map(|age| [0, 1].map(|count| (*age, count))).collect();
+                each(&all, facts, |facts, (age, count)| {
+                    if let Some(PendingLabel::Waiting(known)) = &mut facts.label {
+                        *known = age;
+                    }
+                    facts.kept.count = Some(count);
+                })
+            }
+            Plan::Look(Look::NextKept) => {
+                let unusable = (Found::Nothing, None);
+                let usable = [Found::SameUser, Found::Alternate].into_iter();
+                let usable = usable.flat_map(|found| logins.map(|login| (found, Some(login))));
+                each(&[unusable].into_iter().chain(usable).collect::<Vec<_>>(), facts, |facts, (found, login)| {
+                    facts.kept.tried += 1;
+                    let Some(login) = login else { return };
+                    facts.kept.found = Some(found);
+                    facts.logins.kept = Some(match (facts.logins.kept, login) {
+                        (Some(silent @ Login::Unknown(_)), Login::Rejected) => silent,
+                        (_, login) => login,
+                    });
+                })
+            }
+            Plan::Look(Look::Server) => {
+                let usual = [MasterVerdict::NotMaster, MasterVerdict::Resettable];
+                let usual = usual.map(|master| (ServerState::Available, master));
+                let unusual = [
+                    ServerState::NotAvailable,
+                    ServerState::Stopped,
+                    ServerState::Reader,
+                    ServerState::Missing,
+                    ServerState::ProxyEndpoint,
+                ];
+                let unusual = unusual.map(|state| (state, MasterVerdict::NotMaster));
+                each(&usual.into_iter().chain(unusual).collect::<Vec<_>>(), facts, |facts, (state, master)| {
+                    (facts.server, facts.master) = (Some(state), Some(master));
+                })
+            }
+            Plan::Look(Look::Login(source)) => each(&logins, facts, |facts, login| match source {
+                Source::Current => facts.logins.current = Some(login),
+                Source::Pending => facts.logins.pending = Some(login),
+                Source::Previous => facts.logins.previous = Some(login),
+                Source::Kept => facts.logins.kept = Some(login),
+                Source::Admin => facts.logins.admin = Some(login),
+            }),
+            Plan::Look(Look::CurrentAgain) => each(&logins, facts, |facts, login| facts.again = Some(login)),
+            Plan::Look(Look::Lock(holder)) => each(&[Lock::Held, Lock::Busy, Lock::Lost], facts, |facts, lock| {
+                facts.lock = Some((holder, lock));
+                (facts.settled, facts.again, facts.time) = (None, None, None);
+            }),
+            Plan::Look(Look::LabelsAgain) => each(&[Settled::Same, Settled::Moved], facts, |facts, settled| {
+                facts.settled = facts.lock.map(|(holder, _)| (holder, settled));
+            }),
+            Plan::Look(Look::Role(source)) => {
+                let verdicts = [
+                    RoleVerdict::Fit,
+                    RoleVerdict::NeedsAdmin,
+                    RoleVerdict::Unfit(RoleProblem::Expired),
+                    RoleVerdict::Unknown,
+                ];
+                each(&verdicts, facts, |facts, verdict| facts.roles[source as usize] = Some(verdict))
+            }
+            Plan::Look(Look::Time) => each(&[Time::Enough, Time::Short], facts, |facts, time| facts.time = Some(time)),
+            Plan::Look(Look::Restored(rung)) => {
+                each(&logins, facts, |facts, login| facts.climb_mut(rung).restored = Some(login))
+            }
+            Plan::Act(Action::SetPassword(rung, _)) => each(&effects, facts, |facts, effect| {
+                facts.climb_mut(rung).effect = Some(effect);
+                if effect == Effect::Unsure {
+                    facts.lock = facts.lock.map(|(holder, _)| (holder, Lock::Lost));
+                }
+            }),
+            Plan::Act(Action::ResetMaster) => {
+                each(&effects, facts, |facts, effect| facts.climb_mut(Rung::ThroughRds).effect = Some(effect))
+            }
+            Plan::Act(Action::Promote(rung, _)) => {
+                let effects = [Effect::Done, Effect::Unsure];
+                each(&effects, facts, |facts, effect| facts.climb_mut(rung).effect = Some(effect))
+            }
+            Plan::Act(Action::Unstage) => {
+                each(&[Effect::Done, Effect::Unsure], facts, |facts, effect| facts.unstaged = Some(effect))
+            }
+            Plan::Done(_) | Plan::Wait(_) | Plan::Refuse(_) => Vec::new(),
+        }
     }
 }

@@ -51,6 +51,9 @@ pub enum Reason {
     /// A password was set, and not proved.
     #[error("AWSCURRENT's password was set, and nothing was learned of it: {0}")]
     Unproved(Silence),
+    /// RDS takes its time.
+    #[error("RDS has taken AWSCURRENT's password for the master user, and has not set it yet")]
+    ResetUnderWay,
     /// The session broke off.
     #[error("the session broke off before anything was changed")]
     SessionLost,
@@ -131,6 +134,7 @@ impl Reason {
             Reason::Paused => "paused",
             Reason::TooLittleTime => "too-little-time",
             Reason::Unproved(_) => "unproved",
+            Reason::ResetUnderWay => "reset-under-way",
             Reason::SessionLost => "session-lost",
             Reason::ScheduledForDeletion => "scheduled-for-deletion",
             Reason::ManagedByService => "managed-by-service",

@@ -2,6 +2,7 @@
 
 use super::{
     Intent, Order, RepairError,
+    carry_out::NOT_A_SQLSTATE,
     facts::{Age, Facts, Found, MasterVerdict, PendingLabel, Rung, Source},
     impact::{self, Impact},
     observe::Visit,
@@ -150,6 +151,7 @@ impl Recovery {
         let rungs = self.climbed().map(|rung| {
             let climb = self.facts.climb(rung);
             let proof = match (climb.effect, climb.restored) {
+                (Some(Effect::Refused(NOT_A_SQLSTATE)), _) => "was refused; the log says why".to_owned(),
                 (Some(Effect::Refused(state)), _) => format!("was refused ({state})"),
                 (_, Some(Login::Accepted | Login::Unfit(_))) => "a login has proved it".to_owned(),
                 (_, Some(Login::Refused(refusal))) => {
@@ -210,10 +212,8 @@ impl Recovery {
     fn exhausted(&self) -> Vec<String> {
         let name = &self.arn;
         let mut lines = vec![format!("`relatch doctor {name}` shows what was tried, and why it did not help.")];
-        match self.facts.role {
-            Some((Source::Admin, RoleVerdict::Unfit(problem))) => {
-                lines.push(format!("The admin user does not help: {problem}."))
-            }
+        match self.facts.role(Source::Admin) {
+            Some(RoleVerdict::Unfit(problem)) => lines.push(format!("The admin user does not help: {problem}.")),
             _ if self.facts.admin == Some(Held::Nothing) => {
                 lines.push("The secret names no admin secret (`masterarn`) that could set the password.".to_owned());
             }
@@ -244,6 +244,7 @@ impl Recovery {
                     "rung": rung.name(),
                     "effect": climb.effect.map(|effect| match effect {
                         Effect::Done => "done".to_owned(),
+                        Effect::Refused(NOT_A_SQLSTATE) => "refused".to_owned(),
                         Effect::Refused(state) => format!("refused: {state}"),
                         Effect::Unsure => "unsure".to_owned(),
                     }),

@@ -59,8 +59,6 @@ pub struct Survey {
     pub place: Option<Place>,
     /// What RDS says of the server.
     pub server: Option<Server>,
-    /// Whether the database allows what a repair would change, by whose session was asked.
-    pub roles: Vec<(Source, RoleVerdict)>,
     /// Whether the database allows what the next rotation would change.
     pub next_change: Option<RoleVerdict>,
     /// The same in the words that a repair is planned with.
@@ -120,7 +118,6 @@ pub async fn survey<S: Custody, D: Database, R: Masters, T: Table>(
         unremembered: None,
         kept: Vec::new(),
         tried: Vec::new(),
-        roles: Vec::new(),
         next_change: None,
     };
     let looked = timeout_at(deadline, look.around(extent)).await.unwrap_or(Err(RepairError::OutOfTime));
@@ -137,7 +134,6 @@ struct Lookout<'a, S, D: Database, R, T> {
     kept: Vec<Kept>,
     /// The versions without a label that were tried.
     tried: Vec<Seen>,
-    roles: Vec<(Source, RoleVerdict)>,
     next_change: Option<RoleVerdict>,
 }
 
@@ -181,7 +177,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Lookout<'_, S, D, R, T> {
         self.visit.look(Look::Login(Source::Current)).await?;
         match self.visit.facts.logins.current {
             Some(Login::Accepted | Login::Unfit(_)) => {
-                self.role(Source::Current).await?;
+                self.visit.look(Look::Role(Source::Current)).await?;
                 self.next_change().await
             }
             Some(Login::Rejected) if extent == Extent::EveryVersion => self.everybody().await,
@@ -217,7 +213,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Lookout<'_, S, D, R, T> {
             opener = opener.or(Some(Source::Kept));
         }
         if let Some(source) = opener {
-            self.role(source).await?;
+            self.visit.look(Look::Role(source)).await?;
         }
         self.admin().await
     }
@@ -242,18 +238,12 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Lookout<'_, S, D, R, T> {
         Ok(())
     }
 
-    async fn role(&mut self, source: Source) -> Result<(), RepairError> {
-        self.visit.look(Look::Role(source)).await?;
-        self.roles.extend(self.visit.facts.role);
-        Ok(())
-    }
-
     async fn admin(&mut self) -> Result<(), RepairError> {
         self.visit.look(Look::Value(Source::Admin)).await?;
         if self.visit.facts.admin == Some(Held::Credentials) {
             self.visit.look(Look::Login(Source::Admin)).await?;
             if matches!(self.visit.facts.logins.admin, Some(Login::Accepted | Login::Unfit(_))) {
-                self.role(Source::Admin).await?;
+                self.visit.look(Look::Role(Source::Admin)).await?;
             }
         }
         Ok(())
@@ -265,14 +255,13 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Lookout<'_, S, D, R, T> {
         let strategy = self.visit.settings.strategy.of(current);
         let next = strategy::next_user(strategy, &current.username);
         let model = strategy::model(&current.username).to_owned();
-        let own = self.roles.last().map(|(_, verdict)| *verdict);
+        let own = self.visit.facts.role(Source::Current);
         if strategy == Strategy::SingleUser && own != Some(RoleVerdict::NeedsAdmin) {
             self.next_change = own;
             return Ok(());
         }
         self.admin().await?;
-        let through_admin =
-            self.roles.iter().find_map(|(source, verdict)| (*source == Source::Admin).then_some(*verdict));
+        let through_admin = self.visit.facts.role(Source::Admin);
         self.next_change = match (strategy, next) {
             // Whoever shows that he knows the password may have it changed, whatever else he may do.
             (Strategy::SingleUser, _) => through_admin.map(|verdict| {
@@ -316,7 +305,6 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Lookout<'_, S, D, R, T> {
             versions,
             place,
             server: known.server.clone(),
-            roles: self.roles.clone(),
             next_change: self.next_change,
             facts,
             description,

@@ -98,12 +98,8 @@ impl Respond {
             Plan::Act(Action::Promote(rung, source)) => {
                 let (to, from) = (self.version(source), self.current.unwrap());
                 let mut effect = world.promote(to, from, answer);
-                if effect == Effect::Unsure {
-                    effect = match world.labels.current {
-                        holder if holder == to => Effect::Done,
-                        holder if holder == from => Effect::Refused("-----".into()),
-                        _ => Effect::Unsure,
-                    };
+                if effect == Effect::Unsure && world.labels.current == to {
+                    effect = Effect::Done;
                 }
                 self.promoted = Some(source);
                 self.facts.climb_mut(rung).effect = Some(effect);
@@ -232,7 +228,7 @@ impl Respond {
                 self.facts.settled = self.facts.lock.map(|(holder, _)| (holder, settled));
             }
             Look::CurrentAgain => self.facts.again = Some(world.log_in(self.version(Source::Current), answer)),
-            Look::Role(source) => self.facts.role = Some((source, RoleVerdict::Fit)),
+            Look::Role(source) => self.facts.roles[source as usize] = Some(RoleVerdict::Fit),
             Look::Time => self.facts.time = Some(Time::Enough),
             Look::Restored(rung) => {
                 let source = self.promoted.filter(|_| rung == Rung::Forward).unwrap_or(Source::Current);

@@ -10,7 +10,7 @@ use relatch::{
         Lock, Login, Master, MasterOf, Masters, Page, Pause, Pending, Ports, Refusal, Role, Scope, Secrets, Server,
         ServerState, Servers, Session, SessionError, Silence, Staged, Surroundings, Table, Version, Which,
     },
-    rollback::{self, Intent, Order, Recovery, Repair},
+    rollback::{self, Impact, Intent, Order, Recovery, Repair},
     rotation::{
         Reason, Rotation, RotationError, Settings,
         plan::Promote,
@@ -413,6 +413,17 @@ impl World {
         self.state.borrow().opens(label)
     }
 
+    /// What the state of the secret means, by what opens the database in truth.
+    pub(crate) fn impact(&self) -> Impact {
+        let truth = self.state.borrow().truth();
+        match (self.opens(Label::Current), truth.labelled, truth.retained) {
+            (true, ..) => Impact::Safe,
+            (_, true, _) => Impact::Degraded,
+            (_, _, true) => Impact::Stranded,
+            (_, _, false) => Impact::LockedOut,
+        }
+    }
+
     /// Who holds which label, which version has a value, and whose password each role has. No password: two rotations
     /// make different ones, and end in the same state all the same.
     pub(crate) fn portrait(&self) -> String {
@@ -580,10 +591,12 @@ impl State {
     }
 
     /// A new version by hand, under these labels.
-    pub(crate) fn put_by_hand(&mut self, id: &str, password: &str, labels: &[Label]) {
+    pub(crate) fn put_by_hand(&mut self, id: &str, password: &str, labels: &[Label]) -> String {
         let current = self.secret.holder(Label::Current).unwrap();
         let next = current.with_login(&current.username, password.to_owned().into());
+        let user = next.username.clone();
         self.change_secret(|secret| secret.put(id, Some(next), labels));
+        user
     }
 
     /// A label is moved by hand, or taken off.
@@ -815,7 +828,6 @@ impl Custody for World {
             let secret = state.secret();
             let kept = |id: &VersionId| Kept {
                 id: id.clone(),
-                labelled: secret.labels.values().any(|holder| holder == id),
                 created: secret.created.get(id).copied(),
             };
             let mut versions: Vec<Kept> = secret.versions.keys().map(kept).collect();

@@ -133,9 +133,10 @@ fn lesser(survey: &Survey, findings: &[Finding]) -> (Option<String>, Option<Reme
     let first = held.or_else(|| findings.iter().find(|finding| finding.mark == Mark::Wrong));
     let remedy = match (first.map(|finding| finding.subject), &survey.controls) {
         (Some("controls"), Some(Ok(controls))) => Some(resume(controls)),
-        (Some("labels"), _) => {
-            Some(relatch("recover", "It takes AWSPENDING off. Leave it for Secrets Manager to try again."))
-        }
+        (Some("labels"), _) => Some(relatch(
+            "recover",
+            "It takes AWSPENDING off. Not needed if Secrets Manager is to try that rotation again.",
+        )),
         (Some("rotation"), _) if survey.description.rotation_enabled => Some(Remedy {
             command: Command::Aws(format!("aws secretsmanager rotate-secret --secret-id {}", survey.secret)),
             effect: "It rotates now; look again in a minute.".to_owned(),
@@ -160,7 +161,7 @@ fn verdict(survey: &Survey) -> Option<(Option<String>, Option<Remedy>)> {
     match course(Intent::Heal, survey) {
         // AWSPENDING, which the labels show.
         Plan::Done(_) | Plan::Act(Action::Unstage) => None,
-        Plan::Act(action) => wrong(gap(action), Some(relatch("recover", &sentence(would(action))))),
+        Plan::Act(action) => wrong(gap(action, &survey.facts), Some(relatch("recover", &sentence(would(action))))),
         // Only what a preflight does not look at is missing.
         Plan::Look(_) => wrong(
             "The database rejects AWSCURRENT.".to_owned(),
@@ -182,7 +183,7 @@ fn verdict(survey: &Survey) -> Option<(Option<String>, Option<Remedy>)> {
 
 /// What a repair would come to, if nobody else were at work.
 fn course(intent: Intent, survey: &Survey) -> Plan {
-    let mut facts = Facts { paused: Some(false), role: None, ..survey.facts };
+    let mut facts = Facts { paused: Some(false), ..survey.facts };
     let mut next = plan::plan(intent, &facts);
     for _ in 0..MOST_LOOKS {
         match next {
@@ -190,10 +191,6 @@ fn course(intent: Intent, survey: &Survey) -> Plan {
             Plan::Look(Look::LabelsAgain) => facts.settled = facts.lock.map(|(holder, _)| (holder, Settled::Same)),
             Plan::Look(Look::CurrentAgain) => facts.again = facts.logins.current,
             Plan::Look(Look::Time) => facts.time = Some(Time::Enough),
-            Plan::Look(Look::Role(source)) => match survey.roles.iter().find(|(whose, _)| *whose == source) {
-                Some(seen) => facts.role = Some(*seen),
-                None => break,
-            },
             Plan::Look(_) | Plan::Act(_) | Plan::Done(_) | Plan::Wait(_) | Plan::Refuse(_) => break,
         }
         next = plan::plan(intent, &facts);
@@ -202,8 +199,13 @@ fn course(intent: Intent, survey: &Survey) -> Plan {
 }
 
 /// What is wrong, by what would mend it.
-fn gap(action: Action) -> String {
+fn gap(action: Action, facts: &Facts) -> String {
     match action {
+        Action::SetPassword(Rung::ThroughAdmin, _) | Action::ResetMaster
+            if impact::found(facts) != Some(Impact::LockedOut) =>
+        {
+            "The database rejects AWSCURRENT, and the version that opens it may not change the password.".to_owned()
+        }
         Action::SetPassword(Rung::ThroughAdmin, _) | Action::ResetMaster => {
             "No version of the secret opens the database: its password was changed by somebody else.".to_owned()
         }
@@ -280,6 +282,7 @@ fn refused(reason: Reason, survey: &Survey) -> Option<Remedy> {
         | Reason::Paused
         | Reason::TooLittleTime
         | Reason::Unproved(_)
+        | Reason::ResetUnderWay
         | Reason::SessionLost
         | Reason::ManagedByService
         | Reason::OtherKind
