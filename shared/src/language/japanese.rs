@@ -37,6 +37,9 @@ impl Spoken for rollback::Reason {
             Self::Unproved(silence) => {
                 format!("AWSCURRENTのパスワードを設定しましたが、検証できませんでした（{}）", silence.japanese())
             }
+            Self::ResetUnderWay => {
+                "RDSはマスターユーザーにAWSCURRENTのパスワードを設定する要求を受け付けましたが、まだ設定は完了していません".to_owned()
+            }
             Self::SessionLost => "何も変更しないうちにセッションが切断されました".to_owned(),
             Self::ScheduledForDeletion => {
                 "シークレットは削除予定のため値を読み取れません。使用中であれば復元してください".to_owned()

@@ -826,10 +826,7 @@ impl Custody for World {
     async fn versions(&self, _: &SecretId) -> Result<Vec<Kept>, CallError> {
         let reply = self.call("versions", |state| {
             let secret = state.secret();
-            let kept = |id: &VersionId| Kept {
-                id: id.clone(),
-                created: secret.created.get(id).copied(),
-            };
+            let kept = |id: &VersionId| Kept { id: id.clone(), created: secret.created.get(id).copied() };
             let mut versions: Vec<Kept> = secret.versions.keys().map(kept).collect();
             versions.sort_by_key(|version| std::cmp::Reverse(version.created));
             versions
