@@ -233,6 +233,11 @@ impl Receiver {
         self.inside().messages.clone()
     }
 
+    /// Somebody deletes every message in Slack.
+    pub fn forget_messages(&self) {
+        self.inside().messages.clear();
+    }
+
     /// PagerDuty's incidents, by their `dedup_key`.
     pub fn incidents(&self) -> BTreeMap<String, Incident> {
         self.inside().incidents.clone()
