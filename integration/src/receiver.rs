@@ -27,8 +27,8 @@ pub const CHANNEL_NAME: &str = "#alerts";
 /// Another channel.
 pub const OTHER_CHANNEL: &str = "C0CRITICAL";
 
-/// The most text of all blocks of a message together. Slack does not say how much it takes: users have measured that
-/// 9,600 characters pass and 11,300 do not (slackapi/bolt-js, issue 2867).
+/// The most text of all blocks of a message together, to begin with. Slack does not say how much it takes: users have
+/// measured that 9,600 characters pass and 11,300 do not (slackapi/bolt-js, issue 2867).
 const LONGEST_BLOCKS: usize = 10_000;
 
 /// Both services, listening on 127.0.0.1 until this is dropped.
@@ -128,6 +128,7 @@ pub struct Incident {
 
 struct Inside {
     keys: Keys,
+    longest_blocks: usize,
     troubles: Vec<(Service, VecDeque<Trouble>)>,
     lasting: Vec<(Service, Trouble)>,
     received: Vec<Received>,
@@ -155,6 +156,7 @@ impl Receiver {
         let base = format!("http://{}", listener.local_addr()?);
         let state = Arc::new(Mutex::new(Inside {
             keys: Keys::default(),
+            longest_blocks: LONGEST_BLOCKS,
             troubles: Vec::new(),
             lasting: Vec::new(),
             received: Vec::new(),
@@ -231,6 +233,11 @@ impl Receiver {
     /// What people see in Slack.
     pub fn messages(&self) -> Vec<Message> {
         self.inside().messages.clone()
+    }
+
+    /// Slack takes no more text in the blocks of one message from now on, in characters.
+    pub fn take_blocks_of(&self, longest: usize) {
+        self.inside().longest_blocks = longest;
     }
 
     /// Somebody deletes every message in Slack.
@@ -400,7 +407,7 @@ impl Inside {
             Some(_) | None => return Err("channel_not_found"),
         };
         check_message(&body)?;
-        if blocks_text(&body["blocks"]) > LONGEST_BLOCKS {
+        if blocks_text(&body["blocks"]) > self.longest_blocks {
             return Err("msg_blocks_too_long");
         }
         let ts = if asked.service == Service::Update {

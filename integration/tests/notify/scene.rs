@@ -35,6 +35,8 @@ impl Scene {
 
     pub(crate) async fn of(secret: fn(&Receiver) -> Value, settings: &[(&str, &str)]) -> Self {
         let (aws, receiver) = (Endpoint::start().await.unwrap(), Receiver::start().await.unwrap());
+        // What the emulator takes to start is not to be the table's slowness.
+        aws.emulate().await.unwrap();
         let secret = aws.store().create(SECRET, &secret(&receiver).to_string()).unwrap();
         let notify = cloud::notify(&aws, &together(&receiver.settings(), settings)).unwrap();
         Self { aws, receiver, notify, secret }

@@ -156,6 +156,7 @@ async fn a_secret_that_cannot_be_read_is_told_by_name_and_the_keys_of_before_are
 #[tokio::test]
 async fn what_slack_does_not_take_in_blocks_is_told_in_plain_text() {
     let scene = Scene::with_bot().await;
+    scene.receiver.take_blocks_of(5000);
     let lines = vec!["<long> & ".repeat(1000)];
     let alert = Alert { found: lines.clone(), done: lines.clone(), to_do: lines, ..locked_out() };
     scene.delivers(&alert).await;
