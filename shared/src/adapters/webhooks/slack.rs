@@ -30,22 +30,15 @@ impl Webhooks {
     ) -> Result<Option<String>, Undelivered> {
         let (language, local) = (self.audience.language, self.local());
         let message = slack::message(alert, language, &local);
-        let told = match (keys.bot(named), &keys.slack_webhook_url) {
-            (Some((token, channel)), _) => self.tell_by_bot(token, channel, &message, alert.status, thread).await,
-            (None, Some(webhook)) if named.is_none() => self.tell_by_webhook(webhook, &message).await.map(|()| None),
-            (None, _) => {
-                return Err(failed(POST, CallErrorKind::Denied, "the channels' secret holds no key for it"));
-            }
+        let tell = async |message: &Value| match (keys.bot(named), &keys.slack_webhook_url) {
+            (Some((token, channel)), _) => self.tell_by_bot(token, channel, message, alert.status, thread).await,
+            (None, Some(webhook)) if named.is_none() => self.tell_by_webhook(webhook, message).await.map(|()| None),
+            (None, _) => Err(failed(POST, CallErrorKind::Denied, "the channels' secret holds no key for it")),
         };
-        match told {
+        match tell(&message).await {
             // Better plain than not at all: limits change, and some are not documented.
             Err(problem) if problem.error.kind == CallErrorKind::Refused => {
-                let plain = plain(&email::body(alert, language, &local));
-                match (keys.bot(named), &keys.slack_webhook_url) {
-                    (Some((token, channel)), _) => self.tell_by_bot(token, channel, &plain, alert.status, thread).await,
-                    (None, Some(webhook)) => self.tell_by_webhook(webhook, &plain).await.map(|()| None),
-                    (None, None) => Err(problem),
-                }
+                tell(&plain(&email::body(alert, language, &local))).await
             }
             told => told,
         }

@@ -84,3 +84,70 @@ impl<S: Secrets> Keyring<S> {
         Ok(Kept { keys: Arc::new(keys), version: version.id, read: Timestamp::now() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::ports::{Description, Pending, Staged, Version};
+    use std::cell::RefCell;
+
+    #[tokio::test]
+    async fn keys_are_kept_for_five_minutes_and_longer_only_where_they_cannot_be_read() {
+        let keyring =
+            Keyring::new(Fake(RefCell::new(vec![Some("v2"), None, Some("v1")])), "channels".try_into().unwrap());
+        let first = keyring.keys().await.unwrap();
+        assert!(Arc::ptr_eq(&first, &keyring.keys().await.unwrap()));
+        keyring.ages().await;
+        assert!(Arc::ptr_eq(&first, &keyring.keys().await.unwrap()), "they may still fit");
+        let second = keyring.keys().await.unwrap();
+        assert_eq!((first.slack_channel.as_deref(), second.slack_channel.as_deref()), (Some("v1"), Some("v2")));
+        assert!(keyring.secrets.0.borrow().is_empty());
+    }
+
+    #[tokio::test]
+    async fn other_keys_are_those_of_another_version() {
+        let keyring =
+            Keyring::new(Fake(RefCell::new(vec![Some("v2"), Some("v1"), Some("v1")])), "channels".try_into().unwrap());
+        let first = keyring.keys().await.unwrap();
+        assert!(keyring.others(&first).await.is_none(), "the same version");
+        let second = keyring.others(&first).await.unwrap();
+        assert_eq!(second.slack_channel.as_deref(), Some("v2"));
+        assert!(Arc::ptr_eq(&second, &keyring.others(&first).await.unwrap()), "somebody else has read them already");
+        assert!(keyring.secrets.0.borrow().is_empty());
+    }
+
+    impl Keyring<Fake> {
+        async fn ages(&self) {
+            self.kept.lock().await.as_mut().unwrap().read -= KEPT;
+        }
+    }
+
+    /// The versions that will be read, the last one first; `None` cannot be read.
+    struct Fake(RefCell<Vec<Option<&'static str>>>);
+
+    impl Secrets for Fake {
+        async fn read(&self, _: &SecretId, _: Which<'_>) -> Result<Option<Version>, CallError> {
+            let version = self.0.borrow_mut().pop().unwrap().ok_or_else(unavailable)?;
+            let text = Some(format!(r#"{{"slackChannel":"{version}"}}"#).into());
+            Ok(Some(Version { id: version.try_into().unwrap(), arn: String::new(), text, created: None }))
+        }
+
+        async fn describe(&self, _: &SecretId) -> Result<Description, CallError> {
+            Err(unavailable())
+        }
+
+        async fn stage(&self, _: &SecretId, _: Pending<'_>) -> Result<Staged, CallError> {
+            Err(unavailable())
+        }
+
+        async fn promote(&self, _: &SecretId, _: &VersionId, _: &VersionId) -> Result<(), CallError> {
+            Err(unavailable())
+        }
+    }
+
+    fn unavailable() -> CallError {
+        CallError { operation: "test", kind: CallErrorKind::NoAnswer, message: String::new() }
+    }
+}

@@ -146,11 +146,11 @@ impl<S: Secrets, C: Channels, T: Deliveries> Delivery<S, C, T> {
         deadline: Instant,
     ) -> Result<(), CallError> {
         let (alert, name) = (&news.alert, channel.name());
-        let before = match self.deliveries.told(alert, &name).await {
-            Ok(before) => before,
+        let (before, known) = match self.deliveries.told(alert, &name).await {
+            Ok(before) => (before, true),
             Err(problem) => {
                 warn!(error = %problem, alert.key = alert.key(), "What was told before is not known; telling it anyway");
-                None
+                (None, false)
             }
         };
         let told = |thread| Told { message: news.id.clone(), at: news.at, status: alert.status, thread };
@@ -165,7 +165,7 @@ impl<S: Secrets, C: Channels, T: Deliveries> Delivery<S, C, T> {
                 return Ok(());
             }
             // Written down nevertheless, so that a "firing" that comes late finds itself overtaken.
-            None if admission == Admission::IfToldBefore => {
+            None if known && admission == Admission::IfToldBefore => {
                 self.remember(alert, &name, &told(None)).await;
                 return Ok(());
             }
@@ -207,27 +207,27 @@ impl<S: Secrets, C: Channels, T: Deliveries> Delivery<S, C, T> {
     ) -> Result<Option<String>, CallError> {
         let (mut attempt, mut pause, mut keys_are_new) = (1, PAUSE, false);
         loop {
-            let problem = match self.channels.tell(channel, keys, alert, thread).await {
+            let Undelivered { error, retry_after } = match self.channels.tell(channel, keys, alert, thread).await {
                 Ok(thread) => return Ok(thread),
-                Err(Undelivered { error, retry_after }) => match error.kind {
-                    CallErrorKind::Denied | CallErrorKind::NotFound if !keys_are_new => {
-                        let Some(others) = self.keyring.others(keys).await else { return Err(error) };
-                        (*keys, keys_are_new) = (others, true);
-                        continue;
-                    }
-                    CallErrorKind::Denied | CallErrorKind::NotFound | CallErrorKind::Refused => return Err(error),
-                    CallErrorKind::Throttled | CallErrorKind::NoAnswer => (error, retry_after),
-                },
+                Err(problem) => problem,
             };
-            let (error, retry_after) = problem;
-            // Not all at the same moment.
-            let jittered = pause.mul_f64(UnwrapErr(SysRng).random_range(0.75..1.25));
-            let wait = retry_after.unwrap_or_default().max(jittered);
-            if attempt == ATTEMPTS || Instant::now() + wait + self.patience > deadline {
-                return Err(error);
+            match error.kind {
+                CallErrorKind::Denied | CallErrorKind::NotFound if !keys_are_new => {
+                    let Some(others) = self.keyring.others(keys).await else { return Err(error) };
+                    (*keys, keys_are_new) = (others, true);
+                }
+                CallErrorKind::Denied | CallErrorKind::NotFound | CallErrorKind::Refused => return Err(error),
+                CallErrorKind::Throttled | CallErrorKind::NoAnswer => {
+                    // Not all at the same moment.
+                    let jittered = pause.mul_f64(UnwrapErr(SysRng).random_range(0.75..1.25));
+                    let wait = retry_after.unwrap_or_default().max(jittered);
+                    if attempt == ATTEMPTS || Instant::now() + wait + self.patience > deadline {
+                        return Err(error);
+                    }
+                    sleep(wait).await;
+                    (attempt, pause) = (attempt + 1, pause * 2);
+                }
             }
-            sleep(wait).await;
-            (attempt, pause) = (attempt + 1, pause * 2);
         }
     }
 }
