@@ -471,10 +471,10 @@ fn check_message(body: &Value) -> Result<(), &'static str> {
         Some(text) if text.chars().count() > 40_000 => return Err("msg_too_long"),
         Some(_) => {}
     }
-    let blocks = match &body["blocks"] {
-        Value::Null => return Ok(()),
-        blocks => blocks.as_array().ok_or("invalid_blocks_format")?,
-    };
+    if body["blocks"].is_null() {
+        return Ok(());
+    }
+    let blocks = body["blocks"].as_array().ok_or("invalid_blocks_format")?;
     let mut names = HashSet::new();
     let ids = blocks.iter().filter_map(|block| block["block_id"].as_str());
     let unique = ids.into_iter().all(|id| id.chars().count() <= 255 && names.insert(id));
