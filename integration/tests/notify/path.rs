@@ -3,6 +3,7 @@
 use crate::scene::{SECRET, together};
 use relatch_integration::{
     cloud::{Cloud, FIRST_PASSWORD},
+    lambda::Outcome,
     queue::Queue,
     receiver::{CHANNEL, Receiver},
     trail,
@@ -52,9 +53,7 @@ async fn a_lock_out_reaches_people_and_so_does_its_end() {
     }
 }
 
-fn delivered(outcome: relatch_integration::lambda::Outcome) -> Value {
-    match outcome {
-        relatch_integration::lambda::Outcome::Ok(answer) => answer,
-        other => panic!("notify failed: {other:?}"),
-    }
+fn delivered(outcome: Outcome) -> Value {
+    let Outcome::Ok(answer) = outcome else { panic!("notify failed: {outcome:?}") };
+    answer
 }

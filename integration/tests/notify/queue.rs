@@ -88,8 +88,6 @@ async fn an_event_of_something_else_is_refused() {
 }
 
 fn answered(outcome: Outcome) -> Value {
-    match outcome {
-        Outcome::Ok(answer) => answer,
-        other => panic!("notify failed: {other:?}"),
-    }
+    let Outcome::Ok(answer) = outcome else { panic!("notify failed: {outcome:?}") };
+    answer
 }
