@@ -6,8 +6,10 @@
 //!
 //! * [`rotation`]: what Secrets Manager sends to a rotation function.
 //! * [`trigger`]: what wakes the function that puts things right.
+//! * [`notification`]: what a topic's subscriber is handed.
 //! * [`secret`]: the names by which secrets and their versions are called.
 
+pub mod notification;
 pub mod rotation;
 pub mod secret;
 pub mod trigger;

@@ -198,17 +198,25 @@ impl Alarm {
         let Ok(message) = serde_json::from_str::<Value>(&record.sns.message) else {
             return Err(foreign("an SNS message that is not JSON".into()));
         };
+        Self::from_message(&message)
+    }
+
+    /// The message itself that an alarm sends to an SNS topic.
+    ///
+    /// # Errors
+    /// When it is another message, or lacks what an alarm cannot do without.
+    pub fn from_message(message: &Value) -> Result<Self, UnknownTrigger> {
         if message.get("AlarmName").is_none() {
-            return Err(foreign(described("an SNS message", &message)));
+            return Err(foreign(described("an SNS message", message)));
         }
         let missing = |field| UnknownTrigger::Incomplete { event: "a CloudWatch alarm in an SNS message", field };
         Ok(Self {
-            name: text(&message, "/AlarmName").ok_or_else(|| missing("AlarmName"))?,
-            arn: text(&message, "/AlarmArn"),
-            state: state(&message, "/NewStateValue").ok_or_else(|| missing("NewStateValue"))?,
-            previous: state(&message, "/OldStateValue"),
-            reason: text(&message, "/NewStateReason"),
-            at: text(&message, "/StateChangeTime"),
+            name: text(message, "/AlarmName").ok_or_else(|| missing("AlarmName"))?,
+            arn: text(message, "/AlarmArn"),
+            state: state(message, "/NewStateValue").ok_or_else(|| missing("NewStateValue"))?,
+            previous: state(message, "/OldStateValue"),
+            reason: text(message, "/NewStateReason"),
+            at: text(message, "/StateChangeTime"),
         })
     }
 }

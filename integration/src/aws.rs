@@ -139,6 +139,28 @@ impl Endpoint {
         self.cloud.emulator.start().await
     }
 
+    /// A call of the harness itself to the emulator, in JSON; it is not recorded, and no fault hits it.
+    pub(crate) async fn emulated_json(&self, service: &str, target: &str, body: &Value) -> anyhow::Result<Value> {
+        let answer = self.cloud.emulator.own(service, Some(target), body.to_string()).await?;
+        Ok(serde_json::from_slice(&answer).unwrap_or_default())
+    }
+
+    /// The same as a form.
+    pub(crate) async fn emulated_form(&self, service: &str, fields: &[(&str, &str)]) -> anyhow::Result<()> {
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.cloud.emulator.own(service, None, form).await.map(drop)
+    }
+
+    /// Every item of the table, as DynamoDB writes them.
+    ///
+    /// # Errors
+    /// When the emulator does not start.
+    pub async fn table(&self) -> anyhow::Result<Vec<Value>> {
+        let answer =
+            self.emulated_json("dynamodb", "DynamoDB_20120810.Scan", &json!({ "TableName": emulator::TABLE })).await?;
+        Ok(answer["Items"].as_array().cloned().unwrap_or_default())
+    }
+
     /// The value for `AWS_ENDPOINT_URL`.
     pub fn url(&self) -> &str {
         &self.url

@@ -131,6 +131,14 @@ impl Cloud {
         self.function("respond", settings)
     }
 
+    /// The `notify` handler.
+    ///
+    /// # Errors
+    /// As [`Cloud::rotate`].
+    pub fn notify_with(&self, settings: &[(&str, &str)]) -> Result<Function> {
+        notify(&self.aws, settings)
+    }
+
     /// The `relatch` command, in the hands of somebody who may do everything here.
     ///
     /// # Errors
@@ -279,6 +287,16 @@ impl Cloud {
             }
         }))
     }
+}
+
+/// The `notify` handler, which needs no database: it is in no network of ours.
+///
+/// # Errors
+/// When the binary has not been built.
+pub fn notify(aws: &Endpoint, settings: &[(&str, &str)]) -> Result<Function> {
+    let common = [("AWS_ENDPOINT_URL", aws.url()), ("RELATCH_ENVIRONMENT", "dev"), ("RELATCH_TIMEOUT_MS", "2000")];
+    let env = common.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Ok(Function::new(handler("notify")?, env))
 }
 
 /// A handler's binary: built into the same folder as the program that asks.

@@ -11,6 +11,8 @@ pub mod consumer;
 pub mod lambda;
 pub mod matrix;
 pub mod postgres;
+pub mod queue;
+pub mod receiver;
 pub mod rotation;
 pub mod trail;
 pub mod wire;

@@ -1,6 +1,12 @@
 //! The environment, as typed settings. Every problem is reported at once, and none of them at three in the morning: a
 //! function with wrong settings does not start.
 
+#[cfg(feature = "webhooks")]
+mod notify;
+
+#[cfg(feature = "webhooks")]
+pub use notify::Notify;
+
 use crate::{
     alert::{Audience, policy},
     language::Language,

@@ -7,11 +7,12 @@
 
 use crate::{
     alert::{
-        Alert, Severity,
+        Alert, Severity, Status,
+        deliver::Channel,
         policy::{self, Entry, Key},
     },
     config::Environment,
-    secret::DatabaseCredentials,
+    secret::{ChannelKeys, DatabaseCredentials},
 };
 use jiff::Timestamp;
 use relatch_events::{
@@ -844,4 +845,66 @@ pub enum CallErrorKind {
     /// The request was understood and refused.
     #[error("refused")]
     Refused,
+}
+
+/// The services by which people are told.
+pub trait Channels {
+    /// Tells of an alert by one channel. `thread` is what the channel answered when it was told of the same key before;
+    /// what it answers now is its successor.
+    async fn tell(
+        &self,
+        channel: &Channel,
+        keys: &ChannelKeys,
+        alert: &Alert,
+        thread: Option<&str>,
+    ) -> Result<Option<String>, Undelivered>;
+}
+
+/// Why a channel was not told. It may have been, where there was no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Undelivered {
+    /// What went wrong, without any key.
+    pub error: CallError,
+    /// How long the service wants to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+/// What each channel was told last.
+pub trait Deliveries {
+    /// What a channel was told last of an alert's key; `None` if nothing, or too long ago.
+    async fn told(&self, alert: &Alert, channel: &str) -> Result<Option<Told>, CallError>;
+
+    /// Keeps what a channel was told, unless something later is kept.
+    async fn record_told(&self, alert: &Alert, channel: &str, told: &Told) -> Result<(), CallError>;
+}
+
+/// What a channel was told of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The id of the message.
+    pub message: String,
+    /// When that was published.
+    pub at: Timestamp,
+    /// What it said.
+    pub status: Status,
+    /// By what the channel takes it up.
+    pub thread: Option<String>,
+}
+
+/// No table: nothing is remembered.
+impl<T: Deliveries> Deliveries for Option<T> {
+    async fn told(&self, alert: &Alert, channel: &str) -> Result<Option<Told>, CallError> {
+        match self {
+            Some(deliveries) => deliveries.told(alert, channel).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn record_told(&self, alert: &Alert, channel: &str, told: &Told) -> Result<(), CallError> {
+        match self {
+            Some(deliveries) => deliveries.record_told(alert, channel, told).await,
+            None => Ok(()),
+        }
+    }
 }

@@ -40,6 +40,7 @@ pub fn init() {
         ("relatch", level),
         ("rotate", level),
         ("respond", level),
+        ("notify", level),
     ]);
     let lines = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
     // A second call finds a subscriber in place, and leaves it there.
@@ -131,6 +132,17 @@ impl Metrics {
     /// Says that the sweep lives; an alarm on the absence of this metric says that it does not.
     pub fn heartbeat(&self) {
         self.write("Heartbeat", Unit::Count(1), &[], &[]);
+    }
+
+    /// Says that a channel was told, so many milliseconds after the alert was published.
+    pub fn alert_sent(&self, condition: &str, channel: &str, took: u64) {
+        self.write("AlertSent", Unit::Count(1), &[("Condition", condition), ("Channel", channel)], &[]);
+        self.write("DeliveryMs", Unit::Milliseconds(took), &[("Channel", channel)], &[]);
+    }
+
+    /// Says that a channel was not told, and that the message goes back to where it came from.
+    pub fn alert_undelivered(&self, condition: &str, channel: &str) {
+        self.write("AlertUndelivered", Unit::Count(1), &[("Condition", condition), ("Channel", channel)], &[]);
     }
 
     /// Writes one metric line. The properties are not dimensions: they can be searched for, and do not make a metric each.

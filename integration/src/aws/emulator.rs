@@ -59,6 +59,11 @@ impl Emulator {
         self.running().await?.send(request.body(Full::new(body))?).await
     }
 
+    /// A call of the harness itself, which nobody records.
+    pub(super) async fn own(&self, service: &str, target: Option<&str>, body: String) -> Result<Bytes> {
+        self.running().await?.own(service, target, body).await
+    }
+
     async fn running(&self) -> Result<&Running> {
         self.0.get_or_try_init(Running::start).await
     }
@@ -128,19 +133,21 @@ impl Running {
         let form = form_urlencoded::Serializer::new(String::new())
             .extend_pairs([("Action", "CreateTopic"), ("Version", "2010-03-31"), ("Name", TOPIC)])
             .finish();
-        self.own("sns", "application/x-www-form-urlencoded", None, form).await
+        self.own("sns", None, form).await.map(drop)
     }
 
     async fn dynamodb(&self, action: &str, parameters: Value) -> Result<()> {
         let target = format!("DynamoDB_20120810.{action}");
-        self.own("dynamodb", "application/x-amz-json-1.0", Some(&target), parameters.to_string()).await
+        self.own("dynamodb", Some(&target), parameters.to_string()).await.map(drop)
     }
 
-    /// A call of the harness itself, which nobody records.
-    async fn own(&self, service: &str, content_type: &str, target: Option<&str>, body: String) -> Result<()> {
+    /// A call as JSON, if it has a target, or as a form.
+    async fn own(&self, service: &str, target: Option<&str>, body: String) -> Result<Bytes> {
         let scope = format!(
             "AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0"
         );
+        let content_type =
+            if target.is_some() { "application/x-amz-json-1.0" } else { "application/x-www-form-urlencoded" };
         let request = Request::post("/").header("host", "localhost").header("content-type", content_type);
         let request = request.header("authorization", scope);
         let request = match target {
@@ -149,7 +156,7 @@ impl Running {
         };
         let answer = self.send(request.body(Full::from(body))?).await?;
         ensure!(answer.status().is_success(), "the emulator refused: {}", String::from_utf8_lossy(answer.body()));
-        Ok(())
+        Ok(answer.into_body())
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>> {

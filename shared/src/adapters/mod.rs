@@ -16,6 +16,8 @@ pub mod secrets_manager;
 pub mod table;
 #[cfg(feature = "topic")]
 pub mod topic;
+#[cfg(feature = "webhooks")]
+pub mod webhooks;
 
 #[cfg(feature = "aws")]
 pub use aws::{Access, NoAccess, sdk_config, sdk_config_with};

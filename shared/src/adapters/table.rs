@@ -11,8 +11,11 @@
 //! | `alerts#ENVIRONMENT` | `entry#SUBJECT#CONDITION` | how it is (`alert`, as JSON; `since`, `seen`), what people know of it (`told`), `revision`; expires 14 days after it was last told |
 //! | `alerts#ENVIRONMENT` | `group#NAME` | `toldAt`, `turns`, `claimedBy`, `claimedUntil` (epoch milliseconds); expires as well |
 //! | `silences` | ID | `ofCondition`, `ofSubject`, `ofEnvironment`, `author`, `reason`, `endsAt`; expires a day after it ends |
+//! | `alerts#ENVIRONMENT` | `told#CHANNEL#KEY` | `message`, `publishedAt` (epoch milliseconds), `status`, `thread`; expires after 90 days |
 //!
 //! The SDK repeats a call whose answer was lost, so every write can be made twice.
+
+mod told;
 
 use super::aws::{call_error, nonce};
 use crate::{

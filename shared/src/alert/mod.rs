@@ -7,6 +7,7 @@
 //! programs read its [JSON](Alert::json), and [read it back](Alert::read).
 
 mod condition;
+pub mod deliver;
 pub mod findings;
 mod local;
 pub mod policy;

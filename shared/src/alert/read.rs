@@ -20,7 +20,8 @@ pub enum BadAlert {
 
 impl Alert {
     /// Reads an alert back from its [JSON](Alert::json). What follows from the rest (key, severity, headline, runbook) is
-    /// not read; fields that are not known here are passed over.
+    /// not read; fields that are not known here are passed over. Lists may be absent, and the impact: whoever tries out a
+    /// channel by hand need not write them.
     ///
     /// # Errors
     /// Names the first field that cannot be read.
@@ -61,6 +62,9 @@ fn named<T: Copy, const N: usize>(
 }
 
 fn lines(json: &Value, field: &'static str) -> Result<Vec<String>, BadAlert> {
+    if json[field].is_null() {
+        return Ok(Vec::new());
+    }
     let lines = json[field].as_array().ok_or(BadAlert::Missing(field))?;
     lines.iter().map(|line| line.as_str().map(str::to_owned).ok_or(BadAlert::Missing(field))).collect()
 }

@@ -3,8 +3,10 @@
 //! Text becomes a type here, once; nothing further inside has to ask whether a field is there. Nothing in this module
 //! calls anything.
 
+mod channels;
 mod credentials;
 mod password;
 
+pub use channels::{BadChannelKeys, ChannelKeys};
 pub use credentials::{DatabaseCredentials, Field, Problem, Tls, USERNAME_LIMIT};
 pub use password::{PasswordPolicy, PolicyProblem};

@@ -1,0 +1,59 @@
+//! The whole path: an event, `respond`, the topic, a queue, `notify`, and what people see.
+
+use crate::scene::{SECRET, together};
+use relatch_integration::{
+    cloud::{Cloud, FIRST_PASSWORD},
+    lambda::Outcome,
+    queue::Queue,
+    receiver::{CHANNEL, Receiver},
+    trail,
+};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_lock_out_reaches_people_and_so_does_its_end() {
+    for raw in [false, true] {
+        let (cloud, receiver) = (Cloud::start().await.unwrap(), Receiver::start().await.unwrap());
+        cloud.database_secret("app").await.unwrap();
+        cloud.aws.store().create(SECRET, &receiver.secret_with_bot().to_string()).unwrap();
+        let memory = Cloud::memory();
+        let memory: Vec<(&str, &str)> = memory.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let respond = cloud.respond_with(&memory).unwrap();
+        let notify = cloud.notify_with(&together(&receiver.settings(), &[])).unwrap();
+        let queue = Queue::subscribe(&cloud.aws, raw).await.unwrap();
+
+        cloud.postgres.sql("ALTER ROLE app PASSWORD 'by hand'").await.unwrap();
+        assert!(respond.invoke(trail::scheduled()).await.unwrap().is_ok());
+        let answer = queue.deliver(&notify).await.unwrap().expect("the topic's message is in the queue");
+        assert_eq!(delivered(answer), json!({ "batchItemFailures": [] }));
+        let first = receiver.messages().remove(0);
+        assert!(first.text.contains("app"), "{first:?}");
+        assert_eq!((first.channel.as_str(), first.thread.as_deref(), first.edits), (CHANNEL, None, 0));
+        let (key, incident) = receiver.incidents().pop_first().unwrap();
+        assert_eq!((incident.open, incident.severity.as_str()), (true, "critical"), "{key}");
+
+        cloud.postgres.sql(&format!("ALTER ROLE app PASSWORD '{FIRST_PASSWORD}'")).await.unwrap();
+        assert!(respond.invoke(trail::scheduled()).await.unwrap().is_ok());
+        let answer = queue.deliver(&notify).await.unwrap().expect("so is that of the end");
+        assert_eq!(delivered(answer), json!({ "batchItemFailures": [] }));
+        let messages = receiver.messages();
+        assert_eq!(messages.len(), 2, "{messages:#?}");
+        assert_eq!(messages[0].edits, 1);
+        assert_ne!(messages[0].text, first.text, "the first message says now that it is over");
+        assert_eq!(messages[1].thread.as_ref(), Some(&messages[0].ts));
+        assert!(receiver.incidents().into_iter().all(|(of, incident)| of == key && !incident.open));
+        assert!(queue.deliver(&notify).await.unwrap().is_none(), "nothing is left");
+
+        for function in [&respond, &notify] {
+            function.stop().await;
+            assert!(!function.output().contains("MARKED"), "{:#?}", function.output().lines());
+        }
+        let everything = format!("{:?} {:?}", cloud.aws.table().await.unwrap(), receiver.received());
+        assert!(!everything.contains("MARKED"), "{everything}");
+    }
+}
+
+fn delivered(outcome: Outcome) -> Value {
+    let Outcome::Ok(answer) = outcome else { panic!("notify failed: {outcome:?}") };
+    answer
+}

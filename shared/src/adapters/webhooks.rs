@@ -1,0 +1,163 @@
+//! Slack and PagerDuty, by HTTPS.
+//!
+//! A webhook's URL, a token and a routing key are secrets. They are in no error: what a client says of a failure
+//! contains the URL, and is replaced; what a service answers is quoted only where it is one word of its own list.
+
+mod pagerduty;
+mod slack;
+
+use crate::{
+    alert::{Alert, Audience, Local, deliver::Channel},
+    ports::{CallError, CallErrorKind, Channels, Undelivered},
+    secret::ChannelKeys,
+};
+use jiff::Timestamp;
+use reqwest::{Client, Response, Url, header, redirect::Policy};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use std::time::Duration;
+
+/// The most that is read of an answer, in bytes.
+const LONGEST_ANSWER: usize = 64 * 1024;
+
+/// Slack and PagerDuty.
+#[derive(Debug, Clone)]
+pub struct Webhooks {
+    client: Client,
+    addresses: Addresses,
+    audience: Audience,
+}
+
+/// Where the services are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// Slack's API, without the method.
+    pub slack_api: String,
+    /// PagerDuty's Events API v2.
+    pub pagerduty: String,
+}
+
+impl Default for Addresses {
+    fn default() -> Self {
+        Self {
+            slack_api: "https://slack.com/api".to_owned(),
+            pagerduty: "https://events.pagerduty.com/v2/enqueue".to_owned(),
+        }
+    }
+}
+
+impl Webhooks {
+    /// The services at these addresses, for those who read it there; one call takes at most `patience`.
+    ///
+    /// # Errors
+    /// When there is no TLS to be had.
+    pub fn new(addresses: Addresses, audience: Audience, patience: Duration) -> Result<Self, CallError> {
+        // A redirect would show the secrets to somebody else.
+        let client = Client::builder().timeout(patience).redirect(Policy::none()).build();
+        let client = client.map_err(|_| failed("webhooks:New", CallErrorKind::Refused, "no HTTPS client").error)?;
+        Ok(Self { client, addresses, audience })
+    }
+
+    /// What is particular to those who are told, now.
+    fn local(&self) -> Local {
+        self.audience.local(Timestamp::now())
+    }
+
+    async fn post(
+        &self,
+        operation: &'static str,
+        url: &str,
+        token: Option<&SecretString>,
+        body: &Value,
+    ) -> Result<Answer, Undelivered> {
+        let failed = |kind, message: &str| failed(operation, kind, message);
+        let url = Url::parse(url).ok().filter(is_private);
+        let url = url.ok_or_else(|| failed(CallErrorKind::Refused, "the address is not an HTTPS URL"))?;
+        let call = self.client.post(url).header(header::CONTENT_TYPE, "application/json; charset=utf-8");
+        let call = match token {
+            Some(token) => call.bearer_auth(token.expose_secret()),
+            None => call,
+        };
+        let answer = call.body(body.to_string()).send().await.map_err(|error| {
+            // The error's own words contain the URL.
+            let message = if error.is_timeout() { "timed out" } else { "it cannot be reached" };
+            failed(CallErrorKind::NoAnswer, message)
+        })?;
+        let status = answer.status().as_u16();
+        let retry_after = answer.headers().get(header::RETRY_AFTER);
+        let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.trim().parse().ok());
+        let retry_after = retry_after.map(Duration::from_secs);
+        let body = beginning(answer).await.ok_or_else(|| failed(CallErrorKind::NoAnswer, "the answer broke off"))?;
+        Ok(Answer { status, retry_after, body })
+    }
+}
+
+impl Channels for Webhooks {
+    async fn tell(
+        &self,
+        channel: &Channel,
+        keys: &ChannelKeys,
+        alert: &Alert,
+        thread: Option<&str>,
+    ) -> Result<Option<String>, Undelivered> {
+        match channel {
+            Channel::Slack(named) => self.tell_slack(named.as_deref(), keys, alert, thread).await,
+            Channel::PagerDuty => self.tell_pagerduty(keys, alert).await.map(|()| None),
+        }
+    }
+}
+
+/// What a service answered.
+struct Answer {
+    status: u16,
+    retry_after: Option<Duration>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// The answer as an error, by its status.
+    fn failure(&self, operation: &'static str, message: &str) -> Undelivered {
+        let kind = match self.status {
+            401 | 403 => CallErrorKind::Denied,
+            404 | 410 => CallErrorKind::NotFound,
+            429 => CallErrorKind::Throttled,
+            408 | 500.. => CallErrorKind::NoAnswer,
+            _ => CallErrorKind::Refused,
+        };
+        Undelivered { retry_after: self.retry_after, ..failed(operation, kind, message) }
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The body, if it is a word such as `no_service`; it cannot be a key then, or a person's text.
+    fn word(&self) -> Option<&str> {
+        std::str::from_utf8(&self.body).ok().map(str::trim).filter(|word| is_word(word))
+    }
+}
+
+/// Whether it is a word of a service's own: `invalid_auth`.
+fn is_word(text: &str) -> bool {
+    (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
+/// Keys go over TLS only, or do not leave this machine.
+fn is_private(url: &Url) -> bool {
+    url.scheme() == "https" || (url.scheme() == "http" && matches!(url.host_str(), Some("127.0.0.1" | "localhost")))
+}
+
+async fn beginning(mut answer: Response) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.ok()? {
+        body.extend_from_slice(&chunk);
+        if body.len() > LONGEST_ANSWER {
+            break;
+        }
+    }
+    Some(body)
+}
+
+fn failed(operation: &'static str, kind: CallErrorKind, message: impl Into<String>) -> Undelivered {
+    Undelivered { error: CallError { operation, kind, message: message.into() }, retry_after: None }
+}
