@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use relatch_integration::aws::store::{CURRENT, PENDING};
 use relatch_integration::consumer::{Report, Window};
 use relatch_integration::lambda::{Function, Outcome};
+use relatch_integration::receiver::Receiver;
 use relatch_integration::rotation::Step;
 use relatch_integration::trail;
 use relatch_integration::wire::{self, Fault, Operation, Victim};
@@ -90,7 +91,12 @@ impl Act {
 
 impl Play {
     /// Plays all acts.
-    pub(crate) async fn perform(screen: &mut Screen, stage: &mut Stage, functions: &Functions) -> Result<Self> {
+    pub(crate) async fn perform(
+        screen: &mut Screen,
+        stage: &mut Stage,
+        functions: &Functions,
+        receiver: &Receiver,
+    ) -> Result<Self> {
         let mut play = Self::default();
         play.calm(screen, stage, &functions.at_finish).await?;
         // Where the calm rotation goes wrong, the faults of the other acts would show nothing.
@@ -99,6 +105,7 @@ impl Play {
             play.unproved(screen, stage, &functions.at_finish).await?;
             play.killed(screen, stage, &functions.at_finish).await?;
             play.given_up(screen, stage, functions).await?;
+            play.locked_out(screen, stage, functions, receiver).await?;
         }
         Ok(play)
     }
@@ -291,7 +298,7 @@ impl Play {
     }
 
     /// Waits for the application, and tells what came of an act.
-    async fn close(
+    pub(crate) async fn close(
         &mut self,
         name: &'static str,
         stage: &Stage,
@@ -314,7 +321,7 @@ impl Play {
     }
 
     /// Says what came of an act; returns whether AWSCURRENT opens the database now.
-    async fn say(&self, screen: &mut Screen, stage: &Stage, act: &Act) -> Result<bool> {
+    pub(crate) async fn say(&self, screen: &mut Screen, stage: &Stage, act: &Act) -> Result<bool> {
         let opens = stage.keys().await?.current == Key::Opens;
         let said = format!(
             "The application made {} new connections; {} failed, the longest window was {} ms. Now AWSCURRENT {} the \
@@ -343,8 +350,9 @@ impl Play {
     }
 }
 
-/// The `rotate` function, with its defaults and with the early promotion, and the `respond` function.
+/// The `rotate` function, with its defaults and with the early promotion, and the two others.
 pub(crate) struct Functions {
+    pub(crate) notify: Function,
     pub(crate) respond: Function,
     pub(crate) at_finish: Function,
     pub(crate) after_verify: Function,
