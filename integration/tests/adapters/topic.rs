@@ -5,7 +5,7 @@ use aws_sdk_sns::Client;
 use axum::{Router, extract::State};
 use relatch::{
     adapters::topic::SnsTopic,
-    alert::{Alert, Condition, Status},
+    alert::{Alert, Condition},
     config::Environment,
     ports::{CallErrorKind, Topic},
     rollback::Impact,
@@ -126,14 +126,9 @@ async fn topic(cloud: &Cloud, suffix: &str) -> String {
 
 fn alert() -> Alert {
     Alert {
-        condition: Condition::LockedOut,
-        status: Status::Firing,
-        subject: arn("app"),
         impact: Some(Impact::LockedOut),
-        environment: Environment::Prod,
         found: vec!["The database rejects every version.".to_owned()],
-        done: Vec::new(),
         to_do: vec!["Set the password by hand.".to_owned()],
-        members: Vec::new(),
+        ..Alert::firing(Condition::LockedOut, arn("app"), Environment::Prod)
     }
 }

@@ -113,10 +113,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::{
-        alert::{Condition, Status},
-        config::Environment,
-    };
+    use crate::{alert::Condition, config::Environment};
     use serde_json::Value;
 
     #[test]
@@ -157,15 +154,13 @@ mod tests {
 
     fn alert(found: Vec<String>) -> Alert {
         Alert {
-            condition: Condition::LockedOut,
-            status: Status::Firing,
-            subject: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-AbCdEf".to_owned(),
-            impact: None,
-            environment: Environment::Prod,
             found,
-            done: Vec::new(),
             to_do: vec!["Set the password by hand.".to_owned()],
-            members: Vec::new(),
+            ..Alert::firing(
+                Condition::LockedOut,
+                "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-AbCdEf".to_owned(),
+                Environment::Prod,
+            )
         }
     }
 }
