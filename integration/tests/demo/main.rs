@@ -16,7 +16,7 @@ fn everything_is_as_told_and_the_numbers_can_be_read() {
     assert_eq!(number(&text, "rolled back"), 1);
     assert_eq!(number(&text, "healed by a retry"), 2);
     assert_eq!(number(&text, "healed by respond"), 1);
-    assert_eq!(number(&text, "messages in Slack"), 2);
+    assert_eq!(number(&text, "messages in Slack"), 4);
     assert!(number(&text, "calls to Secrets Manager in a calm rotation") <= 12);
     assert!(number(&text, "database connections in a calm rotation") <= 4);
     assert_eq!(number(&text, "failed logins by Relatch in a calm rotation"), 0);

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
-use relatch_integration::receiver::{Keys, Receiver};
+use relatch_integration::receiver::Keys;
 
+use crate::people::OnCall;
 use crate::play::{Act, Functions, MOST_CALLS, MOST_CONNECTIONS, Play};
 use crate::screen::{BAD, GOOD, QUIET, STRONG, Screen, painted};
 use crate::stage::Stage;
@@ -15,13 +16,13 @@ pub(crate) async fn show(
     screen: &mut Screen,
     stage: &Stage,
     functions: &Functions,
-    receiver: &Receiver,
+    on_call: &OnCall,
     play: &mut Play,
 ) -> Result<()> {
     screen.heading("In numbers")?;
     table(screen, &play.acts)?;
     precision(screen, &play.acts)?;
-    let found = search(screen, stage, functions, receiver, play).await?;
+    let found = search(screen, stage, functions, on_call, play).await?;
     play.expect(found == 0, "no password and no key is found in any output");
     let acts = &play.acts;
     let healed = acts.iter().filter(|act| act.attempts.len() > 1 && act.succeeded()).count();
@@ -32,7 +33,7 @@ pub(crate) async fn show(
         ("rolled back", acts.iter().filter(|act| act.rolled_back()).count() as u64, None),
         ("healed by a retry", healed as u64, None),
         ("healed by respond", acts.iter().filter(|act| act.responded.is_some()).count() as u64, None),
-        ("messages in Slack", receiver.messages().len() as u64, None),
+        ("messages in Slack", on_call.receiver.messages().len() as u64, None),
         ("new connections of the application", acts.iter().map(|act| act.connections).sum(), None),
         ("of them failed", acts.iter().map(|act| act.failed).sum(), None),
         ("calls to Secrets Manager in a calm rotation", calm.map_or(0, Act::calls), Some(MOST_CALLS)),
@@ -92,10 +93,10 @@ async fn search(
     screen: &mut Screen,
     stage: &Stage,
     functions: &Functions,
-    receiver: &Receiver,
+    on_call: &OnCall,
     play: &mut Play,
 ) -> Result<u64> {
-    let all = [&functions.at_finish, &functions.after_verify, &functions.respond, &functions.notify];
+    let all = [&functions.at_finish, &functions.after_verify, &functions.respond, &on_call.notify];
     for function in all {
         // Only of a process that has ended the output is complete.
         function.stop().await;
@@ -118,13 +119,13 @@ async fn search(
             stage.passwords.len(),
             handler.len(),
             database.lines().count(),
-            receiver.received().len(),
+            on_call.receiver.received().len(),
             screen.shown().lines().count(),
         ),
     )?;
-    let received = format!("{:?}", receiver.received());
+    let received = format!("{:?}", on_call.receiver.received());
     let texts = [handler.join("\n"), database, received, screen.shown().to_owned()];
-    let Keys { webhook, token, routing } = receiver.keys();
+    let Keys { webhook, token, routing } = on_call.receiver.keys();
     let secrets = stage.passwords.iter().cloned().chain([webhook, token, routing]).collect();
     Ok(count(&secrets, &texts))
 }

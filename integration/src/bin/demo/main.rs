@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use relatch_integration::cloud::Cloud;
-use relatch_integration::receiver::Receiver;
 use tokio::signal::unix::{SignalKind, signal};
 
+use people::OnCall;
 use play::{Functions, Play};
 use screen::{PLAIN, STRONG, Screen, painted};
 use stage::{NAME, Stage};
@@ -86,15 +86,15 @@ async fn demo() -> Result<Play> {
     screen
         .line(&painted(STRONG, "Relatch rotates the password of a real PostgreSQL, while an application uses it."))?;
     screen.line("All of it runs on this machine, without AWS. Every number below is measured.")?;
-    let (mut stage, functions, receiver) = start(screen, began).await?;
+    let (mut stage, functions, mut on_call) = start(screen, began).await?;
     explain(screen)?;
-    let mut play = Play::perform(screen, &mut stage, &functions, &receiver).await?;
-    closing::show(screen, &stage, &functions, &receiver, &mut play).await?;
+    let mut play = Play::perform(screen, &mut stage, &functions, &mut on_call).await?;
+    closing::show(screen, &stage, &functions, &on_call, &mut play).await?;
     Ok(play)
 }
 
 /// Starts everything, and says so.
-async fn start(screen: &mut Screen, began: Instant) -> Result<(Stage, Functions, Receiver)> {
+async fn start(screen: &mut Screen, began: Instant) -> Result<(Stage, Functions, OnCall)> {
     screen.heading("Starting")?;
     let cloud = Cloud::start().await?;
     let version = cloud.postgres.value("SHOW server_version").await?.context("PostgreSQL tells no version")?;
@@ -113,13 +113,8 @@ async fn start(screen: &mut Screen, began: Instant) -> Result<(Stage, Functions,
     started(screen, "an emulator of SNS and DynamoDB, for what people are told", clock.elapsed())?;
     let memory = Cloud::memory();
     let memory: Vec<(&str, &str)> = memory.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let receiver = Receiver::start().await?;
-    cloud.aws.store().create(people::CHANNELS, &receiver.secret_with_bot().to_string())?;
-    let settings = receiver.settings();
-    let channels = settings.iter().map(|(name, value)| (*name, value.as_str()));
-    let channels = channels.chain([("RELATCH_CHANNELS_SECRET", people::CHANNELS)]);
+    let on_call = OnCall::begin(&cloud, &memory).await?;
     let functions = Functions {
-        notify: cloud.notify_with(&channels.chain(memory.iter().copied()).collect::<Vec<_>>())?,
         respond: cloud.respond_with(&memory)?,
         at_finish: cloud.rotate()?,
         after_verify: cloud.rotate_with(&[("RELATCH_PROMOTE", "after-verify")])?,
@@ -127,7 +122,7 @@ async fn start(screen: &mut Screen, began: Instant) -> Result<(Stage, Functions,
     let clock = Instant::now();
     let stage = Stage::set(cloud, began).await?;
     started(screen, &format!("a role and a database `{NAME}`, its secret, and an application"), clock.elapsed())?;
-    Ok((stage, functions, receiver))
+    Ok((stage, functions, on_call))
 }
 
 fn started(screen: &mut Screen, what: &str, took: Duration) -> io::Result<()> {

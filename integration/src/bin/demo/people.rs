@@ -1,24 +1,64 @@
 //! The last act: what the people on call get, and how they read it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
-use relatch_integration::aws::store::CURRENT;
+use anyhow::{Result, bail, ensure};
+use relatch_integration::cloud::Cloud;
 use relatch_integration::lambda::{Function, Outcome};
 use relatch_integration::queue::Queue;
 use relatch_integration::receiver::{Message, Receiver};
 use relatch_integration::trail;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::play::{Functions, Play};
+use crate::play::Play;
 use crate::screen::{BAD, GOOD, PLAIN, QUIET, STRONG, Screen, painted};
 use crate::stage::{NAME, Stage};
 
 /// The secret that holds the keys to the channels.
-pub(crate) const CHANNELS: &str = "relatch-channels";
+const CHANNELS: &str = "relatch-channels";
 
 /// What somebody sets by hand.
 const BY_HAND: &str = "by hand";
+
+/// Who is told, and what they have seen.
+pub(crate) struct OnCall {
+    pub(crate) receiver: Receiver,
+    pub(crate) notify: Function,
+    queue: String,
+    seen: Vec<Message>,
+}
+
+impl OnCall {
+    /// Slack and PagerDuty, the notifier, and its queue behind the topic.
+    pub(crate) async fn begin(cloud: &Cloud, memory: &[(&str, &str)]) -> Result<Self> {
+        let receiver = Receiver::start().await?;
+        cloud.aws.store().create(CHANNELS, &receiver.secret_with_bot().to_string())?;
+        let queue = Queue::subscribe(&cloud.aws, false).await?.name().to_owned();
+        let settings = receiver.settings();
+        let settings = settings.iter().map(|(name, value)| (*name, value.as_str()));
+        let settings: Vec<(&str, &str)> =
+            settings.chain([("RELATCH_CHANNELS_SECRET", CHANNELS)]).chain(memory.iter().copied()).collect();
+        let notify = cloud.notify_with(&settings)?;
+        Ok(Self { receiver, notify, queue, seen: Vec::new() })
+    }
+
+    /// Has the notifier tell what waits in its queue, and shows what is new or edited.
+    pub(crate) async fn hear(&mut self, screen: &mut Screen, cloud: &Cloud) -> Result<()> {
+        let queue = Queue::named(&cloud.aws, self.queue.clone());
+        while let Some(outcome) = queue.deliver(&self.notify).await? {
+            match outcome {
+                Outcome::Ok(answer) if answer["batchItemFailures"] == json!([]) => {}
+                other => bail!("the notifier did not deliver: {other:?}"),
+            }
+        }
+        let messages = self.receiver.messages();
+        for message in messages.iter().filter(|message| !self.seen.contains(message)) {
+            slack(screen, message)?;
+        }
+        self.seen = messages;
+        Ok(())
+    }
+}
 
 impl Play {
     /// Somebody changes the password by hand; people are told, mend it, and are told that it is over.
@@ -26,8 +66,8 @@ impl Play {
         &mut self,
         screen: &mut Screen,
         stage: &Stage,
-        functions: &Functions,
-        receiver: &Receiver,
+        respond: &Function,
+        on_call: &mut OnCall,
     ) -> Result<()> {
         screen.heading("Act 6 · Nothing that Relatch may do helps: the people on call are told")?;
         screen.prose(
@@ -35,55 +75,38 @@ impl Play {
             PLAIN,
             "Somebody changes the password in the database by hand. No version of the secret opens it any more, and \
              there is no admin user that could set it. Nobody says that anything is wrong, either: `respond` finds it \
-             on its next sweep, and publishes an alert to an SNS topic. A queue takes it to the third function, \
-             `notify`, which tells Slack and PagerDuty (local ones, that refuse what the real ones would refuse).",
+             on its next sweep, and tells.",
         )?;
         let before = (stage.until_the_application_logs_in().await?, Instant::now());
-        let queue = Queue::subscribe(&stage.cloud.aws, false).await?;
+        let heard = on_call.seen.len();
         stage.cloud.postgres.sql(&format!("ALTER ROLE {NAME} PASSWORD '{BY_HAND}'")).await?;
-        let clock = Instant::now();
-        sweep(&functions.respond).await?;
-        deliver(&queue, &functions.notify).await?;
-        said(screen, "From the sweep's beginning to the messages", clock.elapsed())?;
-        for message in receiver.messages() {
-            slack(screen, &message)?;
-        }
-        incidents(screen, receiver)?;
-        let told = receiver.messages();
-        let open = receiver.incidents().values().filter(|incident| incident.open).count();
+        sweep(respond).await?;
+        on_call.hear(screen, &stage.cloud).await?;
+        incidents(screen, &on_call.receiver)?;
+        let one_message = on_call.seen.len() == heard + 1;
+        let one_incident = on_call.receiver.incidents().values().filter(|incident| incident.open).count() == 1;
 
         screen.line("")?;
         screen.prose(
             2,
             PLAIN,
             "Whoever is on call does what the message says, and sets the role's password to that of AWSCURRENT. The \
-             next sweep finds that it opens the database. In Slack the message is edited, and what is new is added to \
-             its thread:",
+             next sweep finds that it opens the database. In Slack the messages are edited, and their threads say so:",
         )?;
-        let version = stage.cloud.aws.store().labelled(&stage.secret, CURRENT)?.context("no AWSCURRENT")?;
-        let value: Value = serde_json::from_str(version.text().context("AWSCURRENT has no text")?)?;
-        let password = value["password"].as_str().context("AWSCURRENT has no password")?;
-        // The verifier, so that the password is in no log.
-        let verifier = postgres_protocol::password::scram_sha_256(password.as_bytes());
-        stage.cloud.postgres.sql(&format!("ALTER ROLE {NAME} PASSWORD '{verifier}'")).await?;
-        sweep(&functions.respond).await?;
-        deliver(&queue, &functions.notify).await?;
-        for message in receiver.messages() {
-            slack(screen, &message)?;
-        }
-        incidents(screen, receiver)?;
-        let over = receiver.messages();
+        stage.set_password_of_current().await?;
+        sweep(respond).await?;
+        on_call.hear(screen, &stage.cloud).await?;
+        incidents(screen, &on_call.receiver)?;
+        let told_of_the_end = |message: &Message| message.thread.is_some() || message.text.contains("RESOLVED");
 
         let act = self.close("locked out", stage, before, Vec::new()).await?;
         let opens = self.say(screen, stage, &act).await?;
         self.acts.push(act);
         self.expect(opens, "AWSCURRENT opens the database in the end");
-        self.expect(told.len() == 1 && open == 1, "one message and one incident tell of the lock-out");
-        self.expect(
-            over.len() == 2 && over[0].edits == 1,
-            "the message is edited, and its thread says that it is over",
-        );
-        self.expect(receiver.incidents().values().all(|incident| !incident.open), "the incident is closed");
+        self.expect(one_message && one_incident, "one message and one incident tell of the lock-out");
+        self.expect(on_call.seen.iter().all(told_of_the_end), "every message says in the end that it is over");
+        let over = on_call.receiver.incidents().values().all(|incident| !incident.open);
+        self.expect(over, "the incident is closed");
         Ok(())
     }
 }
@@ -92,22 +115,6 @@ async fn sweep(respond: &Function) -> Result<()> {
     let outcome = respond.invoke(trail::scheduled()).await?;
     ensure!(outcome.is_ok(), "the sweep failed: {outcome:?}");
     Ok(())
-}
-
-/// Hands everything that waits to the notifier.
-async fn deliver(queue: &Queue<'_>, notify: &Function) -> Result<()> {
-    while let Some(outcome) = queue.deliver(notify).await? {
-        match outcome {
-            Outcome::Ok(answer) if answer["batchItemFailures"] == Value::Array(Vec::new()) => {}
-            other => bail!("the notifier did not deliver: {other:?}"),
-        }
-    }
-    Ok(())
-}
-
-fn said(screen: &mut Screen, what: &str, took: Duration) -> Result<()> {
-    screen.line("")?;
-    Ok(screen.prose(2, STRONG, &format!("{what}: {} ms.", took.as_millis()))?)
 }
 
 /// A message as Slack shows it, as well as a terminal can.
@@ -163,12 +170,8 @@ fn incidents(screen: &mut Screen, receiver: &Receiver) -> Result<()> {
     for incident in receiver.incidents().values() {
         let (style, state) = if incident.open { (BAD, "triggered") } else { (GOOD, "resolved") };
         screen.line("")?;
-        screen.line(&format!(
-            "    PagerDuty: incident {} ({}): {}",
-            painted(style, state),
-            incident.severity,
-            incident.summary
-        ))?;
+        let text = format!("PagerDuty, incident {state} ({}): {}", incident.severity, incident.summary);
+        screen.prose(4, style, &text)?;
     }
     Ok(())
 }

@@ -9,12 +9,12 @@ use nix::sys::signal::Signal;
 use relatch_integration::aws::store::{CURRENT, PENDING};
 use relatch_integration::consumer::{Report, Window};
 use relatch_integration::lambda::{Function, Outcome};
-use relatch_integration::receiver::Receiver;
 use relatch_integration::rotation::Step;
 use relatch_integration::trail;
 use relatch_integration::wire::{self, Fault, Operation, Victim};
 use serde_json::Value;
 
+use crate::people::OnCall;
 use crate::screen::{BAD, GOOD, PLAIN, QUIET, STRONG, Screen, painted};
 use crate::stage::{Key, Keys, Scene, Stage, Strike};
 
@@ -95,7 +95,7 @@ impl Play {
         screen: &mut Screen,
         stage: &mut Stage,
         functions: &Functions,
-        receiver: &Receiver,
+        on_call: &mut OnCall,
     ) -> Result<Self> {
         let mut play = Self::default();
         play.calm(screen, stage, &functions.at_finish).await?;
@@ -104,8 +104,8 @@ impl Play {
             play.after_verify(screen, stage, &functions.after_verify).await?;
             play.unproved(screen, stage, &functions.at_finish).await?;
             play.killed(screen, stage, &functions.at_finish).await?;
-            play.given_up(screen, stage, functions).await?;
-            play.locked_out(screen, stage, functions, receiver).await?;
+            play.given_up(screen, stage, functions, on_call).await?;
+            play.locked_out(screen, stage, &functions.respond, on_call).await?;
         }
         Ok(play)
     }
@@ -221,7 +221,13 @@ impl Play {
         Ok(())
     }
 
-    async fn given_up(&mut self, screen: &mut Screen, stage: &mut Stage, functions: &Functions) -> Result<()> {
+    async fn given_up(
+        &mut self,
+        screen: &mut Screen,
+        stage: &mut Stage,
+        functions: &Functions,
+        on_call: &mut OnCall,
+    ) -> Result<()> {
         screen.heading("Act 5 · The same, and Secrets Manager gives up: respond heals it")?;
         screen.prose(
             2,
@@ -254,9 +260,14 @@ impl Play {
             }
         }
         let told = stage.cloud.published()?;
-        let headline = told.last().and_then(|alert| alert["headline"].as_str()).context("nobody was told")?;
         screen.line("")?;
-        screen.prose(2, PLAIN, &format!("And the people on call are told, through the SNS topic: {headline}"))?;
+        screen.prose(
+            2,
+            PLAIN,
+            "And it tells the people on call. Its alert goes to an SNS topic, whose queue hands it to the third function, \
+             `notify`; and that to Slack and PagerDuty (local ones, which refuse what the real ones would refuse):",
+        )?;
+        on_call.hear(screen, &stage.cloud).await?;
         let mut act = self.close("given up", stage, before, vec![only]).await?;
         act.responded = Some(responded);
         let opens = self.say(screen, stage, &act).await?;
@@ -350,9 +361,8 @@ impl Play {
     }
 }
 
-/// The `rotate` function, with its defaults and with the early promotion, and the two others.
+/// The `rotate` function, with its defaults and with the early promotion, and the `respond` function.
 pub(crate) struct Functions {
-    pub(crate) notify: Function,
     pub(crate) respond: Function,
     pub(crate) at_finish: Function,
     pub(crate) after_verify: Function,
