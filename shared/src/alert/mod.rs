@@ -91,13 +91,9 @@ impl Alert {
         }
     }
 
-    /// The subject as a person would say it: a secret's name without its ARN's beginning and suffix.
+    /// The subject as a person would say it.
     pub fn subject_name(&self) -> &str {
-        let name = self.subject.split_once(":secret:").map_or(self.subject.as_str(), |(_, name)| name);
-        match name.rsplit_once('-') {
-            Some((name, suffix)) if self.subject.contains(":secret:") && suffix.len() == 6 => name,
-            _ => name,
-        }
+        subject_name(&self.subject)
     }
 
     /// The secret's name, where the subject is a secret.
@@ -167,6 +163,15 @@ impl Alert {
             "toDo": self.to_do,
             "runbook": self.condition.runbook(),
         })
+    }
+}
+
+/// A subject as a person would say it: a secret's name without its ARN's beginning and suffix.
+pub fn subject_name(subject: &str) -> &str {
+    let name = subject.split_once(":secret:").map_or(subject, |(_, name)| name);
+    match name.rsplit_once('-') {
+        Some((name, suffix)) if subject.contains(":secret:") && suffix.len() == 6 => name,
+        _ => name,
     }
 }
 
