@@ -44,6 +44,6 @@ fn members(entries: &[Entry], silences: &[Silence], now: Timestamp) -> Vec<Membe
     // When the group was told does not change what is told of it.
     let groups = keys.into_iter().map(|key| Group::gather(key, None, entries, silences, now));
     let mut members: Vec<Member> = groups.flat_map(|group| group.members).collect();
-    members.sort_by_key(|Member { entry, .. }| (Reverse(entry.to_tell()), entry.since));
+    members.sort_by_key(|Member { entry, .. }| (Reverse(entry.to_tell()), entry.alert.condition));
     members
 }

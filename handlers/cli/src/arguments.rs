@@ -350,7 +350,7 @@ Conditions:
 Examples:
   relatch silence --secret shop/prod/database --for 2h --reason 'migration'
   relatch silence --condition rotation-overdue --for 1d --reason 'known'
-  relatch silence --everything --environment dev --for 90m --reason 'failover test'",
+  relatch silence --everything --environment dev --for 90m --reason 'rehearsal'",
         conditions.join("\n")
     )
 }

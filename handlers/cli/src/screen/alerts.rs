@@ -15,7 +15,7 @@ const COLUMN: usize = 55;
 pub(crate) fn alerts(environment: Environment, members: &[Member], now: Timestamp) -> String {
     let mut page = Page::default();
     if !members.is_empty() {
-        page.beside(&row("severity", "condition", "since", "people"), QUIET, COLUMN, "of");
+        page.beside(&row("severity", "condition", "since", "people"), QUIET, COLUMN, "subject");
     }
     for member in members {
         let entry = &member.entry;

@@ -8,7 +8,7 @@ use relatch::alert::{policy::Silence, subject_name};
 /// What is about to begin.
 pub(crate) fn intended(silence: &Silence) -> String {
     let mut page = Page::default();
-    let what = format!("Nobody would be told of {} until {}.", covered(silence), time(silence.until));
+    let what = format!("Until {} nobody would be told of {}.", time(silence.until), covered(silence));
     page.beside("", STRONG, 0, &what);
     page.text()
 }
@@ -19,7 +19,7 @@ pub(crate) fn begun(silence: &Silence, place: &Place) -> String {
     let mut page = Page::default();
     let done = format!("Silence {id}, by {author}: {reason}.");
     page.beside("Done", GOOD, 6, &done);
-    page.beside("", PLAIN, 6, &format!("Nobody is told of {} until {}.", covered(silence), time(*until)));
+    page.beside("", PLAIN, 6, &format!("Until {} nobody is told of {}.", time(*until), covered(silence)));
     // Not broken, so that it can be copied.
     let command = format!("relatch unsilence {id}{}{}", place.for_aws(), place.for_relatch());
     page.whole("To end it before: ", PLAIN, &command);
@@ -42,10 +42,10 @@ pub(crate) fn list(silences: &[Silence]) -> String {
 
 /// What is about to end.
 pub(crate) fn ending(silence: &Silence) -> String {
+    let Silence { id, author, reason, until, .. } = silence;
     let mut page = Page::default();
-    page.list(&[format!("{}, by {}: {}", silence.id, silence.author, silence.reason)]);
-    let what = format!("It would end the silence of {}, until {}.", covered(silence), time(silence.until));
-    page.beside("", STRONG, 0, &what);
+    page.list(&[format!("{id}, until {}, by {author}: {reason}", time(*until))]);
+    page.beside("", STRONG, 0, &format!("It would end the silence of {}.", covered(silence)));
     page.text()
 }
 
