@@ -222,10 +222,10 @@ pub struct What {
         help_heading = "What"
     )]
     pub condition: Option<Condition>,
-    /// Whatever there is to tell of a secret: its name or ARN.
+    /// A secret, by its name or ARN.
     #[arg(long, value_name = "SECRET", value_parser = name, conflicts_with = "subject", help_heading = "What")]
     pub secret: Option<SecretId>,
-    /// A secret's ARN or an alarm's name; with * at its end, all that begin so.
+    /// A secret's ARN, an alarm's name; with * what begins so.
     #[arg(long, value_name = "TEXT", value_parser = subject, help_heading = "What")]
     pub subject: Option<String>,
     /// Everything, lock-outs too.
