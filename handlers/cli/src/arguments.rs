@@ -111,7 +111,7 @@ pub enum Command {
     /// they are told so next.
     #[command(verbatim_doc_comment, after_help = "Examples:\n  relatch alerts\n  relatch alerts --environment staging")]
     Alerts {
-        /// dev, staging or prod; without it RELATCH_ENVIRONMENT, or prod.
+        /// dev, staging or prod; else RELATCH_ENVIRONMENT.
         #[arg(long, value_name = "NAME", value_parser = environment(), hide_possible_values = true)]
         environment: Option<Environment>,
     },
@@ -225,7 +225,7 @@ pub struct What {
     /// A secret, by its name or ARN.
     #[arg(long, value_name = "SECRET", value_parser = name, conflicts_with = "subject", help_heading = "What")]
     pub secret: Option<SecretId>,
-    /// A secret's ARN, an alarm's name; with * what begins so.
+    /// ARN of a secret, or name of an alarm; may end in *.
     #[arg(long, value_name = "TEXT", value_parser = subject, help_heading = "What")]
     pub subject: Option<String>,
     /// Everything, lock-outs too.
