@@ -3,7 +3,7 @@
 use super::{GOOD, PLAIN, Page, STRONG};
 use crate::arguments::Place;
 use jiff::Timestamp;
-use relatch::alert::{policy::Silence, subject_name};
+use relatch::alert::{name_of, policy::Silence};
 
 /// What is about to begin.
 pub(crate) fn intended(silence: &Silence) -> String {
@@ -59,7 +59,7 @@ pub(crate) fn absent(id: &str) -> String {
 /// What nobody is told of.
 fn covered(silence: &Silence) -> String {
     // The beginning of a name has no suffix to be left out.
-    let name = |subject| if str::ends_with(subject, '*') { subject } else { subject_name(subject) };
+    let name = |subject| if str::ends_with(subject, '*') { subject } else { name_of(subject) };
     let what = match (silence.condition, silence.subject.as_deref().map(name)) {
         (None, None) => "everything".to_owned(),
         (Some(condition), None) => format!("{} of anything", condition.name()),
