@@ -1,6 +1,6 @@
 //! `relatch alerts`.
 
-use crate::{Outside, Problem, Status, Terminal, json, screen};
+use crate::{Outside, Problem, Status, Terminal, json, outside::THE_TABLE, screen};
 use jiff::Timestamp;
 use relatch::{
     alert::policy::{Entry, Group, Key, Member, Reason, Silence},
@@ -9,8 +9,6 @@ use relatch::{
 };
 use std::cmp::Reverse;
 
-const ABOUT: &str = "the table";
-
 pub(crate) async fn show(
     environment: Option<Environment>,
     outside: &Outside,
@@ -18,8 +16,8 @@ pub(crate) async fn show(
 ) -> Result<Status, Problem> {
     let (environment, now) = (environment.unwrap_or(outside.environment), Timestamp::now());
     let table = outside.table("nothing is known of alerts")?;
-    let entries = outside.told(ABOUT, table.entries(environment, None).await).await?;
-    let silences = outside.told(ABOUT, table.silences().await).await?;
+    let entries = outside.told(THE_TABLE, table.entries(environment, None).await).await?;
+    let silences = outside.told(THE_TABLE, table.silences().await).await?;
     let members = members(&entries, &silences, now);
     terminal.show(|| screen::alerts::alerts(environment, &members, now), || json::alerts(environment, &members, now));
     let firing = members.iter().any(|member| member.entry.is_firing());

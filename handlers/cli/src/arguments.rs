@@ -1,5 +1,6 @@
 //! What can be asked for, and how.
 
+use crate::outside::THE_TABLE;
 use clap::{
     Args, Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
@@ -273,7 +274,7 @@ impl Command {
     /// What is said of, where nothing can be seen.
     pub fn about(&self) -> &str {
         let other = match self {
-            Command::Alerts { .. } | Command::Silence(_) | Command::Silences | Command::Unsilence { .. } => "the table",
+            Command::Alerts { .. } | Command::Silence(_) | Command::Silences | Command::Unsilence { .. } => THE_TABLE,
             Command::Check { .. }
             | Command::Doctor { .. }
             | Command::Recover(_)

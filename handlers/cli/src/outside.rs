@@ -25,6 +25,9 @@ pub(crate) struct Outside {
     sdk: SdkConfig,
 }
 
+/// What is said of, where it is no secret but what is remembered.
+pub(crate) const THE_TABLE: &str = "the table";
+
 impl Outside {
     /// By the arguments, the environment, and the profile's files, in this order.
     pub(crate) async fn open(place: &Place, command: &Command) -> Result<Self, Problem> {
@@ -65,7 +68,7 @@ impl Outside {
     pub(crate) fn table(&self, so: &str) -> Result<&DynamoTable, Problem> {
         let missing = || {
             let why = format!("no table is named, so {so}");
-            Problem::wrong_use("the table", why, "set RELATCH_TABLE or --table")
+            Problem::wrong_use(THE_TABLE, why, "set RELATCH_TABLE or --table")
         };
         self.ports.table.as_ref().ok_or_else(missing)
     }

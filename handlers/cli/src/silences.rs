@@ -4,14 +4,13 @@ use crate::{
     Outside, Problem, Status, Terminal,
     arguments::{self, Manner, Place},
     author, json,
+    outside::THE_TABLE,
     screen::{control, silence as screen},
 };
 use jiff::Timestamp;
 use relatch::{alert::policy::Silence, ports::Register as _};
 use relatch_events::secret::SecretId;
 use uuid::Uuid;
-
-const ABOUT: &str = "the table";
 
 /// As many characters of a random number as a person copies gladly.
 const ID: usize = 8;
@@ -44,7 +43,7 @@ pub(crate) async fn begin(
     }
     let id: String = Uuid::new_v4().simple().to_string().chars().take(ID).collect();
     let silence = Silence { id, ..silence };
-    let about = what.secret.as_ref().map_or(ABOUT, SecretId::as_str);
+    let about = what.secret.as_ref().map_or(THE_TABLE, SecretId::as_str);
     outside.told(about, table.silence(&silence).await).await?;
     terminal.show(|| screen::begun(&silence, place), || json::silence("silenced", Some(&silence)));
     Ok(Status::Fine)
@@ -53,7 +52,7 @@ pub(crate) async fn begin(
 pub(crate) async fn list(outside: &Outside, terminal: &Terminal) -> Result<Status, Problem> {
     let table = outside.table("nothing is silenced")?;
     let now = Timestamp::now();
-    let mut silences = outside.told(ABOUT, table.silences().await).await?;
+    let mut silences = outside.told(THE_TABLE, table.silences().await).await?;
     silences.retain(|silence| now < silence.until);
     silences.sort_by_key(|silence| silence.until);
     terminal.show(|| screen::list(&silences), || json::silences(&silences));
@@ -62,7 +61,7 @@ pub(crate) async fn list(outside: &Outside, terminal: &Terminal) -> Result<Statu
 
 pub(crate) async fn end(id: &str, manner: Manner, outside: &Outside, terminal: &Terminal) -> Result<Status, Problem> {
     let table = outside.table("nothing is silenced")?;
-    let silences = outside.told(ABOUT, table.silences().await).await?;
+    let silences = outside.told(THE_TABLE, table.silences().await).await?;
     let silence = silences.iter().find(|silence| silence.id == id);
     let json = |outcome| json::silence(outcome, silence);
     // Whether it is a slip of the pen cannot be seen: it is not "done".
@@ -75,7 +74,7 @@ pub(crate) async fn end(id: &str, manner: Manner, outside: &Outside, terminal: &
     if let Some(end) = terminal.ends_here(manner, || screen::ending(present), would, not) {
         return Ok(end);
     }
-    if !outside.told(ABOUT, table.unsilence(id).await).await? {
+    if !outside.told(THE_TABLE, table.unsilence(id).await).await? {
         return absent();
     }
     terminal.show(|| control::done(&format!("Ended the silence {id}.")), || json("unsilenced"));
