@@ -3,12 +3,9 @@
 //!
 //! The policy and the order of its writes are the real ones; `register`, the table, the topic and the time are in memory.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod register;
 
 use jiff::{SignedDuration, Timestamp};
-use register::{Death, Process, Shared};
 use relatch::{
     alert::{
         Alert, Alerts, Condition, Status,
@@ -18,6 +15,7 @@ use relatch::{
     language::Language,
     telemetry::Metrics,
 };
+use register::{Death, Process, Shared};
 use std::{cell::Cell, collections::BTreeMap, rc::Rc, time::Duration};
 use tokio::{
     task::LocalSet,
