@@ -43,6 +43,18 @@ async fn a_subscriber_is_told_headline_text_and_attributes() {
 }
 
 #[tokio::test]
+async fn a_filter_can_find_every_secret_of_a_group() {
+    let cloud = Cloud::start().await;
+    let mut subscriber = Subscriber::start().await;
+    let topic = topic(&cloud, "").await;
+    subscriber.subscribe(&cloud, &topic).await;
+    let alert = Alert { members: vec![arn("app"), arn("crm")], ..alert() };
+    SnsTopic::new(&cloud.sdk, &topic).publish(&alert).await.unwrap();
+    let told = subscriber.told().await;
+    assert_eq!(told["MessageAttributes"]["secret"], json!({ "Type": "String.Array", "Value": r#"["app","crm"]"# }));
+}
+
+#[tokio::test]
 async fn an_alert_of_any_length_is_told() {
     let cloud = Cloud::start().await;
     let mut subscriber = Subscriber::start().await;

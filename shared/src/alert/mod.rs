@@ -112,11 +112,7 @@ impl Alert {
 
     /// The subject as a person would say it: a secret's name without its ARN's beginning and suffix.
     pub fn subject_name(&self) -> &str {
-        let name = self.subject.split_once(":secret:").map_or(self.subject.as_str(), |(_, name)| name);
-        match name.rsplit_once('-') {
-            Some((name, suffix)) if self.subject.contains(":secret:") && suffix.len() == 6 => name,
-            _ => name,
-        }
+        name_of(&self.subject)
     }
 
     /// All whose condition it is.
@@ -135,7 +131,12 @@ impl Alert {
 
     /// The secret's name, where the subject is a secret.
     pub fn secret(&self) -> Option<&str> {
-        self.subject.contains(":secret:").then(|| self.subject_name())
+        is_secret(&self.subject).then(|| self.subject_name())
+    }
+
+    /// The names of all whose condition it is, of those that are secrets.
+    pub fn secrets(&self) -> Vec<&str> {
+        self.all_subjects().iter().filter(|subject| is_secret(subject)).map(|subject| name_of(subject)).collect()
     }
 
     /// One line, in which every word counts.
@@ -198,6 +199,18 @@ impl Alert {
             "toDo": self.to_do,
             "runbook": self.condition.runbook(),
         })
+    }
+}
+
+fn is_secret(subject: &str) -> bool {
+    subject.contains(":secret:")
+}
+
+fn name_of(subject: &str) -> &str {
+    let Some((_, name)) = subject.split_once(":secret:") else { return subject };
+    match name.rsplit_once('-') {
+        Some((name, suffix)) if suffix.len() == 6 => name,
+        Some(_) | None => name,
     }
 }
 
