@@ -67,7 +67,7 @@ async fn a_test_alert_that_is_published_by_hand_reaches_people_and_so_does_its_e
         .endpoint_url(scene.aws.url())
         .credentials_provider(Credentials::new("test", "test", None, None, "test"));
     let topic = Client::new(&sdk.load().await);
-    for (document, edits) in [(test.to_owned(), 0), (test.replace("firing\\", "resolved\\"), 1)] {
+    for (document, edits) in [(test.to_owned(), 0), (test.replace(r#"\"firing"#, r#"\"resolved"#), 1)] {
         let arn = format!("arn:aws:sns:{REGION}:{ACCOUNT}:{}", emulator::TOPIC);
         topic.publish().topic_arn(arn).message_structure("json").message(document).send().await.unwrap();
         let answer = queue.deliver(&scene.notify).await.unwrap().expect("the topic's message is in the queue");
