@@ -11,7 +11,7 @@ use crate::{
 };
 use aws_lambda_events::event::{eventbridge::EventBridgeEvent, sns::SnsEvent};
 use serde::{
-    Deserialize,
+    Deserialize, Serialize,
     de::{IntoDeserializer, value::Error as StepError},
 };
 use serde_json::Value;
@@ -49,7 +49,8 @@ pub struct ServiceEvent {
 }
 
 /// What has happened to a rotation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ServiceEventKind {
     /// A step failed; within the rotation's window, Secrets Manager tries again.
     Failed,

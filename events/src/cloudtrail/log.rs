@@ -1,0 +1,1 @@
+//! Many records from a file, one after the other.

@@ -1,0 +1,1 @@
+//! Where a record begins and ends.
