@@ -224,7 +224,7 @@ impl Alarm {
 
 /// `requestID` is `Rotation-<the secret's ARN>-<token>`. Hyphens separate nothing in it: both may contain them. So the
 /// token is what follows the ARN; or, where the event does not name the secret by its whole ARN, a UUID at the end.
-fn token(request_id: &str, secret: &SecretId) -> Option<VersionId> {
+pub(crate) fn token(request_id: &str, secret: &SecretId) -> Option<VersionId> {
     let request = request_id.strip_prefix("Rotation-")?;
     let after_arn = request.strip_prefix(secret.as_str()).and_then(|rest| rest.strip_prefix('-'));
     let token = match after_arn {
@@ -256,7 +256,7 @@ fn is_uuid(text: &str) -> bool {
 }
 
 /// `Error when executing lambda <arn> during createSecret step`. The function's name may contain a step's, too.
-fn step(message: &str) -> Option<Step> {
+pub(crate) fn step(message: &str) -> Option<Step> {
     let (_, during) = message.rsplit_once("during ")?;
     let word = during.split(|character: char| !character.is_ascii_alphanumeric() && character != '_').next()?;
     let word: serde::de::value::StrDeserializer<'_, StepError> = word.into_deserializer();

@@ -7,6 +7,7 @@
 //! * [`envelope`]: what EventBridge, SQS, SNS and S3 wrap around them.
 
 pub mod envelope;
+mod field;
 pub mod identity;
 pub mod log;
 pub mod record;

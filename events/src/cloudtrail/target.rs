@@ -1,6 +1,8 @@
 //! Which secret, parameter or other thing an event is about, by one identity however it was called.
 
+use super::identity::Arn;
 use serde::Serialize;
+use std::fmt;
 
 /// A thing in an account, by its canonical identity: partition, region, account, kind and name.
 ///
@@ -32,12 +34,26 @@ pub enum TargetKind {
     Secret,
     /// A parameter of Systems Manager's Parameter Store.
     Parameter,
-    /// A key of KMS.
+    /// A key of KMS, or (with `alias/` before its name) what stands for one.
     Key,
-    /// A database instance or cluster of RDS.
-    Database,
-    /// Part of the watch that is kept: a trail, a rule, a function, a topic, a queue, an alarm.
-    Watcher,
+    /// A database instance of RDS.
+    Instance,
+    /// A database cluster of RDS.
+    Cluster,
+    /// A trail of CloudTrail.
+    Trail,
+    /// A rule of EventBridge; one that is on another bus than the default is named `bus/rule`.
+    Rule,
+    /// A function of Lambda.
+    Function,
+    /// What hands a queue's or stream's events to a function, by its id.
+    Mapping,
+    /// A topic of SNS.
+    Topic,
+    /// A queue of SQS.
+    Queue,
+    /// An alarm of CloudWatch.
+    Alarm,
 }
 
 /// Where a caller's names are to be understood: in its region, and in the account that was called.
@@ -47,4 +63,147 @@ pub struct Place<'a> {
     pub region: Option<&'a str>,
     /// The account that received it.
     pub account: Option<&'a str>,
+}
+
+impl Target {
+    /// The thing that a caller calls so, by name or by ARN. Nothing where it is called by an empty text or by `*`.
+    pub fn of(kind: TargetKind, given: &str, place: Place<'_>) -> Option<Self> {
+        let arn = Arn::split(given);
+        let (name, at) = if arn.rest.is_empty() {
+            (given, place)
+        } else {
+            (
+                arn.rest,
+                Place { region: filled(arn.region).or(place.region), account: filled(arn.account).or(place.account) },
+            )
+        };
+        let name = kind.name(name, !arn.rest.is_empty())?;
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Some(Self { kind, region: owned(at.region), account: owned(at.account), name })
+    }
+
+    /// The secret that a caller calls so: by name, by ARN, or by ARN without its last six characters.
+    pub fn secret(given: &str, place: Place<'_>) -> Option<Self> {
+        Self::of(TargetKind::Secret, given, place)
+    }
+
+    /// The parameter that a caller calls so: by name or by ARN, with or without `:version` or `:label`. Or the secret,
+    /// where it is read by way of Parameter Store, as `/aws/reference/secretsmanager/<name>`.
+    pub fn parameter(given: &str, place: Place<'_>) -> Option<Self> {
+        let parameter = Self::of(TargetKind::Parameter, given, place)?;
+        match parameter.name.strip_prefix("/aws/reference/secretsmanager/") {
+            Some(secret) => Some(Self { kind: TargetKind::Secret, name: secret.to_owned(), ..parameter }),
+            None => Some(parameter),
+        }
+    }
+
+    /// The thing that an ARN names, if its kind is one of ours.
+    pub fn from_arn(text: &str, place: Place<'_>) -> Option<Self> {
+        let arn = Arn::split(text);
+        let kind = match (arn.service, arn.rest.split([':', '/']).next().unwrap_or_default()) {
+            ("secretsmanager", "secret") => TargetKind::Secret,
+            ("ssm", "parameter") => return Self::parameter(text, place),
+            ("kms", "key" | "alias") => TargetKind::Key,
+            ("rds", "db") => TargetKind::Instance,
+            ("rds", "cluster") => TargetKind::Cluster,
+            ("cloudtrail", "trail") => TargetKind::Trail,
+            ("events", "rule") => TargetKind::Rule,
+            ("lambda", "function") => TargetKind::Function,
+            ("lambda", "event-source-mapping") => TargetKind::Mapping,
+            ("sns", _) => TargetKind::Topic,
+            ("sqs", _) => TargetKind::Queue,
+            ("cloudwatch", "alarm") => TargetKind::Alarm,
+            (_, _) => return None,
+        };
+        Self::of(kind, text, place)
+    }
+
+    /// What a denied call was for, out of its error's message:
+    /// `User: <arn> is not authorized to perform: secretsmanager:GetSecretValue on resource: <as the caller gave it>
+    /// because no identity-based policy allows …`, or `… with an explicit deny …`, or nothing after the resource.
+    ///
+    /// The kind is that of the operation, where the resource is no ARN.
+    pub fn denied(message: &str, kind: Option<TargetKind>, place: Place<'_>) -> Option<Self> {
+        let (_, after) = message.split_once(" on resource: ")?;
+        // None of our things has a blank in its name, except alarms.
+        let end = after.find(" because ").or_else(|| after.find(" with an explicit deny")).unwrap_or(after.len());
+        let given = after.get(..end)?.trim();
+        Self::from_arn(given, place).or_else(|| Self::of(kind?, given, place))
+    }
+}
+
+impl TargetKind {
+    /// The canonical name of a thing of this kind, out of its name or of an ARN's last part.
+    fn name(self, text: &str, is_from_arn: bool) -> Option<String> {
+        let name = match self {
+            Self::Secret if is_from_arn => without_suffix(text.strip_prefix("secret:")?),
+            Self::Parameter => {
+                let name = text.strip_prefix("parameter").filter(|_| is_from_arn).unwrap_or(text);
+                let name = name.split(':').next().unwrap_or_default().trim_start_matches('/');
+                return filled(name).filter(|name| *name != "*").map(|name| format!("/{name}"));
+            }
+            Self::Key => text.strip_prefix("key/").unwrap_or(text),
+            Self::Instance => text.strip_prefix("db:").filter(|_| is_from_arn).unwrap_or(text),
+            Self::Cluster => text.strip_prefix("cluster:").filter(|_| is_from_arn).unwrap_or(text),
+            Self::Trail => text.strip_prefix("trail/").unwrap_or(text),
+            Self::Rule => {
+                let rule = text.strip_prefix("rule/").filter(|_| is_from_arn).unwrap_or(text);
+                rule.strip_prefix("default/").unwrap_or(rule)
+            }
+            // "name", "name:alias", "123456789012:function:name", and an ARN's "function:name:alias".
+            Self::Function => {
+                let name = text.split_once("function:").map_or(text, |(_, name)| name);
+                name.split(':').next().unwrap_or_default()
+            }
+            Self::Mapping => text.rsplit(':').next().unwrap_or_default(),
+            // A subscription's ARN is its topic's and an id.
+            Self::Topic => text.split(':').next().unwrap_or_default(),
+            // An address: "https://sqs.eu-west-1.amazonaws.com/123456789012/name".
+            Self::Queue => text.rsplit('/').next().unwrap_or_default(),
+            Self::Alarm => text.strip_prefix("alarm:").filter(|_| is_from_arn).unwrap_or(text),
+            Self::Secret => text,
+        };
+        filled(name).filter(|name| *name != "*").map(str::to_owned)
+    }
+}
+
+/// A target as an ARN, of a secret without its last six characters. What is not known of it is empty there.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let region = self.region.as_deref().unwrap_or_default();
+        let account = self.account.as_deref().unwrap_or_default();
+        let partition = match region {
+            region if region.starts_with("cn-") => "aws-cn",
+            region if region.starts_with("us-gov-") => "aws-us-gov",
+            _ => "aws",
+        };
+        let (service, prefix) = match self.kind {
+            TargetKind::Secret => ("secretsmanager", "secret:"),
+            TargetKind::Parameter => ("ssm", "parameter"),
+            TargetKind::Key if self.name.starts_with("alias/") => ("kms", ""),
+            TargetKind::Key => ("kms", "key/"),
+            TargetKind::Instance => ("rds", "db:"),
+            TargetKind::Cluster => ("rds", "cluster:"),
+            TargetKind::Trail => ("cloudtrail", "trail/"),
+            TargetKind::Rule => ("events", "rule/"),
+            TargetKind::Function => ("lambda", "function:"),
+            TargetKind::Mapping => ("lambda", "event-source-mapping:"),
+            TargetKind::Topic => ("sns", ""),
+            TargetKind::Queue => ("sqs", ""),
+            TargetKind::Alarm => ("cloudwatch", "alarm:"),
+        };
+        write!(f, "arn:{partition}:{service}:{region}:{account}:{prefix}{}", self.name)
+    }
+}
+
+/// A secret's name without the hyphen and the six letters or digits that Secrets Manager adds to it in an ARN.
+fn without_suffix(name: &str) -> &str {
+    match name.rsplit_once('-') {
+        Some((name, end)) if end.len() == 6 && end.bytes().all(|byte| byte.is_ascii_alphanumeric()) => name,
+        Some(_) | None => name,
+    }
+}
+
+fn filled(text: &str) -> Option<&str> {
+    if text.is_empty() { None } else { Some(text) }
 }

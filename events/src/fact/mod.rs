@@ -4,6 +4,10 @@
 //! decryption"; the KMS developer guide, "Logging AWS KMS API calls"; the Systems Manager user guide, "How Parameter
 //! Store uses KMS"; the CloudTrail user guide, "CloudTrail record contents"; the API references for the parameters.
 
+mod read;
+
+pub use read::{concerns, fact};
+
 use crate::{
     cloudtrail::{
         identity::Actor,
@@ -162,8 +166,8 @@ pub enum Change {
         /// The new key.
         key: String,
     },
-    /// `UpdateSecret` of the description or the type, and nothing else.
-    Described,
+    /// `UpdateSecret` of the description or the type; or a denied one, whose event does not say of what.
+    Updated,
     /// `UpdateSecretVersionStage`.
     LabelMoved {
         /// The label.
@@ -251,7 +255,8 @@ pub enum Change {
         /// Which operations: `Decrypt`, …
         operations: Vec<String>,
     },
-    /// RDS `ModifyDBInstance` or `ModifyDBCluster` with a master user's password.
+    /// RDS `ModifyDBInstance` or `ModifyDBCluster` with a master user's password; or a denied one, whose event does not
+    /// say of what.
     DatabasePasswordSet {
         /// RDS was told to manage the password by itself, or not to any more.
         managed: Option<bool>,
@@ -302,9 +307,9 @@ pub enum Tamper {
     },
     /// CloudTrail `PutEventSelectors`: which events are recorded from now on.
     SelectorsPut {
-        /// Of the calls that only read.
+        /// Whether calls are that only read, reads of secrets among them.
         reads: bool,
-        /// Of the calls that write.
+        /// Whether calls are that write.
         writes: bool,
         /// Event sources that are left out (`kms.amazonaws.com`).
         excluded: Vec<String>,
