@@ -6,6 +6,7 @@
 
 mod read;
 
+pub(crate) use read::is_denial;
 pub use read::{concerns, fact};
 
 use crate::{

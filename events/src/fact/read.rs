@@ -481,7 +481,11 @@ fn of_account(record: &Record<'_>, outcome: &Outcome, actor: &Actor) -> Option<M
 fn outcome(record: &Record<'_>) -> Outcome {
     let message = || owned(&record.error_message);
     if let Some(code) = record.error_code.as_deref() {
-        return if is_denial(code) { Outcome::Denied(code.to_owned()) } else { Outcome::Failed(code.to_owned()) };
+        return if is_denial(code.as_bytes()) {
+            Outcome::Denied(code.to_owned())
+        } else {
+            Outcome::Failed(code.to_owned())
+        };
     }
     // A failed rotation has a message only; a failed sign-in may have neither, but an answer.
     let is_failed_sign_in =
@@ -495,8 +499,9 @@ fn outcome(record: &Record<'_>) -> Outcome {
 
 /// Services have many words for it: `AccessDenied`, `AccessDeniedException`, `Client.UnauthorizedOperation`,
 /// `UnauthorizedException`, `VpceAccessDenied`, `NotAuthorized`, …
-fn is_denial(code: &str) -> bool {
-    ["AccessDenied", "Unauthorized", "NotAuthorized", "AuthorizationError"].iter().any(|word| code.contains(word))
+pub(crate) fn is_denial(code: &[u8]) -> bool {
+    let words: [&[u8]; 4] = [b"AccessDenied", b"Unauthorized", b"NotAuthorized", b"AuthorizationError"];
+    words.iter().any(|word| code.windows(word.len()).any(|part| part == *word))
 }
 
 fn origin(text: &str) -> Origin {
