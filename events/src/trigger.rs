@@ -98,7 +98,7 @@ pub enum UnknownTrigger {
     #[error(
         "{found} is not for respond, which takes Secrets Manager's rotation events (AWS Service Event via CloudTrail), \
          changes of CloudWatch alarms (from EventBridge, SNS or the alarm itself), scheduled events, and \
-         {{\"relatch\":\"sweep\"}}"
+         {{\"relatch\":\"sweep\"}} or {{\"relatch\":\"flush\"}}"
     )]
     Foreign {
         /// What kind of an event it is, or the names of its fields.

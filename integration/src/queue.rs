@@ -55,6 +55,16 @@ impl<'a> Queue<'a> {
         Ok(queue)
     }
 
+    /// A queue that exists, by its name.
+    pub const fn named(aws: &'a Endpoint, name: String) -> Self {
+        Self { aws, name }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Puts a message into the queue that nobody has published.
     ///
     /// # Errors

@@ -134,7 +134,12 @@ impl Metrics {
         self.write("Heartbeat", Unit::Count(1), &[], &[]);
     }
 
-    /// Says that a channel was told, so many milliseconds after the alert was published.
+    /// Says what became of an alert: why it was published or not.
+    pub fn alert(&self, condition: &str, outcome: &str) {
+        self.write("Alert", Unit::Count(1), &[("Condition", condition), ("Outcome", outcome)], &[]);
+    }
+
+    /// Says that a channel was told, so many milliseconds after what is new was first seen.
     pub fn alert_sent(&self, condition: &str, channel: &str, took: u64) {
         self.write("AlertSent", Unit::Count(1), &[("Condition", condition), ("Channel", channel)], &[]);
         self.write("DeliveryMs", Unit::Milliseconds(took), &[("Channel", channel)], &[]);

@@ -75,7 +75,13 @@ impl
         };
         Ok(Self {
             repair: Repair { ports, settings: config.repair },
-            alerts: Alerts { table, topic, policy: people.policy, language: config.audience.language },
+            alerts: Alerts {
+                table,
+                topic,
+                policy: people.policy,
+                language: config.audience.language,
+                metrics: config.metrics.clone(),
+            },
             alarms: CloudWatchAlarms::new(&sdk),
             heartbeat: people.heartbeat.map(|url| DeadMansCheck::new(url, patience)),
             metrics: config.metrics,

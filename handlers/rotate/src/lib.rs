@@ -49,9 +49,10 @@ impl App<SecretsManager, Postgres, Rds, Option<DynamoTable>, Option<SnsTopic>> {
             servers: Rds::new(&sdk, config.rds),
             table: table.clone(),
         };
-        let rotation = Rotation { ports, settings: config.rotation, metrics: config.metrics };
         let (policy, language) = (config.people.policy, config.audience.language);
-        Ok(Self::new(rotation, Alerts { table, topic, policy, language }))
+        let alerts = Alerts { table, topic, policy, language, metrics: config.metrics.clone() };
+        let rotation = Rotation { ports, settings: config.rotation, metrics: config.metrics };
+        Ok(Self::new(rotation, alerts))
     }
 }
 

@@ -17,6 +17,7 @@ use relatch::{
     language::Language,
     ports::{CallError, CallErrorKind, Claim, Controls, Failure, Lock, Pause, Register, Scope, Table, Telling, Topic},
     rollback::Impact,
+    telemetry::Metrics,
 };
 use relatch_events::{rotation::Step, secret::VersionId};
 use std::{
@@ -214,7 +215,8 @@ async fn many_who_find_the_same_at_the_same_moment_tell_it_once() {
     let heard = Heard::default();
     let policy = Settings { wait: SignedDuration::ZERO, interval: SignedDuration::ZERO, ..Settings::default() };
     let (table, topic, language) = (scene.table.clone(), heard.clone(), Language::English);
-    let alerts = Alerts { table, topic, policy, language };
+    let metrics = Metrics { namespace: "Relatch".to_owned(), environment: Environment::Prod };
+    let alerts = Alerts { table, topic, policy, language, metrics };
     // Told at once, each by itself; and told in a group.
     let (alone, grouped) = (Condition::RotationFailed, Condition::PendingStuck);
     let found: Vec<Alert> =
@@ -266,7 +268,12 @@ async fn what_is_over_by_itself_has_a_time_to_live() {
         .collect();
     assert_eq!(expires.len(), 4, "what people have asked for stays: {expires:?}");
     for (sk, seconds) in expires {
-        let expected = if sk == "lease" { 60..120 } else { 1_209_600..1_209_601 };
+        let days = |days| days * 86_400..=days * 86_400;
+        let expected = match sk.split('#').next().unwrap() {
+            "lease" => 60..=120,
+            "failure" => days(14),
+            _ => days(90),
+        };
         assert!(expected.contains(&seconds), "{sk}: {seconds}");
     }
 }
@@ -341,15 +348,11 @@ fn entry(alert: &Alert) -> Entry {
 
 fn alert(condition: Condition, subject: &str) -> Alert {
     Alert {
-        condition,
-        status: Status::Firing,
-        subject: subject.to_owned(),
         impact: Some(Impact::Safe),
-        environment: Environment::Prod,
         found: vec!["It is \"so\".".to_owned()],
         done: vec!["A thing.".to_owned()],
         to_do: vec!["Another.".to_owned()],
-        members: Vec::new(),
+        ..Alert::firing(condition, subject.to_owned(), Environment::Prod)
     }
 }
 

@@ -5,7 +5,7 @@ use aws_sdk_sns::Client;
 use axum::{Router, extract::State};
 use relatch::{
     adapters::topic::SnsTopic,
-    alert::{Alert, Condition, Status},
+    alert::{Alert, Condition},
     config::Environment,
     ports::{CallErrorKind, Topic},
     rollback::Impact,
@@ -40,6 +40,18 @@ async fn a_subscriber_is_told_headline_text_and_attributes() {
             "environment": attribute("prod"), "status": attribute("firing"), "secret": attribute("app"),
         })
     );
+}
+
+#[tokio::test]
+async fn a_filter_can_find_every_secret_of_a_group() {
+    let cloud = Cloud::start().await;
+    let mut subscriber = Subscriber::start().await;
+    let topic = topic(&cloud, "").await;
+    subscriber.subscribe(&cloud, &topic).await;
+    let alert = Alert { members: vec![arn("app"), arn("crm")], ..alert() };
+    SnsTopic::new(&cloud.sdk, &topic).publish(&alert).await.unwrap();
+    let told = subscriber.told().await;
+    assert_eq!(told["MessageAttributes"]["secret"], json!({ "Type": "String.Array", "Value": r#"["app","crm"]"# }));
 }
 
 #[tokio::test]
@@ -126,14 +138,9 @@ async fn topic(cloud: &Cloud, suffix: &str) -> String {
 
 fn alert() -> Alert {
     Alert {
-        condition: Condition::LockedOut,
-        status: Status::Firing,
-        subject: arn("app"),
         impact: Some(Impact::LockedOut),
-        environment: Environment::Prod,
         found: vec!["The database rejects every version.".to_owned()],
-        done: Vec::new(),
         to_do: vec!["Set the password by hand.".to_owned()],
-        members: Vec::new(),
+        ..Alert::firing(Condition::LockedOut, arn("app"), Environment::Prod)
     }
 }

@@ -16,10 +16,11 @@ fn everything_is_as_told_and_the_numbers_can_be_read() {
     assert_eq!(number(&text, "rolled back"), 1);
     assert_eq!(number(&text, "healed by a retry"), 2);
     assert_eq!(number(&text, "healed by respond"), 1);
+    assert_eq!(number(&text, "messages in Slack"), 4);
     assert!(number(&text, "calls to Secrets Manager in a calm rotation") <= 12);
     assert!(number(&text, "database connections in a calm rotation") <= 4);
     assert_eq!(number(&text, "failed logins by Relatch in a calm rotation"), 0);
-    assert_eq!(number(&text, "passwords found in any output"), 0);
+    assert_eq!(number(&text, "passwords or keys found in any output"), 0);
     let (made, failed) = (number(&text, "new connections of the application"), number(&text, "of them failed"));
     assert!(0 < failed && failed < made, "{failed} of {made}");
 }

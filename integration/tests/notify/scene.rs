@@ -133,15 +133,14 @@ pub(crate) fn seconds_ago(seconds: i64) -> Timestamp {
 
 pub(crate) fn locked_out() -> Alert {
     Alert {
-        condition: Condition::LockedOut,
-        status: Status::Firing,
-        subject: format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:shop-prod-secret-database-AbCdEf"),
         impact: Some(Impact::LockedOut),
-        environment: Environment::Prod,
         found: vec!["AWSCURRENT is rejected by <shop> & its database.".to_owned()],
-        done: Vec::new(),
         to_do: vec!["Set the password by hand.".to_owned()],
-        members: Vec::new(),
+        ..Alert::firing(
+            Condition::LockedOut,
+            format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:shop-prod-secret-database-AbCdEf"),
+            Environment::Prod,
+        )
     }
 }
 

@@ -1,6 +1,7 @@
 //! What people are told: once for each change, and when it is over.
 
 use crate::scene::Scene;
+use jiff::Timestamp;
 use relatch_integration::{
     aws::Fault,
     cloud::{FIRST_PASSWORD, Standing},
@@ -33,6 +34,9 @@ async fn an_alert_says_what_was_found_and_done_and_which_runbook_helps() {
         let text = alert[field].as_str().unwrap().replace(&scene.secret, "ARN");
         alert[field] = json!(text);
     }
+    let seen: Timestamp = alert["since"].as_str().unwrap().parse().unwrap();
+    assert!(Timestamp::now().duration_since(seen).as_secs() < 60, "{seen}");
+    alert["since"] = json!("TIME");
     insta::assert_snapshot!(format!("{alert:#}"));
     let publication = scene.cloud.aws.calls().into_iter().find(|call| call.action == "Publish").unwrap();
     let subject = publication.parameters["Subject"].as_str().unwrap();

@@ -8,7 +8,7 @@
 //! | `secret#ARN`, `secret#*` for all | `controls` | `pausedBy`, `pausedReason`, `pausedAt`; `stopped`; `rolledBack`, `rolledBackAt`; `resumedAt` |
 //! | `secret#ARN` | `failure#TOKEN` | how the rotation failed last; expires after 14 days |
 //! | `secret#ARN` | `lease` | `holder`, `until` (epoch milliseconds) |
-//! | `alerts#ENVIRONMENT` | `entry#SUBJECT#CONDITION` | how it is (`alert`, as JSON; `since`, `seen`), what people know of it (`told`), `revision`; expires 14 days after it was last told |
+//! | `alerts#ENVIRONMENT` | `entry#SUBJECT#CONDITION` | how it is (`alert`, as JSON; `since`, `seen`), what people know of it (`told`), `revision`; expires 90 days after it was last told |
 //! | `alerts#ENVIRONMENT` | `group#NAME` | `toldAt`, `turns`, `claimedBy`, `claimedUntil` (epoch milliseconds); expires as well |
 //! | `silences` | ID | `ofCondition`, `ofSubject`, `ofEnvironment`, `author`, `reason`, `endsAt`; expires a day after it ends |
 //! | `alerts#ENVIRONMENT` | `told#CHANNEL#KEY` | `message`, `publishedAt` (epoch milliseconds), `status`, `thread`; expires after 90 days |
@@ -40,8 +40,9 @@ use std::{collections::HashMap, sync::OnceLock, time::Duration};
 use tokio::task::JoinSet;
 
 const FAILURES_ARE_KEPT: SignedDuration = SignedDuration::from_hours(14 * 24);
-/// Longer than the longest repeat interval, or what is firing would be new again.
-const ALERTS_ARE_KEPT: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// Longer than the longest repeat interval and the longest silence: what is forgotten while it is firing is new again, and
+/// if people knew of it, its end is not told.
+const ALERTS_ARE_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// How many members of a group are noted at the same time.
 const TOLD_ABREAST: usize = 25;
 const SILENCES: &str = "silences";

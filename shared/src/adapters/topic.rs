@@ -17,8 +17,11 @@ use serde_json::json;
 use std::{collections::HashMap, iter, sync::OnceLock};
 
 /// The longest message, in bytes. Source: the SNS API reference, "Publish": 256 KiB, attributes included; those of ours
-/// are far below the difference.
-const LONGEST: usize = 255 * 1024;
+/// are below the difference.
+const LONGEST: usize = 240 * 1024;
+
+/// The most secrets that the attribute names. A name has 512 bytes at most.
+const MOST_SECRETS: usize = 25;
 
 /// The longest message group id, in bytes. Source: the same.
 const LONGEST_GROUP: usize = 128;
@@ -95,14 +98,22 @@ fn message(alert: &Alert, language: Language, local: &Local) -> String {
 
 fn attributes(alert: &Alert) -> HashMap<String, MessageAttributeValue> {
     let attributes = [
-        ("severity", Some(alert.severity().name())),
-        ("condition", Some(alert.condition.name())),
-        ("environment", Some(alert.environment.name())),
-        ("status", Some(alert.status.name())),
-        ("secret", alert.secret()),
+        ("severity", alert.severity().name()),
+        ("condition", alert.condition.name()),
+        ("environment", alert.environment.name()),
+        ("status", alert.status.name()),
     ];
-    let attributes = attributes.into_iter().filter_map(|(name, value)| {
-        let value = MessageAttributeValue::builder().data_type("String").string_value(value?).build().ok()?;
+    let one = attributes.map(|(name, value)| (name, "String", value.to_owned()));
+    let mut secrets = alert.secrets();
+    secrets.truncate(MOST_SECRETS);
+    let secrets = match secrets[..] {
+        [] => None,
+        [secret] => Some(("secret", "String", secret.to_owned())),
+        // A filter looks at each of them.
+        [..] => Some(("secret", "String.Array", json!(secrets).to_string())),
+    };
+    let attributes = one.into_iter().chain(secrets).filter_map(|(name, data_type, value)| {
+        let value = MessageAttributeValue::builder().data_type(data_type).string_value(value).build().ok()?;
         Some((name.to_owned(), value))
     });
     attributes.collect()
@@ -113,10 +124,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::{
-        alert::{Condition, Status},
-        config::Environment,
-    };
+    use crate::{alert::Condition, config::Environment};
     use serde_json::Value;
 
     #[test]
@@ -157,15 +165,13 @@ mod tests {
 
     fn alert(found: Vec<String>) -> Alert {
         Alert {
-            condition: Condition::LockedOut,
-            status: Status::Firing,
-            subject: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-AbCdEf".to_owned(),
-            impact: None,
-            environment: Environment::Prod,
             found,
-            done: Vec::new(),
             to_do: vec!["Set the password by hand.".to_owned()],
-            members: Vec::new(),
+            ..Alert::firing(
+                Condition::LockedOut,
+                "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-AbCdEf".to_owned(),
+                Environment::Prod,
+            )
         }
     }
 }

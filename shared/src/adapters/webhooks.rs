@@ -142,6 +142,14 @@ fn is_word(text: &str) -> bool {
     (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
+impl Addresses {
+    /// What is wrong with an address, in words that follow the setting's name.
+    pub(crate) fn problem(address: &str) -> Option<String> {
+        let good = Url::parse(address).is_ok_and(|url| is_private(&url));
+        (!good).then(|| format!("must be a URL that begins with `https://`, not `{address}`"))
+    }
+}
+
 /// Keys go over TLS only, or do not leave this machine.
 fn is_private(url: &Url) -> bool {
     url.scheme() == "https" || (url.scheme() == "http" && matches!(url.host_str(), Some("127.0.0.1" | "localhost")))

@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 /// The longest title, and the longest description.
 const TITLE: usize = 250;
 const DESCRIPTION: usize = 3000;
+/// The most subjects that are named.
+const SUBJECTS: usize = 20;
 /// The most of what is to be done: entries, and units of each.
 const STEPS: usize = 10;
 const STEP: usize = 300;
@@ -43,7 +45,7 @@ pub fn message(alert: &Alert, language: Language, local: &Local) -> Value {
             "threadId": alert.short_key(255),
             "summary": escaped(&alert.summary(language), TITLE),
             "eventType": condition,
-            "relatedResources": [alert.subject],
+            "relatedResources": alert.all_subjects().iter().take(SUBJECTS).collect::<Vec<_>>(),
             "additionalContext": {
                 "status": alert.status.name(),
                 "severity": severity,

@@ -23,8 +23,9 @@ pub fn body(alert: &Alert, language: Language, local: &Local) -> String {
         body += &listed(heading, &lines[..above]);
         body += &more;
     }
+    let subject = if alert.secret().is_some() { words.secret } else { words.subject };
+    let subjects = alert.all_subjects().iter().map(|one| (subject, Some(one.clone())));
     let details = [
-        (if alert.secret().is_some() { words.secret } else { words.subject }, Some(alert.subject.clone())),
         (words.environment, Some(alert.environment.name().to_owned())),
         (words.severity, Some(alert.severity().name().to_owned())),
         (words.impact, alert.impact.map(|impact| impact.name().to_owned())),
@@ -34,7 +35,7 @@ pub fn body(alert: &Alert, language: Language, local: &Local) -> String {
         (words.time, Some(local.time())),
     ];
     let _ = writeln!(body, "\n{}", words.details);
-    for (label, detail) in details {
+    for (label, detail) in subjects.chain(details) {
         if let Some(detail) = detail {
             let _ = writeln!(body, "  {label}: {detail}");
         }

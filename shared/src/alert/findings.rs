@@ -46,15 +46,11 @@ pub fn alerts(
 ) -> Vec<Alert> {
     let arn = &recovery.arn;
     let alert = |condition: Condition, found: Vec<String>, to_do: Vec<String>| Alert {
-        condition,
-        status: Status::Firing,
-        subject: arn.clone(),
         impact: recovery.left(),
-        environment,
         found,
         done: recovery.done_lines(language),
         to_do,
-        members: Vec::new(),
+        ..Alert::firing(condition, arn.clone(), environment)
     };
     let of_recovery =
         |condition| alert(condition, recovery.found_lines(language), to_do(recovery, condition, language));
@@ -94,15 +90,11 @@ pub fn alerts(
 /// That a condition of a secret has ended, and how the secret was found.
 pub fn ended(condition: Condition, recovery: &Recovery, environment: Environment, language: Language) -> Alert {
     Alert {
-        condition,
         status: Status::Resolved,
-        subject: recovery.arn.clone(),
         impact: recovery.left(),
-        environment,
         found: recovery.found_lines(language),
         done: recovery.done_lines(language),
-        to_do: Vec::new(),
-        members: Vec::new(),
+        ..Alert::firing(condition, recovery.arn.clone(), environment)
     }
 }
 
@@ -116,18 +108,12 @@ pub fn gone(alert: Alert, language: Language) -> Alert {
 pub fn of_alarm(name: &str, reason: Option<&str>, environment: Environment, language: Language) -> Alert {
     let silent = language.choose("CloudWatch gives no reason.", "CloudWatchから理由は示されていません。");
     Alert {
-        condition: Condition::AlarmFiring,
-        status: Status::Firing,
-        subject: name.to_owned(),
-        impact: None,
-        environment,
         found: vec![reason.unwrap_or(silent).to_owned()],
-        done: Vec::new(),
         to_do: vec![language.choose(
             format!("Look at the alarm `{name}` in CloudWatch, and at what the sweep says."),
             format!("CloudWatchのアラーム `{name}` と、巡回の結果を確認してください。"),
         )],
-        members: Vec::new(),
+        ..Alert::firing(Condition::AlarmFiring, name.to_owned(), environment)
     }
 }
 
@@ -161,15 +147,9 @@ pub fn of_sweep(
         "関数のログを確認し、実行時間を延ばすか、不足している権限を付与してください。",
     );
     Alert {
-        condition: Condition::SweepUnfinished,
-        status: Status::Firing,
-        subject,
-        impact: None,
-        environment,
         found: left.into_iter().chain(unlooked).collect(),
-        done: Vec::new(),
         to_do: vec![look.to_owned()],
-        members: Vec::new(),
+        ..Alert::firing(Condition::SweepUnfinished, subject, environment)
     }
 }
 
@@ -217,15 +197,11 @@ pub fn of_step(
     };
     let (step, why) = (event.step, error.spoken(language));
     Some(Alert {
-        condition,
-        status: Status::Firing,
-        subject: event.secret_id.to_string(),
         impact,
-        environment,
         found: vec![language.choose(format!("{step} failed: {why}."), format!("{step}が失敗しました（{why}）。"))],
         done: done.map(str::to_owned).into_iter().collect(),
         to_do: vec![to_do],
-        members: Vec::new(),
+        ..Alert::firing(condition, event.secret_id.to_string(), environment)
     })
 }
 

@@ -60,8 +60,9 @@ impl Local {
         self.runbook(condition).unwrap_or_else(|| condition.runbook())
     }
 
-    /// The subject's page in the AWS console, if it has one.
+    /// The subject's page in the AWS console, if it has one, and it is one subject.
     pub fn console(&self, alert: &Alert) -> Option<String> {
+        let [_] = alert.all_subjects() else { return None };
         if let ["arn", partition, "secretsmanager", region, ..] = *alert.subject.split(':').collect::<Vec<_>>() {
             let (name, host) = (escaped(alert.secret()?), console_of(partition));
             return Some(format!("https://{region}.{host}/secretsmanager/secret?name={name}&region={region}"));

@@ -30,8 +30,9 @@ pub use read::BadAlert;
 
 use crate::{config::Environment, language::Language, rollback::Impact};
 use aws_lc_rs::digest::{SHA256, digest};
+use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::fmt::Write;
+use std::{fmt::Write, slice};
 
 /// Something that people are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub struct Alert {
     /// In the message of a group: all whose condition it is, those first for whom it goes on. Empty where an alert is
     /// about its subject alone.
     pub members: Vec<String>,
+    /// When what is new of it was first seen; `None` if nothing is, or if that is not known.
+    pub since: Option<Timestamp>,
 }
 
 /// Whether a condition goes on.
@@ -77,6 +80,22 @@ impl Status {
 }
 
 impl Alert {
+    /// That a condition goes on, and nothing more.
+    pub const fn firing(condition: Condition, subject: String, environment: Environment) -> Self {
+        Self {
+            condition,
+            status: Status::Firing,
+            subject,
+            impact: None,
+            environment,
+            found: Vec::new(),
+            done: Vec::new(),
+            to_do: Vec::new(),
+            members: Vec::new(),
+            since: None,
+        }
+    }
+
     /// What identifies it: the same for everything that is said about one condition of one subject, or of a group.
     pub fn key(&self) -> String {
         let whose = if self.members.is_empty() { &self.subject } else { self.environment.name() };
@@ -93,25 +112,36 @@ impl Alert {
 
     /// The subject as a person would say it: a secret's name without its ARN's beginning and suffix.
     pub fn subject_name(&self) -> &str {
-        let name = self.subject.split_once(":secret:").map_or(self.subject.as_str(), |(_, name)| name);
-        match name.rsplit_once('-') {
-            Some((name, suffix)) if self.subject.contains(":secret:") && suffix.len() == 6 => name,
-            _ => name,
+        name_of(&self.subject)
+    }
+
+    /// All whose condition it is.
+    pub const fn all_subjects(&self) -> &[String] {
+        if self.members.is_empty() { slice::from_ref(&self.subject) } else { self.members.as_slice() }
+    }
+
+    /// All whose condition it is, in a word or two: of a group, the first and how many others.
+    pub fn subjects(&self, language: Language) -> String {
+        let name = self.subject_name();
+        match self.members.len() {
+            0 | 1 => name.to_owned(),
+            all => language.choose(format!("{name} and {} more", all - 1), format!("{name} ほか{}件", all - 1)),
         }
     }
 
     /// The secret's name, where the subject is a secret.
     pub fn secret(&self) -> Option<&str> {
-        self.subject.contains(":secret:").then(|| self.subject_name())
+        is_secret(&self.subject).then(|| self.subject_name())
+    }
+
+    /// The names of all whose condition it is, of those that are secrets.
+    pub fn secrets(&self) -> Vec<&str> {
+        self.all_subjects().iter().filter(|subject| is_secret(subject)).map(|subject| name_of(subject)).collect()
     }
 
     /// One line, in which every word counts.
     pub fn summary(&self, language: Language) -> String {
-        let others = match self.members.len() {
-            0 | 1 => String::new(),
-            members => language.choose(format!(" and {} more", members - 1), format!("ほか{}件", members - 1)),
-        };
-        format!("[{}] {}{others}: {}", self.state(), self.subject_name(), self.condition.title(language))
+        format!("[{}] {}: {}", self.state(), self.subjects(language), self.condition.title(language))
     }
 
     /// One line: ASCII, fewer than 100 characters, as SNS demands of a subject. English, therefore.
@@ -145,8 +175,9 @@ impl Alert {
     /// The same, with so many bytes of each list at most: the first lines, and an ellipsis where one is cut.
     #[must_use]
     pub fn shortened(&self, longest: usize) -> Self {
-        let [found, done, to_do] = [&self.found, &self.done, &self.to_do].map(|lines| cut(lines, longest));
-        Self { found, done, to_do, ..self.clone() }
+        let lists = [&self.found, &self.done, &self.to_do, &self.members];
+        let [found, done, to_do, members] = lists.map(|lines| cut(lines, longest));
+        Self { found, done, to_do, members, ..self.clone() }
     }
 
     /// The whole, as a program reads it. `version` changes when a field changes its meaning.
@@ -161,12 +192,25 @@ impl Alert {
             "environment": self.environment.name(),
             "subject": self.subject,
             "members": self.members,
+            "since": self.since.map(|since| format!("{since:.3}")),
             "headline": self.headline(),
             "found": self.found,
             "done": self.done,
             "toDo": self.to_do,
             "runbook": self.condition.runbook(),
         })
+    }
+}
+
+fn is_secret(subject: &str) -> bool {
+    subject.contains(":secret:")
+}
+
+fn name_of(subject: &str) -> &str {
+    let Some((_, name)) = subject.split_once(":secret:") else { return subject };
+    match name.rsplit_once('-') {
+        Some((name, suffix)) if suffix.len() == 6 => name,
+        Some(_) | None => name,
     }
 }
 

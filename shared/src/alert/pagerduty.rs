@@ -34,6 +34,7 @@ pub fn event(alert: &Alert, language: Language, local: &Local) -> Value {
             "class": alert.condition.name(),
             "custom_details": {
                 "key": alert.key(),
+                "subjects": short.all_subjects(),
                 "impact": alert.meaning(language),
                 "found": short.found,
                 "done": short.done,

@@ -352,6 +352,11 @@ impl Group {
 
     /// The message that says how the group is; `None` if there is nothing in it to tell.
     pub fn message(&self, language: Language) -> Option<Alert> {
+        let since = self.told().filter(|entry| entry.is_news()).map(|entry| entry.since).min();
+        Some(Alert { since, ..self.whole(language)? })
+    }
+
+    fn whole(&self, language: Language) -> Option<Alert> {
         let firing: Vec<&Alert> = self.told().filter(|entry| entry.is_firing()).map(|entry| &entry.alert).collect();
         let ended: Vec<&Alert> = self.told().filter(|entry| !entry.is_firing()).map(|entry| &entry.alert).collect();
         let about = if firing.is_empty() { &ended } else { &firing };
@@ -724,15 +729,10 @@ mod tests {
 
     fn alert(subject: &str, impact: Option<Impact>) -> Alert {
         Alert {
-            condition: Condition::PendingStuck,
-            status: Status::Firing,
-            subject: subject.to_owned(),
             impact,
-            environment: Environment::Prod,
             found: vec!["AWSPENDING is stuck.".to_owned()],
-            done: Vec::new(),
             to_do: vec!["Take it off.".to_owned()],
-            members: Vec::new(),
+            ..Alert::firing(Condition::PendingStuck, subject.to_owned(), Environment::Prod)
         }
     }
 

@@ -5,12 +5,13 @@
 
 use super::{
     Alert, Condition, Status,
-    policy::{self, Decision, Entry, Group, Key, Settings},
+    policy::{self, Decision, Entry, Group, Key, Reason, Settings},
 };
 use crate::{
     config::Environment,
     language::Language,
     ports::{CallError, CallErrorKind, Register, Topic},
+    telemetry::Metrics,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub struct Alerts<T, P> {
     pub policy: Settings,
     /// In what words a group is spoken of.
     pub language: Language,
+    /// Where it is counted.
+    pub metrics: Metrics,
 }
 
 /// Longer than it takes to tell people. After it, whoever claimed a group and has not said what became of it is taken for
@@ -37,6 +40,30 @@ const CLAIM: SignedDuration = SignedDuration::from_secs(60);
 /// How long to wait before each look: others may be at it, and have told it meanwhile.
 const PAUSES: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(900)];
+
+/// Why people were not told now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum Untold {
+    /// It is not due.
+    #[error("Held until {0}")]
+    Held(Timestamp),
+    /// There is nothing to tell.
+    #[error("Nothing to tell: {}", .0.name())]
+    Quiet(Reason),
+    /// Whoever is telling people of the group now tells this too, or leaves it to the flush.
+    #[error("Somebody else is telling people")]
+    Elsewhere,
+}
+
+impl Untold {
+    const fn name(self) -> &'static str {
+        match self {
+            Untold::Held(_) => "held",
+            Untold::Quiet(reason) => reason.name(),
+            Untold::Elsewhere => "elsewhere",
+        }
+    }
+}
 
 /// Why something was not told.
 enum Problem {
@@ -64,7 +91,7 @@ impl<T: Register, P: Topic> Alerts<T, P> {
         let entry = Entry::noted(None, alert, now);
         let alone = Group::gather(Key::of(alert), None, entry.as_slice(), &[], now);
         match alone.message(self.language) {
-            Some(message) => self.publish(&message).await.map(|()| true),
+            Some(message) => self.publish(&message, Reason::First).await.map(|()| true),
             None => Ok(false),
         }
     }
@@ -113,7 +140,8 @@ impl<T: Register, P: Topic> Alerts<T, P> {
         let (mut told, mut problem) = (Vec::new(), None);
         for key in keys {
             match self.settle(&key, now).await {
-                Ok(message) => told.extend(message),
+                Ok(Ok(message)) => told.push(message),
+                Ok(Err(_)) => {}
                 Err(Problem::Table(new) | Problem::Topic(new)) => {
                     error!(error = %new, alert.group = key.name(), "A group could not be told");
                     problem.get_or_insert(new);
@@ -143,22 +171,23 @@ impl<T: Register, P: Topic> Alerts<T, P> {
 
     async fn tell(&self, entry: &Entry, now: Timestamp) -> Result<bool, Problem> {
         let key = Key::of(&entry.alert);
-        if !entry.is_news() {
-            info!(alert.group = key.name(), alert.subject = entry.alert.subject, "People know it already");
-            return Ok(false);
+        let outcome = match (entry.is_news(), entry.rests_until(now, &self.policy)) {
+            (false, _) => Err(Untold::Quiet(Reason::NothingNew)),
+            (true, Some(until)) => Err(Untold::Held(until)),
+            (true, None) => self.settle(&key, now).await?,
+        };
+        if let Err(why) = &outcome {
+            info!(alert.group = key.name(), alert.subject = entry.alert.subject, alert.outcome = why.name(), "{why}");
+            self.metrics.alert(key.condition.name(), why.name());
         }
-        if let Some(until) = entry.rests_until(now, &self.policy) {
-            info!(alert.group = key.name(), alert.subject = entry.alert.subject, "Held until {until}");
-            return Ok(false);
-        }
-        self.settle(&key, now).await.map(|told| told.is_some())
+        Ok(outcome.is_ok())
     }
 
-    /// Tells people of a group, if that is due, and notes what they know. Returns what they were told.
+    /// Tells people of a group, if that is due, and notes what they know. Returns what they were told, or why nothing.
     ///
     /// The order is what makes it exact: the group's turn is read first, and what people know after it. Who was telling
     /// before that turn has noted it by then; and if anybody has begun or ended since, the claim fails.
-    async fn settle(&self, key: &Key, now: Timestamp) -> Result<Option<Alert>, Problem> {
+    async fn settle(&self, key: &Key, now: Timestamp) -> Result<Result<Alert, Untold>, Problem> {
         for pause in PAUSES {
             sleep(pause).await;
             let telling = self.table.telling(key).await.map_err(Problem::Table)?;
@@ -167,22 +196,15 @@ impl<T: Register, P: Topic> Alerts<T, P> {
             let group = Group::gather(key.clone(), telling.told_at, &entries.map_err(Problem::Table)?, &silences, now);
             let reason = match policy::needs_notify(&group, now, &self.policy) {
                 Decision::Notify(reason) => reason,
-                Decision::Hold(until) => {
-                    info!(alert.group = key.name(), "Held until {until}");
-                    return Ok(None);
-                }
-                Decision::Quiet(reason) => {
-                    info!(alert.group = key.name(), alert.reason = reason.name(), "Nothing to tell");
-                    return Ok(None);
-                }
+                Decision::Hold(until) => return Ok(Err(Untold::Held(until))),
+                Decision::Quiet(reason) => return Ok(Err(Untold::Quiet(reason))),
             };
-            let Some(message) = group.message(self.language) else { return Ok(None) };
+            let Some(message) = group.message(self.language) else { return Ok(Err(Untold::Quiet(reason))) };
             let until = now.saturating_add(CLAIM).unwrap_or(Timestamp::MAX);
             let Some(claim) = self.table.claim(key, &telling, now, until).await.map_err(Problem::Table)? else {
                 continue;
             };
-            info!(alert.group = key.name(), alert.reason = reason.name(), "Claimed");
-            if let Err(problem) = self.publish(&message).await {
+            if let Err(problem) = self.publish(&message, reason).await {
                 // Where this fails as well, the claim is over by itself.
                 let _ = self.table.give_up(key, &claim).await;
                 return Err(Problem::Topic(problem));
@@ -190,20 +212,22 @@ impl<T: Register, P: Topic> Alerts<T, P> {
             if let Err(problem) = self.table.told(key, &claim, now, &group.to_tell()).await {
                 error!(error = %problem, alert.key = message.key(), "It could not be noted that people know; they will hear it twice");
             }
-            return Ok(Some(message));
+            return Ok(Ok(message));
         }
-        info!(alert.group = key.name(), "Somebody else is telling people");
-        Ok(None)
+        Ok(Err(Untold::Elsewhere))
     }
 
-    async fn publish(&self, alert: &Alert) -> Result<(), CallError> {
+    async fn publish(&self, alert: &Alert, reason: Reason) -> Result<(), CallError> {
         info!(
             alert.key = alert.key(),
+            alert.outcome = reason.name(),
             alert.status = alert.status.name(),
             alert.severity = alert.severity().name(),
             "Telling people: {}",
             alert.headline()
         );
-        self.topic.publish(alert).await
+        let published = self.topic.publish(alert).await;
+        self.metrics.alert(alert.condition.name(), if published.is_ok() { reason.name() } else { "unpublished" });
+        published
     }
 }

@@ -43,6 +43,11 @@ impl Alert {
             done: lines(json, "done")?,
             to_do: lines(json, "toDo")?,
             members: lines(json, "members")?,
+            since: if json["since"].is_null() {
+                None
+            } else {
+                Some(text(json, "since")?.parse().map_err(|_| BadAlert::Unknown("since"))?)
+            },
         })
     }
 }

@@ -22,7 +22,7 @@ pub fn message(alert: &Alert, language: Language, local: &Local) -> Value {
     let title = format!("{} {}", sign(alert), alert.title(language));
     let mut blocks = vec![
         json!({ "type": "header", "text": { "type": "plain_text", "text": cut(&title, HEADER), "emoji": true } }),
-        json!({ "type": "section", "fields": fields(alert, words) }),
+        json!({ "type": "section", "fields": fields(alert, language) }),
     ];
     if let Some(meaning) = alert.meaning(language) {
         blocks.push(section(format!("*{}*", escaped(&meaning, SECTION - 2))));
@@ -57,10 +57,12 @@ pub(super) const fn sign(alert: &Alert) -> &'static str {
     }
 }
 
-fn fields(alert: &Alert, words: &Words) -> Vec<Value> {
+fn fields(alert: &Alert, language: Language) -> Vec<Value> {
+    let words = Words::of(language);
     let subject = if alert.secret().is_some() { words.secret } else { words.subject };
+    let subjects = alert.subjects(language);
     let fields = [
-        (subject, alert.subject_name()),
+        (subject, subjects.as_str()),
         (words.environment, alert.environment.name()),
         (words.severity, alert.severity().name()),
         (words.impact, alert.impact.map_or(words.unknown, |impact| impact.name())),

@@ -239,10 +239,12 @@ fn alerts() -> impl Strategy<Value = Alert> {
     let of = (of, prop::sample::select(&Environment::ALL[..]));
     let subject =
         prop_oneof![Just(SECRET.to_owned()), text(), "arn:aws:secretsmanager:x:1:secret:[a-z/]{1,512}-AbCdEf"];
-    (of, subject, lines(), lines(), lines()).prop_map(|(of, subject, found, done, to_do)| {
+    let since = prop::option::of((0..4_000_000_000_000_i64).prop_map(|at| Timestamp::from_millisecond(at).unwrap()));
+    (of, subject, [lines(), lines(), lines(), lines()], since).prop_map(|(of, subject, lines, since)| {
         let ((condition, firing, impact), environment) = of;
+        let [found, done, to_do, members] = lines;
         let status = if firing { Status::Firing } else { Status::Resolved };
-        Alert { condition, status, subject, impact, environment, found, done, to_do, members: Vec::new() }
+        Alert { status, impact, found, done, to_do, members, since, ..Alert::firing(condition, subject, environment) }
     })
 }
 

@@ -41,10 +41,18 @@ impl Notify {
             slack_api: setting("RELATCH_SLACK_API").unwrap_or(usual.slack_api),
             pagerduty: setting("RELATCH_PAGERDUTY_URL").unwrap_or(usual.pagerduty),
         };
+        let of_addresses: Vec<String> =
+            [("RELATCH_SLACK_API", &addresses.slack_api), ("RELATCH_PAGERDUTY_URL", &addresses.pagerduty)]
+                .into_iter()
+                .filter_map(|(name, address)| Some(format!("{name} {}", Addresses::problem(address)?)))
+                .collect();
         match (common, secret, routes) {
-            (Ok(common), Some(secret), Ok(routes)) => Ok(Self { common, secret, routes, addresses }),
+            (Ok(common), Some(secret), Ok(routes)) if of_addresses.is_empty() => {
+                Ok(Self { common, secret, routes, addresses })
+            }
             (common, secret, routes) => {
                 let mut problems = common.err().map_or(Vec::new(), |ConfigError(problems)| problems);
+                problems.extend(of_addresses);
                 if secret.is_none() {
                     problems.push("RELATCH_CHANNELS_SECRET must name the secret with the channels' keys".to_owned());
                 }
@@ -70,10 +78,15 @@ mod tests {
 
     #[test]
     fn everything_wrong_is_told_at_once() {
-        let wrong = |name: &str| matches!(name, "RELATCH_ROUTES" | "RELATCH_TIMEOUT_MS").then(|| "[]".to_owned());
+        let wrong = |name: &str| match name {
+            "RELATCH_ROUTES" | "RELATCH_TIMEOUT_MS" => Some("[]".to_owned()),
+            "RELATCH_PAGERDUTY_URL" => Some("http://events.example.com".to_owned()),
+            _ => None,
+        };
         insta::assert_snapshot!(Notify::from_settings(wrong).unwrap_err(), @r"
         the environment is not usable:
           RELATCH_TIMEOUT_MS must be a number from 100 to 60000, not `[]`
+          RELATCH_PAGERDUTY_URL must be a URL that begins with `https://`, not `http://events.example.com`
           RELATCH_CHANNELS_SECRET must name the secret with the channels' keys
           RELATCH_ROUTES is not usable: there is none
         ");

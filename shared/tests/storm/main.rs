@@ -16,6 +16,7 @@ use relatch::{
     },
     config::Environment,
     language::Language,
+    telemetry::Metrics,
 };
 use std::{cell::Cell, collections::BTreeMap, rc::Rc, time::Duration};
 use tokio::{
@@ -167,7 +168,9 @@ impl Storm {
 
     fn process(&self, dies: Option<Death>) -> Alerts<Process, Process> {
         let process = Process { shared: self.shared.clone(), dies };
-        Alerts { table: process.clone(), topic: process, policy: Settings::default(), language: Language::English }
+        let metrics = Metrics { namespace: "Relatch".to_owned(), environment: Environment::Prod };
+        let (policy, language) = (Settings::default(), Language::English);
+        Alerts { table: process.clone(), topic: process, policy, language, metrics }
     }
 
     /// A minute in which everything fires, in its first quarter each of the forty at least once. Each firing is noticed by
@@ -253,15 +256,5 @@ fn time(began: Instant) -> Timestamp {
 }
 
 fn alert(condition: Condition, subject: &str) -> Alert {
-    Alert {
-        condition,
-        status: Status::Firing,
-        subject: subject.to_owned(),
-        impact: None,
-        environment: Environment::Prod,
-        found: vec!["It is so.".to_owned()],
-        done: Vec::new(),
-        to_do: Vec::new(),
-        members: Vec::new(),
-    }
+    Alert { found: vec!["It is so.".to_owned()], ..Alert::firing(condition, subject.to_owned(), Environment::Prod) }
 }

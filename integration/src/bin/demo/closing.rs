@@ -4,33 +4,42 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
+use relatch_integration::receiver::Keys;
 
+use crate::people::OnCall;
 use crate::play::{Act, Functions, MOST_CALLS, MOST_CONNECTIONS, Play};
 use crate::screen::{BAD, GOOD, QUIET, STRONG, Screen, painted};
 use crate::stage::Stage;
 
 /// Shows the numbers, and says whether everything was as told.
-pub(crate) async fn show(screen: &mut Screen, stage: &Stage, functions: &Functions, play: &mut Play) -> Result<()> {
+pub(crate) async fn show(
+    screen: &mut Screen,
+    stage: &Stage,
+    functions: &Functions,
+    on_call: &OnCall,
+    play: &mut Play,
+) -> Result<()> {
     screen.heading("In numbers")?;
     table(screen, &play.acts)?;
     precision(screen, &play.acts)?;
-    let found = search(screen, stage, functions, play).await?;
-    play.expect(found == 0, "no password is found in any output");
+    let found = search(screen, stage, functions, on_call, play).await?;
+    play.expect(found == 0, "no password and no key is found in any output");
     let acts = &play.acts;
     let healed = acts.iter().filter(|act| act.attempts.len() > 1 && act.succeeded()).count();
     let calm = acts.first();
     screen.line("")?;
     for (what, number, budget) in [
-        ("rotations", acts.len() as u64, None),
+        ("rotations", acts.iter().filter(|act| !act.attempts.is_empty()).count() as u64, None),
         ("rolled back", acts.iter().filter(|act| act.rolled_back()).count() as u64, None),
         ("healed by a retry", healed as u64, None),
         ("healed by respond", acts.iter().filter(|act| act.responded.is_some()).count() as u64, None),
+        ("messages in Slack", on_call.receiver.messages().len() as u64, None),
         ("new connections of the application", acts.iter().map(|act| act.connections).sum(), None),
         ("of them failed", acts.iter().map(|act| act.failed).sum(), None),
         ("calls to Secrets Manager in a calm rotation", calm.map_or(0, Act::calls), Some(MOST_CALLS)),
         ("database connections in a calm rotation", calm.map_or(0, Act::database_connections), Some(MOST_CONNECTIONS)),
         ("failed logins by Relatch in a calm rotation", calm.map_or(0, Act::refused), Some(0)),
-        ("passwords found in any output", found, Some(0)),
+        ("passwords or keys found in any output", found, Some(0)),
     ] {
         let budget = budget.map(|most| painted(QUIET, &format!("   at most {most}"))).unwrap_or_default();
         screen.line(&format!("  {what:<44}{number:>8}{budget}"))?;
@@ -80,8 +89,14 @@ fn precision(screen: &mut Screen, acts: &[Act]) -> Result<()> {
 }
 
 /// Looks for every password that was ever in a version, in everything that anybody wrote.
-async fn search(screen: &mut Screen, stage: &Stage, functions: &Functions, play: &mut Play) -> Result<u64> {
-    let all = [&functions.at_finish, &functions.after_verify, &functions.respond];
+async fn search(
+    screen: &mut Screen,
+    stage: &Stage,
+    functions: &Functions,
+    on_call: &OnCall,
+    play: &mut Play,
+) -> Result<u64> {
+    let all = [&functions.at_finish, &functions.after_verify, &functions.respond, &on_call.notify];
     for function in all {
         // Only of a process that has ended the output is complete.
         function.stop().await;
@@ -98,16 +113,21 @@ async fn search(screen: &mut Screen, stage: &Stage, functions: &Functions, play:
         2,
         QUIET,
         &format!(
-            "Searched for {} passwords in {} lines of the functions' output, {} lines of PostgreSQL's log (it logs \
-             every statement) and {} lines of this text.",
+            "Searched for {} passwords and the three keys to the channels in {} lines of the functions' output, {} \
+             lines of PostgreSQL's log (it logs every statement), {} calls to Slack and PagerDuty, and {} lines of \
+             this text.",
             stage.passwords.len(),
             handler.len(),
             database.lines().count(),
+            on_call.receiver.received().len(),
             screen.shown().lines().count(),
         ),
     )?;
-    let texts = [handler.join("\n"), database, screen.shown().to_owned()];
-    Ok(count(&stage.passwords, &texts))
+    let received = format!("{:?}", on_call.receiver.received());
+    let texts = [handler.join("\n"), database, received, screen.shown().to_owned()];
+    let Keys { webhook, token, routing } = on_call.receiver.keys();
+    let secrets = stage.passwords.iter().cloned().chain([webhook, token, routing]).collect();
+    Ok(count(&secrets, &texts))
 }
 
 fn count(passwords: &BTreeSet<String>, texts: &[String]) -> u64 {

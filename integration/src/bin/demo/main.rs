@@ -5,6 +5,7 @@
 
 mod closing;
 mod log;
+mod people;
 mod play;
 mod screen;
 mod stage;
@@ -18,6 +19,7 @@ use anyhow::{Context, Result};
 use relatch_integration::cloud::Cloud;
 use tokio::signal::unix::{SignalKind, signal};
 
+use people::OnCall;
 use play::{Functions, Play};
 use screen::{PLAIN, STRONG, Screen, painted};
 use stage::{NAME, Stage};
@@ -28,8 +30,8 @@ Rotates the password of a real PostgreSQL on this machine, and shows what happen
 Usage: make demo
        scripts/run demo [--help]
 
-It starts a PostgreSQL of its own, a stand-in for AWS Secrets Manager, and Relatch's real `rotate`
-and `respond` functions. An application keeps opening new connections with the secret's AWSCURRENT. Then:
+It starts a PostgreSQL of its own, a stand-in for AWS Secrets Manager, Slack and PagerDuty, and
+Relatch's real `rotate`, `respond` and `notify` functions. An application keeps opening new connections with the secret's AWSCURRENT. Then:
 
   act 1  a calm rotation
   act 2  the same with RELATCH_PROMOTE=after-verify, which shortens the time in which new
@@ -37,6 +39,7 @@ and `respond` functions. An application keeps opening new connections with the s
   act 3  the new password cannot be proved, and the old one is put back
   act 4  the function is killed right after it has changed the password, and a retry heals that
   act 5  the same, and Secrets Manager gives up: the second function hears of it, and heals it
+  act 6  nothing that Relatch may do helps: what the people on call get in Slack and PagerDuty
 
 At the end it shows the numbers, and searches all output for every password there was.
 
@@ -83,15 +86,15 @@ async fn demo() -> Result<Play> {
     screen
         .line(&painted(STRONG, "Relatch rotates the password of a real PostgreSQL, while an application uses it."))?;
     screen.line("All of it runs on this machine, without AWS. Every number below is measured.")?;
-    let (mut stage, functions) = start(screen, began).await?;
+    let (mut stage, functions, mut on_call) = start(screen, began).await?;
     explain(screen)?;
-    let mut play = Play::perform(screen, &mut stage, &functions).await?;
-    closing::show(screen, &stage, &functions, &mut play).await?;
+    let mut play = Play::perform(screen, &mut stage, &functions, &mut on_call).await?;
+    closing::show(screen, &stage, &functions, &on_call, &mut play).await?;
     Ok(play)
 }
 
 /// Starts everything, and says so.
-async fn start(screen: &mut Screen, began: Instant) -> Result<(Stage, Functions)> {
+async fn start(screen: &mut Screen, began: Instant) -> Result<(Stage, Functions, OnCall)> {
     screen.heading("Starting")?;
     let cloud = Cloud::start().await?;
     let version = cloud.postgres.value("SHOW server_version").await?.context("PostgreSQL tells no version")?;
@@ -110,6 +113,7 @@ async fn start(screen: &mut Screen, began: Instant) -> Result<(Stage, Functions)
     started(screen, "an emulator of SNS and DynamoDB, for what people are told", clock.elapsed())?;
     let memory = Cloud::memory();
     let memory: Vec<(&str, &str)> = memory.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let on_call = OnCall::begin(&cloud, &memory).await?;
     let functions = Functions {
         respond: cloud.respond_with(&memory)?,
         at_finish: cloud.rotate()?,
@@ -118,7 +122,7 @@ async fn start(screen: &mut Screen, began: Instant) -> Result<(Stage, Functions)
     let clock = Instant::now();
     let stage = Stage::set(cloud, began).await?;
     started(screen, &format!("a role and a database `{NAME}`, its secret, and an application"), clock.elapsed())?;
-    Ok((stage, functions))
+    Ok((stage, functions, on_call))
 }
 
 fn started(screen: &mut Screen, what: &str, took: Duration) -> io::Result<()> {

@@ -14,6 +14,7 @@ use relatch_integration::trail;
 use relatch_integration::wire::{self, Fault, Operation, Victim};
 use serde_json::Value;
 
+use crate::people::OnCall;
 use crate::screen::{BAD, GOOD, PLAIN, QUIET, STRONG, Screen, painted};
 use crate::stage::{Key, Keys, Scene, Stage, Strike};
 
@@ -90,7 +91,12 @@ impl Act {
 
 impl Play {
     /// Plays all acts.
-    pub(crate) async fn perform(screen: &mut Screen, stage: &mut Stage, functions: &Functions) -> Result<Self> {
+    pub(crate) async fn perform(
+        screen: &mut Screen,
+        stage: &mut Stage,
+        functions: &Functions,
+        on_call: &mut OnCall,
+    ) -> Result<Self> {
         let mut play = Self::default();
         play.calm(screen, stage, &functions.at_finish).await?;
         // Where the calm rotation goes wrong, the faults of the other acts would show nothing.
@@ -98,7 +104,8 @@ impl Play {
             play.after_verify(screen, stage, &functions.after_verify).await?;
             play.unproved(screen, stage, &functions.at_finish).await?;
             play.killed(screen, stage, &functions.at_finish).await?;
-            play.given_up(screen, stage, functions).await?;
+            play.given_up(screen, stage, functions, on_call).await?;
+            play.locked_out(screen, stage, &functions.respond, on_call).await?;
         }
         Ok(play)
     }
@@ -214,7 +221,13 @@ impl Play {
         Ok(())
     }
 
-    async fn given_up(&mut self, screen: &mut Screen, stage: &mut Stage, functions: &Functions) -> Result<()> {
+    async fn given_up(
+        &mut self,
+        screen: &mut Screen,
+        stage: &mut Stage,
+        functions: &Functions,
+        on_call: &mut OnCall,
+    ) -> Result<()> {
         screen.heading("Act 5 · The same, and Secrets Manager gives up: respond heals it")?;
         screen.prose(
             2,
@@ -247,9 +260,14 @@ impl Play {
             }
         }
         let told = stage.cloud.published()?;
-        let headline = told.last().and_then(|alert| alert["headline"].as_str()).context("nobody was told")?;
         screen.line("")?;
-        screen.prose(2, PLAIN, &format!("And the people on call are told, through the SNS topic: {headline}"))?;
+        screen.prose(
+            2,
+            PLAIN,
+            "And it tells the people on call. Its alert goes to an SNS topic, whose queue hands it to the third function, \
+             `notify`; and that to Slack and PagerDuty (local ones, which refuse what the real ones would refuse):",
+        )?;
+        on_call.hear(screen, &stage.cloud).await?;
         let mut act = self.close("given up", stage, before, vec![only]).await?;
         act.responded = Some(responded);
         let opens = self.say(screen, stage, &act).await?;
@@ -291,7 +309,7 @@ impl Play {
     }
 
     /// Waits for the application, and tells what came of an act.
-    async fn close(
+    pub(crate) async fn close(
         &mut self,
         name: &'static str,
         stage: &Stage,
@@ -314,7 +332,7 @@ impl Play {
     }
 
     /// Says what came of an act; returns whether AWSCURRENT opens the database now.
-    async fn say(&self, screen: &mut Screen, stage: &Stage, act: &Act) -> Result<bool> {
+    pub(crate) async fn say(&self, screen: &mut Screen, stage: &Stage, act: &Act) -> Result<bool> {
         let opens = stage.keys().await?.current == Key::Opens;
         let said = format!(
             "The application made {} new connections; {} failed, the longest window was {} ms. Now AWSCURRENT {} the \

@@ -45,10 +45,15 @@ impl Screen {
 
     /// Text without colours, broken into lines that begin with `indent` blanks.
     pub(crate) fn prose(&mut self, indent: usize, style: Style, text: &str) -> io::Result<()> {
-        let mut row = String::new();
+        self.bordered(&" ".repeat(indent), style, text)
+    }
+
+    /// The same, with lines that begin with something else.
+    pub(crate) fn bordered(&mut self, border: &str, style: Style, text: &str) -> io::Result<()> {
+        let (mut row, indent) = (String::new(), border.chars().count());
         for word in text.split_whitespace() {
             if !row.is_empty() && indent + row.chars().count() + 1 + word.chars().count() > WIDTH {
-                self.line(&format!("{:indent$}{}", "", painted(style, &row)))?;
+                self.line(&format!("{}{}", painted(QUIET, border), painted(style, &row)))?;
                 row.clear();
             }
             if !row.is_empty() {
@@ -56,7 +61,7 @@ impl Screen {
             }
             row.push_str(word);
         }
-        self.line(&format!("{:indent$}{}", "", painted(style, &row)))
+        self.line(&format!("{}{}", painted(QUIET, border), painted(style, &row)))
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use postgres_protocol::password::scram_sha_256;
 use relatch_integration::aws::store::{Begun, CURRENT, PENDING, PREVIOUS};
 use relatch_integration::cloud::Cloud;
 use relatch_integration::consumer::{Consumer, Report};
@@ -157,6 +158,16 @@ impl Stage {
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    /// Does what somebody on call would do: gives the role the password of AWSCURRENT.
+    pub(crate) async fn set_password_of_current(&self) -> Result<()> {
+        let version = self.cloud.aws.store().labelled(&self.secret, CURRENT)?.context("no AWSCURRENT")?;
+        let value: Value = serde_json::from_str(version.text().context("AWSCURRENT has no text")?)?;
+        let password = value["password"].as_str().context("AWSCURRENT has no password")?;
+        // As psql's \password does, so that it is in no log.
+        let verifier = scram_sha_256(password.as_bytes());
+        self.cloud.postgres.sql(&format!("ALTER ROLE {NAME} PASSWORD '{verifier}'")).await
     }
 
     async fn key(&self, label: &str) -> Result<Key> {

@@ -175,7 +175,8 @@ impl<S: Secrets, C: Channels, T: Deliveries> Delivery<S, C, T> {
         let begins = |before: &Told| before.status == Status::Resolved && alert.status == Status::Firing;
         let thread = before.filter(|before| !begins(before)).and_then(|before| before.thread);
         let thread = self.send(channel, keys, alert, thread.as_deref(), deadline).await?;
-        let took = u64::try_from(Timestamp::now().duration_since(news.at).as_millis()).unwrap_or_default();
+        let seen = alert.since.unwrap_or(news.at);
+        let took = u64::try_from(Timestamp::now().duration_since(seen).as_millis()).unwrap_or_default();
         self.metrics.alert_sent(alert.condition.name(), channel.service(), took);
         info!(
             alert.key = alert.key(),

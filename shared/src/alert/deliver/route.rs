@@ -244,15 +244,12 @@ mod tests {
 
     fn alert(impact: Option<Impact>, environment: Environment) -> Alert {
         Alert {
-            condition: Condition::RotationFailed,
-            status: Status::Firing,
-            subject: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-AbCdEf".to_owned(),
             impact,
-            environment,
-            found: Vec::new(),
-            done: Vec::new(),
-            to_do: Vec::new(),
-            members: Vec::new(),
+            ..Alert::firing(
+                Condition::RotationFailed,
+                "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-AbCdEf".to_owned(),
+                environment,
+            )
         }
     }
 }
