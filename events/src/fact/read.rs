@@ -93,6 +93,10 @@ impl Meaning {
     fn of(record: &Record<'_>, outcome: &Outcome) -> Option<Self> {
         match record.service() {
             "secretsmanager" => of_secret(record, outcome),
+            // No other service's operations are called so.
+            "" if record.action().contains("Secret") || record.action().starts_with("Rotation") => {
+                of_secret(record, outcome)
+            }
             "ssm" => of_parameter(record, outcome),
             "kms" => of_key(record, outcome),
             "rds" => of_database(record, outcome),
