@@ -2,7 +2,7 @@
 //!
 //! Most events of an account are about something else than secrets. For those it is enough to know where they end, and
 //! of what source, name and error they are. So the bytes are not parsed but looked at 64 at a time: where are quotes,
-//! braces and colons, and which of them are not within a string. After Langdale and Lemire, "Parsing gigabytes of JSON
+//! braces, brackets and colons, and which of them are not within a string. After Langdale and Lemire, "Parsing gigabytes of JSON
 //! per second" (2019), as far as safe code goes.
 
 use memchr::memmem;
@@ -32,7 +32,8 @@ pub(super) struct Outline {
 /// Looks for the end of the object that begins at the first byte.
 pub(super) fn object(bytes: &[u8]) -> (Scan, Outline) {
     let mut outline = Outline::default();
-    let mut depth = 0_usize;
+    // How many objects and lists are open.
+    let (mut depth, mut lists) = (0_usize, 0_usize);
     // Whether a block begins within a string (all bits), and with an escaped byte (the first).
     let (mut in_string, mut escaped) = (0_u64, 0_u64);
     let (blocks, rest) = bytes.as_chunks::<64>();
@@ -49,15 +50,16 @@ pub(super) fn object(bytes: &[u8]) -> (Scan, Outline) {
             others &= others - 1;
             let at = index * 64 + bit;
             match block[bit] {
+                b'{' if depth > 0 && !is_value(&bytes[..at], lists) => return (Scan::Broken, outline),
                 b'{' => depth += 1,
-                b'}' => match depth {
-                    0 => return (Scan::Broken, outline),
-                    1 => {
-                        outline.end(at);
-                        return (Scan::Ends(at + 1), outline);
-                    }
-                    _ => depth -= 1,
-                },
+                b'}' if depth > 1 => depth -= 1,
+                b'}' if depth == 1 && lists == 0 => {
+                    outline.end(at);
+                    return (Scan::Ends(at + 1), outline);
+                }
+                b'[' => lists += 1,
+                b']' if lists > 0 => lists -= 1,
+                b'}' | b']' => return (Scan::Broken, outline),
                 // In JSON, what precedes a colon is a name. A lost quote turns strings inside out, and then it is not.
                 _ if bytes[..at].last() != Some(&b'"') && !bytes[..at].trim_ascii_end().ends_with(b"\"") => {
                     return (Scan::Broken, outline);
@@ -113,6 +115,16 @@ impl Outline {
     }
 }
 
+/// Whether an object can begin after these bytes, within another. Where a brace was lost, the next record begins within
+/// this one, after a comma and in no list, or after nothing at all.
+fn is_value(before: &[u8], lists: usize) -> bool {
+    match before.trim_ascii_end().last() {
+        Some(b':' | b'[') => true,
+        Some(b',') => lists > 0,
+        Some(_) | None => false,
+    }
+}
+
 /// The text at a value's place, unless it is something else or has to be read first.
 fn text(bytes: &[u8], at: usize) -> Option<&[u8]> {
     let text = bytes[at..].trim_ascii_start().strip_prefix(b"\"")?;
@@ -124,7 +136,7 @@ fn text(bytes: &[u8], at: usize) -> Option<&[u8]> {
 struct Marks {
     quotes: u64,
     backslashes: u64,
-    /// Braces and colons.
+    /// Braces, brackets and colons.
     others: u64,
 }
 
@@ -132,7 +144,8 @@ impl Marks {
     fn of(block: &[u8; 64]) -> Self {
         // Written so that it becomes a comparison of many bytes at once.
         let kinds = block.map(|byte| {
-            let others = (byte == b'{') | (byte == b'}') | (byte == b':');
+            // Brackets and braces differ in one bit.
+            let others = ((byte | 0x20) == b'{') | ((byte | 0x20) == b'}') | (byte == b':');
             u8::from(byte == b'"') | (u8::from(others) << 1) | (u8::from(byte == b'\\') << 2)
         });
         let (words, _) = kinds.as_chunks::<8>();
@@ -240,9 +253,15 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_quote_is_noticed() {
+    fn a_lost_quote_brace_or_bracket_is_noticed() {
         let broken = br#"{"eventVersion":"1.08,"eventTime":"2026-01-31T12:34:56Z","eventName":"x"},{"a":"b"}"#;
         assert_eq!(object(broken).0, Scan::Broken);
+        assert_eq!(object(br#"{"a":{"b":1,"c":2}},{"eventVersion":"1.08"}]}"#).0, Scan::Ends(19));
+        assert_eq!(object(br#"{"a":{"b":1,"c":2},{"eventVersion":"1.08"}]}"#).0, Scan::Broken);
+        assert_eq!(object(br#"{"a":[{"b":1},{"c":2}]}"#).0, Scan::Ends(23));
+        assert_eq!(object(br#"{"a":[{"b":1},{"c":2}}"#).0, Scan::Broken);
+        assert_eq!(object(br#"{"a":{"b":1},{"c":2}]}"#).0, Scan::Broken);
+        assert_eq!(object(b"{\"a\":1\n{\"a\":2}").0, Scan::Broken);
         assert_eq!(object(b"null").0, Scan::Broken);
         assert_eq!(object(b"}").0, Scan::Broken);
     }
