@@ -325,3 +325,175 @@ fn caller(fact: &Fact) -> (&str, Option<&str>, Option<&str>, Option<&str>, Optio
 fn distance(one: &Fact, other: &Fact) -> Option<u64> {
     Some(one.at?.since(other.at?).unsigned_abs())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::{cloudtrail::log, fixtures};
+    use serde_json::{Value, json};
+
+    const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop-prod-secret-database-AbCdEf";
+
+    /// The fact of a fixture, so many seconds after the full minute, with some of the record's fields as they are here.
+    fn fact(name: &str, second: i64, fields: Value) -> Fact {
+        let bytes = fixtures::file(&format!("fixtures/cloudtrail/{name}.json"));
+        let mut record: Value = serde_json::from_slice(&bytes).unwrap();
+        for (field, value) in fields.as_object().unwrap() {
+            record[field] = value.clone();
+        }
+        let mut fact = log::read(record.to_string().as_bytes()).unwrap().unwrap();
+        fact.at = Some(Moment::from_millis(second * 1_000));
+        fact
+    }
+
+    fn plain(name: &str, second: i64) -> Fact {
+        fact(name, second, json!({}))
+    }
+
+    /// A Decrypt that both sources have been heard for long after.
+    fn unseen(decrypt: Fact, others: &[Fact]) -> usize {
+        let mut decrypts = Decrypts::default();
+        for fact in others.iter().chain([&decrypt]) {
+            decrypts.take(fact);
+        }
+        let until = Moment::from_millis(decrypt.at.unwrap().as_millis() + WATERMARK);
+        decrypts.heard(Source::Decryptions, until);
+        decrypts.heard(Source::Reads, until);
+        let found = decrypts.unseen();
+        assert_eq!(decrypts.unseen(), [], "each is named once");
+        found.len()
+    }
+
+    #[test]
+    fn a_batch_has_the_reads_of_its_caller_at_its_time() {
+        let other = json!({ "secretId": "shop-prod-secret-jwt" });
+        let unlisted = json!({ "secretId": "shop-prod-secret-other" });
+        let facts = [
+            plain("read-by-arn", 101),
+            plain("batch-listed", 100),
+            fact("read-by-arn", 100, json!({ "requestParameters": other })),
+            fact("read-by-arn", 100, json!({ "requestParameters": unlisted })),
+            plain("read-by-root", 100),
+            fact("read-by-arn", 100, json!({ "awsRegion": "us-east-1" })),
+            plain("read-by-arn", 200),
+        ];
+        let found = batches(&facts);
+        assert_eq!(found, [Batch { call: &facts[1], members: vec![&facts[0], &facts[2]] }]);
+    }
+
+    #[test]
+    fn a_read_belongs_to_the_nearest_batch_and_first_to_that_of_its_request() {
+        let request = |id: &str| json!({ "requestID": id });
+        let facts = [
+            fact("batch-filtered", 100, request("a")),
+            fact("batch-filtered", 104, request("b")),
+            fact("read-by-arn", 103, request("c")),
+            fact("read-by-arn", 103, request("a")),
+        ];
+        let found = batches(&facts);
+        assert_eq!(found[0].members, [&facts[3]]);
+        assert_eq!(found[1].members, [&facts[2]]);
+    }
+
+    #[test]
+    fn a_decryption_without_a_reason_is_a_read_unseen() {
+        assert_eq!(unseen(plain("decrypt-for-a-secret", 100), &[]), 1);
+        assert_eq!(unseen(plain("decrypt-for-a-parameter", 100), &[]), 1);
+        for (why, reason) in [
+            ("another secret", fact("read-by-arn", 100, json!({ "requestParameters": { "secretId": "other" } }))),
+            ("another principal", plain("read-by-root", 100)),
+            ("another time", plain("read-by-arn", 400)),
+            (
+                "another version",
+                fact(
+                    "read-of-a-version",
+                    100,
+                    json!({ "requestParameters": { "secretId": SECRET, "versionId": "v" } }),
+                ),
+            ),
+            ("another region", fact("read-by-name", 100, json!({ "awsRegion": "us-east-1" }))),
+            ("a denied read", plain("denied-read", 100)),
+            ("no read", fact("rotation-cancelled", 100, json!({ "userIdentity": {} }))),
+        ] {
+            assert_eq!(unseen(plain("decrypt-for-a-secret", 100), &[reason]), 1, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_decryption_for_a_read_a_write_or_a_replication_is_none() {
+        let by_role = |name: &str| {
+            let role: Value = serde_json::from_slice(&fixtures::file("fixtures/cloudtrail/read-by-arn.json")).unwrap();
+            fact(name, 103, json!({ "userIdentity": role["userIdentity"] }))
+        };
+        for reason in [
+            "read-by-arn",
+            "read-by-name",
+            "read-by-arn-without-suffix",
+            "read-of-a-version",
+            "batch-listed",
+            "batch-filtered",
+            "batch-of-everything",
+            "value-put",
+            "value-updated",
+            "key-changed",
+            "created",
+            "parameter-that-is-a-secret",
+        ] {
+            assert_eq!(unseen(plain("decrypt-for-a-secret", 100), &[by_role(reason)]), 0, "{reason}");
+        }
+        assert_eq!(unseen(plain("decrypt-for-a-secret", 100), &[plain("replicated", 90)]), 0);
+        for reason in ["parameter", "parameters", "parameters-by-path", "parameter-history"] {
+            assert_eq!(unseen(plain("decrypt-for-a-parameter", 100), &[by_role(reason)]), 0, "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_decryption_by_the_service_or_in_another_account_needs_no_reason_here() {
+        let service =
+            json!({ "userIdentity": { "accountId": "123456789012", "invokedBy": "secretsmanager.amazonaws.com" } });
+        assert_eq!(unseen(fact("decrypt-for-a-secret", 100, service), &[]), 0);
+        assert_eq!(unseen(fact("decrypt-for-a-secret", 100, json!({ "recipientAccountId": "210987654321" })), &[]), 0);
+        assert_eq!(unseen(fact("decrypt-for-a-secret", 100, json!({ "errorCode": "AccessDenied" })), &[]), 0);
+    }
+
+    #[test]
+    fn nothing_is_missed_before_both_sources_were_heard() {
+        let decrypt = plain("decrypt-for-a-secret", 100);
+        let later = Moment::from_millis(100_000 + WATERMARK);
+        for source in [Source::Decryptions, Source::Reads] {
+            let mut decrypts = Decrypts::default();
+            decrypts.take(&decrypt);
+            decrypts.heard(source, later);
+            assert_eq!(decrypts.unseen(), []);
+            // In whichever order: the reason comes last, and late.
+            decrypts.take(&plain("read-by-arn", 101));
+            decrypts.heard(Source::Decryptions, later);
+            decrypts.heard(Source::Reads, later);
+            assert_eq!(decrypts.unseen(), []);
+        }
+    }
+
+    #[test]
+    fn a_rotation_has_its_end_by_its_token() {
+        let of = |name: &str, second: i64, token: &str| {
+            fact(name, second, json!({ "requestID": format!("Rotation-{SECRET}-{token}") }))
+        };
+        let (one, two) = ("7f3c1c52-5f0e-4a6b-9d55-0c8f6d1a2b34", "2b0a4f6e-1c7d-4e55-8a3f-90d1c2b3a4e5");
+        let facts = [
+            of("rotation-succeeded", 160, one),
+            of("rotation-failed", 110, one),
+            of("rotation-started", 100, one),
+            of("rotation-started", 200, two),
+            fact("rotation-failed", 210, json!({ "requestID": "shortened...f6d1a2b34" })),
+            of("rotation-abandoned-without-identity", 300, "3b0a4f6e-1c7d-4e55-8a3f-90d1c2b3a4e5"),
+        ];
+        let told: Vec<_> = rotations(&facts)
+            .into_iter()
+            .map(|course| (course.started.map(|fact| fact.at), course.ended.map(|fact| fact.at), course.failures))
+            .collect();
+        let at = |second: i64| Some(Some(Moment::from_millis(second * 1_000)));
+        assert_eq!(told, [(at(100), at(160), 1), (at(200), at(210), 1), (None, at(300), 0)]);
+    }
+}

@@ -28,7 +28,7 @@ const BUFFER: usize = 256 * 1024;
 ///
 /// let file = br#"{"Records":[{"eventName":"GetSecretValue","eventSource":"secretsmanager.amazonaws.com"}, 7]}"#;
 /// let entries: Vec<Entry> = Log::new(file.as_slice()).collect::<Result<_, _>>()?;
-/// assert!(matches!(entries[..], [Entry::Fact(_), Entry::Malformed { offset: 86, .. }]));
+/// assert!(matches!(entries[..], [Entry::Fact(_), Entry::Malformed { offset: 89, .. }]));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
