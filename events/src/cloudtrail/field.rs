@@ -43,7 +43,7 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de> + Default,
 {
-    Ok(parsed(<&RawValue>::deserialize(deserializer)?))
+    Ok(fields(<&RawValue>::deserialize(deserializer)?))
 }
 
 /// A list of objects; what is none has no fields, and what is no list is empty.
@@ -52,7 +52,7 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de> + Default,
 {
-    Ok(parsed::<Vec<&RawValue>>(<&RawValue>::deserialize(deserializer)?).into_iter().map(parsed).collect())
+    Ok(parsed::<Vec<&RawValue>>(<&RawValue>::deserialize(deserializer)?).into_iter().map(fields).collect())
 }
 
 /// A list of texts; one text is a list of it, and what is no text is left out.
@@ -60,6 +60,12 @@ pub(super) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Co
     let all = <&RawValue>::deserialize(deserializer)?;
     let each = if all.get().starts_with('[') { parsed::<Vec<&RawValue>>(all) } else { vec![all] };
     Ok(each.into_iter().filter_map(|one| parsed::<Text<'de>>(one).0).collect())
+}
+
+/// The fields of an object; of anything else, none.
+pub(super) fn fields<'de, T: Deserialize<'de> + Default>(json: &'de RawValue) -> T {
+    // A list would do for a structure, field by field.
+    if json.get().starts_with('{') { parsed(json) } else { T::default() }
 }
 
 /// What a JSON value is as a `T`, or else the `T` without anything.

@@ -28,7 +28,7 @@ const BUFFER: usize = 256 * 1024;
 ///
 /// let file = br#"{"Records":[{"eventName":"GetSecretValue","eventSource":"secretsmanager.amazonaws.com"}, 7]}"#;
 /// let entries: Vec<Entry> = Log::new(file.as_slice()).collect::<Result<_, _>>()?;
-/// assert!(matches!(entries[..], [Entry::Fact(_), Entry::Malformed { offset: 86, .. }]));
+/// assert!(matches!(entries[..], [Entry::Fact(_), Entry::Malformed { offset: 89, .. }]));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
@@ -294,5 +294,220 @@ impl<R: Read> Iterator for Log<R> {
             self.place = Place::Over;
         }
         entry.transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::fixtures;
+    use proptest::prelude::*;
+    use serde_json::Value;
+    use std::sync::LazyLock;
+
+    /// The records of the fixtures, on one line each.
+    fn records() -> Vec<String> {
+        static RECORDS: LazyLock<Vec<String>> = LazyLock::new(|| {
+            let files = fixtures::files("fixtures/cloudtrail").into_iter();
+            let records = files.map(|(_, bytes)| serde_json::from_slice::<Value>(&bytes).unwrap());
+            records.filter(Value::is_object).map(|record| record.to_string()).collect()
+        });
+        RECORDS.clone()
+    }
+
+    fn list(records: &[String]) -> String {
+        format!("{{\"Records\":[{}]}}", records.join(","))
+    }
+
+    fn entries(file: &[u8]) -> Vec<Entry> {
+        Log::new(file).collect::<Result<_, _>>().unwrap()
+    }
+
+    /// An entry, without the place of what is malformed.
+    fn meant(entry: &Entry) -> Result<Option<Fact>, Malformed> {
+        match entry {
+            Entry::Fact(fact) => Ok(Some(fact.as_ref().clone())),
+            Entry::Ignored => Ok(None),
+            Entry::Malformed { why, .. } => Err(*why),
+        }
+    }
+
+    /// What each record means by itself. In a log it means the same, though most of it is not read there.
+    fn expected(records: &[String]) -> Vec<Result<Option<Fact>, Malformed>> {
+        records.iter().map(|record| read(record.as_bytes())).collect()
+    }
+
+    /// Hands out a few bytes at a time.
+    struct Slow<'a>(&'a [u8], usize);
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let end = buffer.len().min(self.1);
+            self.0.read(&mut buffer[..end])
+        }
+    }
+
+    #[test]
+    fn a_record_means_the_same_in_whichever_file_it_is() {
+        let records = records();
+        let pretty: Vec<Value> = records.iter().map(|record| serde_json::from_str(record).unwrap()).collect();
+        let pretty = serde_json::to_string_pretty(&serde_json::json!({ "Records": pretty })).unwrap();
+        let bare = format!(" [ {} ] ", records.join(" , "));
+        for file in [list(&records), pretty, bare, records.join("\n"), records.concat()] {
+            let found = entries(file.as_bytes());
+            assert_eq!(found.len(), records.len());
+            for ((entry, expected), record) in found.iter().zip(expected(&records)).zip(&records) {
+                assert_eq!(meant(entry), expected, "{record}");
+            }
+        }
+        let twice = format!("{}\n{}", list(&records), list(&records));
+        assert_eq!(entries(twice.as_bytes()).len(), 2 * records.len());
+    }
+
+    #[test]
+    fn a_file_may_come_in_pieces_and_is_never_held_whole() {
+        let records: Vec<String> = records().into_iter().cycle().take(3_000).collect();
+        let file = list(&records);
+        assert!(file.len() > 8 * BUFFER);
+        let mut log = Log::new(Slow(file.as_bytes(), 7_001));
+        let found: Vec<_> = log.by_ref().map(|entry| meant(&entry.unwrap())).collect();
+        assert_eq!(found, expected(&records));
+        assert_eq!(log.buffer.len(), BUFFER);
+    }
+
+    #[test]
+    fn a_record_may_be_larger_than_the_buffer_but_not_than_any_event() {
+        let record =
+            |length: usize| format!(r#"{{"eventVersion":"1","eventName":"x","eventType":"{}"}}"#, "y".repeat(length));
+        let small = record(1);
+        let file = list(&[small.clone(), record(3 * BUFFER), small.clone(), record(LARGEST), small]);
+        let found: Vec<_> = entries(file.as_bytes()).iter().map(meant).collect();
+        assert_eq!(found, [Ok(None), Ok(None), Ok(None), Err(Malformed::TooLarge), Ok(None)]);
+    }
+
+    #[test]
+    fn what_is_malformed_is_named_and_takes_no_other_with_it() {
+        let good = r#"{"eventVersion":"1","userIdentity":{"type":"IAMUser"},"eventSource":"s3.amazonaws.com","eventName":"a"}"#;
+        for (damaged, why) in [
+            (good.replacen("\"IAM", "IAM", 1), Malformed::NotJson),
+            (good.replacen("User\"", "User", 1), Malformed::NotJson),
+            (good.replacen("},", ",", 1), Malformed::NotJson),
+            (good.replacen("\"a\"}", "\"a\"", 1), Malformed::NotJson),
+            (good.replacen(":\"a\"", "", 1), Malformed::NotJson),
+            (good[..60].to_owned(), Malformed::NotJson),
+            ("null".to_owned(), Malformed::NotAnObject),
+            ("\"text\"".to_owned(), Malformed::NotAnObject),
+            ("[{}]".to_owned(), Malformed::NotAnObject),
+            ("{}".to_owned(), Malformed::NotARecord),
+            ("nonsense".to_owned(), Malformed::NotJson),
+        ] {
+            let file = list(&[good.to_owned(), damaged.clone(), good.to_owned(), good.to_owned()]);
+            let offset = (12 + good.len() + 1) as u64;
+            let expected = [Entry::Ignored, Entry::Malformed { offset, why }, Entry::Ignored, Entry::Ignored];
+            assert_eq!(entries(file.as_bytes()), expected, "{damaged}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_breaks_off_or_is_no_log_says_so() {
+        let good = r#"{"eventVersion":"1","eventName":"a"}"#;
+        let malformed = |offset, why| Entry::Malformed { offset, why };
+        let whole = list(&[good.to_owned()]);
+        for (file, expected) in [
+            ("", vec![]),
+            (" \n", vec![]),
+            (r#"{"Records":[]}"#, vec![]),
+            ("[]", vec![]),
+            (&whole, vec![Entry::Ignored]),
+            (&whole[..whole.len() - 1], vec![Entry::Ignored, malformed(49, Malformed::NotAList)]),
+            (&whole[..whole.len() - 2], vec![Entry::Ignored, malformed(48, Malformed::NotAList)]),
+            (&whole[..whole.len() - 3], vec![malformed(12, Malformed::NotJson)]),
+            (r#"{"Records":null}"#, vec![malformed(0, Malformed::NotARecord)]),
+            (r#"{"awsAccountId":"1","digestStartTime":"x"}"#, vec![malformed(0, Malformed::NotARecord)]),
+            ("no log\n{\"eventName\":\"a\"}", vec![malformed(0, Malformed::NotAList), Entry::Ignored]),
+            ("\u{1f}\u{8b}", vec![malformed(0, Malformed::NotAList)]),
+        ] {
+            assert_eq!(entries(file.as_bytes()), expected, "{file}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_on_says_so_once() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("broken"))
+            }
+        }
+        let mut log = Log::new(Broken);
+        assert!(log.next().unwrap().is_err());
+        assert!(log.next().is_none());
+    }
+
+    #[test]
+    fn the_fuzzers_corpus_never_panics() {
+        let corpus = fixtures::files("fuzz/corpus/cloudtrail");
+        assert!(!corpus.is_empty());
+        for (_, bytes) in corpus {
+            let _ = entries(&bytes);
+            let _ = read(&bytes);
+            let _ = super::super::envelope::Invocation::parse(&bytes);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn there_are_as_many_entries_as_records(picks in prop::collection::vec(0..10_000_usize, 0..60)) {
+            let all = records();
+            let odd = ["null", "{}", "7", "\"\\\"{\"", "[[]]", "{\"a\":nonsense}"];
+            let records: Vec<String> = picks.iter().map(|pick| match pick % 5 {
+                0 => odd[pick % odd.len()].to_owned(),
+                _ => all[pick % all.len()].clone(),
+            }).collect();
+            let found = entries(list(&records).as_bytes());
+            prop_assert_eq!(found.len(), records.len());
+            for (entry, record) in found.iter().zip(&records) {
+                prop_assert_eq!(meant(entry).ok().flatten(), read(record.as_bytes()).ok().flatten());
+            }
+        }
+
+        #[test]
+        fn a_damaged_record_takes_no_other_with_it(pick in 0..10_000_usize, at in 0..10_000_usize, byte: u8, is_lost: bool) {
+            // CloudTrail writes the version first; that is what a record is found again by.
+            let all: Vec<String> = records().into_iter().filter(|record| record.starts_with("{\"eventVersion\"")).collect();
+            let mut damaged = all[pick % all.len()].clone().into_bytes();
+            let at = at % damaged.len();
+            if is_lost { damaged.remove(at); } else { damaged[at] = byte; }
+            let others = &all[..4];
+            let mut file = b"{\"Records\":[".to_vec();
+            for record in &others[..2] {
+                file.extend_from_slice(record.as_bytes());
+                file.push(b',');
+            }
+            file.extend_from_slice(&damaged);
+            for record in &others[2..] {
+                file.push(b',');
+                file.extend_from_slice(record.as_bytes());
+            }
+            file.extend_from_slice(b"]}");
+            let found: Vec<_> = entries(&file).iter().map(meant).collect();
+            let expected = expected(others);
+            prop_assert_eq!(&found[..2], &expected[..2]);
+            prop_assert!(found.ends_with(&expected[2..]), "{} entries, {at}: {}", found.len(), String::from_utf8_lossy(&damaged));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic_or_go_on_forever(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(entries(&bytes).len() <= bytes.len());
+        }
+
+        #[test]
+        fn no_json_like_text_makes_it_panic(text in r#"[\[\]{}:,"\\ \nRecordseventVersion17]{0,200}"#) {
+            prop_assert!(entries(text.as_bytes()).len() <= text.len());
+            let list = list(std::slice::from_ref(&text));
+            prop_assert!(entries(list.as_bytes()).len() <= list.len());
+        }
     }
 }

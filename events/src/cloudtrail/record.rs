@@ -154,17 +154,17 @@ impl<'a> Record<'a> {
 
     /// What the call was told, of what any of our facts needs.
     pub(crate) fn request(&self) -> Parameters<'a> {
-        self.request_parameters.map(field::parsed).unwrap_or_default()
+        self.request_parameters.map(field::fields).unwrap_or_default()
     }
 
     /// What the call answered.
     pub(crate) fn response(&self) -> Parameters<'a> {
-        self.response_elements.map(field::parsed).unwrap_or_default()
+        self.response_elements.map(field::fields).unwrap_or_default()
     }
 
     /// What else the service tells.
     pub(crate) fn additional(&self) -> Parameters<'a> {
-        self.additional_event_data.map(field::parsed).unwrap_or_default()
+        self.additional_event_data.map(field::fields).unwrap_or_default()
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Most events of an account are about something else than secrets. For those it is enough to know where they end, and
 //! of what source, name and error they are. So the bytes are not parsed but looked at 64 at a time: where are quotes,
-//! braces and colons, and which of them are not within a string. After Langdale and Lemire, "Parsing gigabytes of JSON
-//! per second" (2019), with eight bytes in a word in place of vector registers, which safe code cannot reach.
+//! braces, brackets and colons, and which of them are not within a string. After Langdale and Lemire, "Parsing gigabytes of JSON
+//! per second" (2019), as far as safe code goes.
 
 use memchr::memmem;
 use std::{ops::Range, sync::LazyLock};
@@ -32,38 +32,36 @@ pub(super) struct Outline {
 /// Looks for the end of the object that begins at the first byte.
 pub(super) fn object(bytes: &[u8]) -> (Scan, Outline) {
     let mut outline = Outline::default();
-    let mut depth = 0_usize;
-    // Whether a block begins within a string, with an escaped byte, after a quote.
-    let (mut in_string, mut escaped, mut after_quote) = (0_u64, 0_u64, 0_u64);
+    // How many objects and lists are open.
+    let (mut depth, mut lists) = (0_usize, 0_usize);
+    // Whether a block begins within a string (all bits), and with an escaped byte (the first).
+    let (mut in_string, mut escaped) = (0_u64, 0_u64);
     let (blocks, rest) = bytes.as_chunks::<64>();
     let mut last = [b' '; 64];
     last[..rest.len()].copy_from_slice(rest);
     for (index, block) in blocks.iter().chain(std::iter::once(&last)).enumerate() {
-        let words = words(block);
-        let quotes = equal(&words, b'"') & !escapes(equal(&words, b'\\'), &mut escaped);
+        let marks = Marks::of(block);
+        let quotes = marks.quotes & !escapes(marks.backslashes, &mut escaped);
         let strings = within(quotes) ^ in_string;
         in_string = ((strings as i64) >> 63) as u64;
-        let colons = equal(&words, b':') & !strings;
-        let braces = (equal(&words, b'{') | equal(&words, b'}')) & !strings;
-        // In JSON, what precedes a colon is a name. A lost quote turns strings inside out, and then it is not.
-        let unnamed = colons & !((quotes << 1) | after_quote);
-        after_quote = quotes >> 63;
-        let mut marks = colons | braces;
-        while marks != 0 {
-            let bit = marks.trailing_zeros() as usize;
-            marks &= marks - 1;
+        let mut others = marks.others & !strings;
+        while others != 0 {
+            let bit = others.trailing_zeros() as usize;
+            others &= others - 1;
             let at = index * 64 + bit;
             match block[bit] {
+                b'{' if depth > 0 && !is_value(&bytes[..at], lists) => return (Scan::Broken, outline),
                 b'{' => depth += 1,
-                b'}' => match depth {
-                    0 => return (Scan::Broken, outline),
-                    1 => {
-                        outline.end(at);
-                        return (Scan::Ends(at + 1), outline);
-                    }
-                    _ => depth -= 1,
-                },
-                _ if unnamed & (1 << bit) != 0 && !bytes[..at].trim_ascii_end().ends_with(b"\"") => {
+                b'}' if depth > 1 => depth -= 1,
+                b'}' if depth == 1 && lists == 0 => {
+                    outline.end(at);
+                    return (Scan::Ends(at + 1), outline);
+                }
+                b'[' => lists += 1,
+                b']' if lists > 0 => lists -= 1,
+                b'}' | b']' => return (Scan::Broken, outline),
+                // In JSON, what precedes a colon is a name. A lost quote turns strings inside out, and then it is not.
+                _ if bytes[..at].last() != Some(&b'"') && !bytes[..at].trim_ascii_end().ends_with(b"\"") => {
                     return (Scan::Broken, outline);
                 }
                 _ if depth == 1 => outline.field(bytes, at),
@@ -117,6 +115,16 @@ impl Outline {
     }
 }
 
+/// Whether an object can begin after these bytes, within another. Where a brace was lost, the next record begins within
+/// this one, after a comma and in no list, or after nothing at all.
+fn is_value(before: &[u8], lists: usize) -> bool {
+    match before.trim_ascii_end().last() {
+        Some(b':' | b'[') => true,
+        Some(b',') => lists > 0,
+        Some(_) | None => false,
+    }
+}
+
 /// The text at a value's place, unless it is something else or has to be read first.
 fn text(bytes: &[u8], at: usize) -> Option<&[u8]> {
     let text = bytes[at..].trim_ascii_start().strip_prefix(b"\"")?;
@@ -124,23 +132,45 @@ fn text(bytes: &[u8], at: usize) -> Option<&[u8]> {
     if text.contains(&b'\\') { None } else { Some(text) }
 }
 
-fn words(block: &[u8; 64]) -> [u64; 8] {
-    let (words, _) = block.as_chunks::<8>();
-    std::array::from_fn(|index| u64::from_le_bytes(words[index]))
+/// Where in a block what is: a bit for each byte, the lowest for the first.
+struct Marks {
+    quotes: u64,
+    backslashes: u64,
+    /// Braces, brackets and colons.
+    others: u64,
 }
 
-/// The bits of those bytes that are equal to one.
-fn equal(words: &[u64; 8], byte: u8) -> u64 {
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    let sought = u64::from(byte) * 0x0101_0101_0101_0101;
-    let mut bits = 0;
-    for (index, word) in words.iter().enumerate() {
-        let difference = word ^ sought;
-        // The high bit of each byte that is zero, then all eight of them in the highest byte.
-        let zeros = !(((difference & LOW) + LOW) | difference | LOW) >> 7;
-        bits |= (zeros.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (index * 8);
+impl Marks {
+    fn of(block: &[u8; 64]) -> Self {
+        // Written so that it becomes a comparison of many bytes at once.
+        let kinds = block.map(|byte| {
+            // Brackets and braces differ in one bit.
+            let others = ((byte | 0x20) == b'{') | ((byte | 0x20) == b'}') | (byte == b':');
+            u8::from(byte == b'"') | (u8::from(others) << 1) | (u8::from(byte == b'\\') << 2)
+        });
+        let (words, _) = kinds.as_chunks::<8>();
+        let mut marks = Self { quotes: 0, backslashes: 0, others: 0 };
+        let mut all = 0;
+        for (index, word) in words.iter().enumerate() {
+            let word = u64::from_le_bytes(*word);
+            marks.quotes |= lowest(word) << (index * 8);
+            marks.others |= lowest(word >> 1) << (index * 8);
+            all |= word;
+        }
+        if all & (0x04 * EACH) != 0 {
+            for (index, word) in words.iter().enumerate() {
+                marks.backslashes |= lowest(u64::from_le_bytes(*word) >> 2) << (index * 8);
+            }
+        }
+        marks
     }
-    bits
+}
+
+const EACH: u64 = 0x0101_0101_0101_0101;
+
+/// The lowest bits of eight bytes, as one byte.
+fn lowest(word: u64) -> u64 {
+    (word & EACH).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
 /// The bits of the bytes that a backslash escapes. `escaped` is whether the first one is, and then whether the next is.
@@ -223,9 +253,15 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_quote_is_noticed() {
+    fn a_lost_quote_brace_or_bracket_is_noticed() {
         let broken = br#"{"eventVersion":"1.08,"eventTime":"2026-01-31T12:34:56Z","eventName":"x"},{"a":"b"}"#;
         assert_eq!(object(broken).0, Scan::Broken);
+        assert_eq!(object(br#"{"a":{"b":1,"c":2}},{"eventVersion":"1.08"}]}"#).0, Scan::Ends(19));
+        assert_eq!(object(br#"{"a":{"b":1,"c":2},{"eventVersion":"1.08"}]}"#).0, Scan::Broken);
+        assert_eq!(object(br#"{"a":[{"b":1},{"c":2}]}"#).0, Scan::Ends(23));
+        assert_eq!(object(br#"{"a":[{"b":1},{"c":2}}"#).0, Scan::Broken);
+        assert_eq!(object(br#"{"a":{"b":1},{"c":2}]}"#).0, Scan::Broken);
+        assert_eq!(object(b"{\"a\":1\n{\"a\":2}").0, Scan::Broken);
         assert_eq!(object(b"null").0, Scan::Broken);
         assert_eq!(object(b"}").0, Scan::Broken);
     }

@@ -207,3 +207,100 @@ fn without_suffix(name: &str) -> &str {
 fn filled(text: &str) -> Option<&str> {
     if text.is_empty() { None } else { Some(text) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Place<'static> = Place { region: Some("eu-west-1"), account: Some("123456789012") };
+
+    #[test]
+    fn a_secret_has_one_identity_however_it_is_called() {
+        let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:";
+        for (given, name) in [
+            ("shop/prod/db".to_owned(), "shop/prod/db"),
+            (format!("{arn}shop/prod/db-AbCdEf"), "shop/prod/db"),
+            (format!("{arn}shop/prod/db"), "shop/prod/db"),
+            // As a name, its last word belongs to it. In an ARN, Secrets Manager takes that for its own six.
+            ("shop-orders".to_owned(), "shop-orders"),
+            (format!("{arn}shop-orders-AbCdEf"), "shop-orders"),
+            (format!("{arn}shop-orders"), "shop"),
+            (format!("{arn}shop-AbCdE_"), "shop-AbCdE_"),
+            ("a+b=c@d.e_f".to_owned(), "a+b=c@d.e_f"),
+        ] {
+            let found = Target::secret(&given, HERE);
+            assert_eq!(found.as_ref().map(ToString::to_string), Some(format!("{arn}{name}")), "{given}");
+        }
+        let elsewhere = Target::secret("arn:aws:secretsmanager:us-east-1:210987654321:secret:db-AbCdEf", HERE);
+        let expected = "arn:aws:secretsmanager:us-east-1:210987654321:secret:db";
+        assert_eq!(elsewhere.map(|target| target.to_string()).as_deref(), Some(expected));
+        for nothing in ["", "*", "arn:aws:s3:::bucket", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"] {
+            assert_eq!(Target::secret(nothing, HERE), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_has_one_identity_however_it_is_called() {
+        let arn = "arn:aws:ssm:eu-west-1:123456789012:parameter";
+        for (given, path) in [
+            ("/shop/token".to_owned(), "/shop/token"),
+            (format!("{arn}/shop/token"), "/shop/token"),
+            ("/shop/token:3".to_owned(), "/shop/token"),
+            (format!("{arn}/shop/token:live"), "/shop/token"),
+            ("token".to_owned(), "/token"),
+            (format!("{arn}/token"), "/token"),
+            ("parameter".to_owned(), "/parameter"),
+        ] {
+            let found = Target::parameter(&given, HERE).map(|target| target.to_string());
+            assert_eq!(found, Some(format!("{arn}{path}")), "{given}");
+        }
+    }
+
+    #[test]
+    fn every_arn_of_ours_is_read_back() {
+        for arn in [
+            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop/prod/db",
+            "arn:aws:ssm:eu-west-1:123456789012:parameter/shop/token",
+            "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+            "arn:aws:kms:eu-west-1:123456789012:alias/shop",
+            "arn:aws:rds:eu-west-1:123456789012:db:shop",
+            "arn:aws:rds:eu-west-1:123456789012:cluster:shop",
+            "arn:aws-cn:cloudtrail:cn-north-1:123456789012:trail/shop",
+            "arn:aws:events:eu-west-1:123456789012:rule/shop",
+            "arn:aws:events:eu-west-1:123456789012:rule/bus/shop",
+            "arn:aws:lambda:eu-west-1:123456789012:function:shop",
+            "arn:aws:lambda:eu-west-1:123456789012:event-source-mapping:c0ffee00",
+            "arn:aws:sns:eu-west-1:123456789012:shop",
+            "arn:aws-us-gov:sqs:us-gov-west-1:123456789012:shop",
+            "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:shop is down: again",
+        ] {
+            let found = Target::from_arn(arn, Place::default()).map(|target| target.to_string());
+            assert_eq!(found.as_deref(), Some(arn));
+        }
+        for other in ["arn:aws:s3:::bucket", "arn:aws:iam::123456789012:role/shop", "shop", "", "::::::", "arn:::::"] {
+            assert_eq!(Target::from_arn(other, HERE), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_denied_call_names_its_target_in_its_message() {
+        let user =
+            "User: arn:aws:iam::123456789012:user/anna is not authorized to perform: secretsmanager:GetSecretValue";
+        for (rest, name) in [
+            (
+                " on resource: shop because no identity-based policy allows the secretsmanager:GetSecretValue action",
+                Some("shop"),
+            ),
+            (" on resource: shop with an explicit deny in an identity-based policy", Some("shop")),
+            (" on resource: shop", Some("shop")),
+            (" on resource: arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop-AbCdEf because x", Some("shop")),
+            (" on resource: * because x", None),
+            (" on resource: ", None),
+            (" because no identity-based policy allows the secretsmanager:ListSecrets action", None),
+            ("", None),
+        ] {
+            let found = Target::denied(&format!("{user}{rest}"), Some(TargetKind::Secret), HERE);
+            assert_eq!(found.map(|target| target.name).as_deref(), name, "{rest}");
+        }
+    }
+}

@@ -386,3 +386,74 @@ impl Fact {
         matches!(self.outcome, Outcome::Denied(_))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::{cloudtrail::log, fixtures};
+    use std::fmt::Write;
+
+    #[test]
+    fn every_fixture_means_what_the_snapshot_says() {
+        let meanings: Vec<String> = fixtures::files("fixtures/cloudtrail")
+            .iter()
+            .map(|(name, bytes)| match log::read(bytes) {
+                Ok(Some(fact)) => format!("{name}\n{}", told(&fact)),
+                Ok(None) => format!("{name}\n  ignored\n"),
+                Err(why) => format!("{name}\n  malformed: {why}\n"),
+            })
+            .collect();
+        insta::assert_snapshot!("facts", meanings.join("\n"));
+    }
+
+    #[test]
+    fn the_events_that_wake_respond_are_facts_too() {
+        for (name, bytes) in fixtures::files("fixtures/service-events") {
+            let event: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+            let fact = log::read(event["detail"].to_string().as_bytes()).unwrap().unwrap();
+            let trigger::Trigger::Rotation(event) = trigger::Trigger::parse(&event).unwrap() else { panic!("{name}") };
+            let What::Rotation(rotation) = fact.what else { panic!("{name}") };
+            assert_eq!((rotation.kind, rotation.token, rotation.step), (event.kind, event.token, event.step), "{name}");
+        }
+    }
+
+    use crate::trigger;
+
+    /// A fact on a few lines, without what is the same in all fixtures.
+    fn told(fact: &Fact) -> String {
+        let json = |value: serde_json::Value| value.to_string();
+        let mut text =
+            format!("  {} {}: {}\n", fact.service, fact.action, json(serde_json::to_value(&fact.what).unwrap()));
+        match &fact.outcome {
+            Outcome::Done => (),
+            Outcome::Denied(code) => writeln!(text, "  denied: {code}").unwrap(),
+            Outcome::Failed(code) => writeln!(text, "  failed: {code}").unwrap(),
+        }
+        for target in &fact.targets {
+            writeln!(text, "  of {target}").unwrap();
+        }
+        let actor = &fact.actor;
+        write!(text, "  by {:?} ({:?}) {}", actor.kind, actor.nature, actor.id).unwrap();
+        for (word, detail) in [("session", &actor.session), ("through", &actor.invoked_by)] {
+            if let Some(detail) = detail {
+                write!(text, ", {word} {detail}").unwrap();
+            }
+        }
+        let mfa = actor.mfa.map(|mfa| format!(", mfa {mfa}"));
+        writeln!(text, "{}", mfa.unwrap_or_default()).unwrap();
+        let at = fact.at.map_or(-1, Moment::as_millis);
+        let from = fact.origin.as_ref().map(|origin| json(serde_json::to_value(origin).unwrap()));
+        let place = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
+        writeln!(
+            text,
+            "  in {} {} from {} at {at}",
+            place(&fact.account),
+            place(&fact.region),
+            from.unwrap_or_default()
+        )
+        .unwrap();
+        text
+    }
+}

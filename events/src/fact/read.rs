@@ -11,7 +11,7 @@ use crate::{
     secret::{SecretId, VersionId},
     trigger::{self, ServiceEventKind},
 };
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use std::borrow::Cow;
 
 /// What a record means for secrets; nothing where it means nothing.
@@ -93,6 +93,10 @@ impl Meaning {
     fn of(record: &Record<'_>, outcome: &Outcome) -> Option<Self> {
         match record.service() {
             "secretsmanager" => of_secret(record, outcome),
+            // No other service's operations are called so.
+            "" if record.action().contains("Secret") || record.action().starts_with("Rotation") => {
+                of_secret(record, outcome)
+            }
             "ssm" => of_parameter(record, outcome),
             "kms" => of_key(record, outcome),
             "rds" => of_database(record, outcome),
@@ -529,8 +533,11 @@ fn denied(record: &Record<'_>, outcome: &Outcome, kind: TargetKind) -> Option<Ta
 
 /// A policy's text: within the record it is a text that holds JSON, and in logs that others have worked on, the JSON.
 fn policy(json: Option<&RawValue>) -> String {
-    let Some(json) = json else { return String::new() };
-    serde_json::from_str::<String>(json.get()).unwrap_or_else(|_| json.get().to_owned())
+    match json.and_then(|json| serde_json::from_str::<Value>(json.get()).ok()) {
+        Some(Value::String(text)) => text,
+        Some(policy) => policy.to_string(),
+        None => String::new(),
+    }
 }
 
 fn version(id: &Option<Cow<'_, str>>) -> Option<VersionId> {
