@@ -1,0 +1,170 @@
+//! What is to be said of a fact.
+//!
+//! [`Judge::take`] takes facts in any order and judges each once, in the order in which they happened: a fact waits until
+//! nothing that is [late](Judge::waiting) can overtake it. What a fact means by itself is decided in one module for each
+//! subject; what it means beside others, by what the [`Baseline`] knows.
+//!
+//! # Before much is known
+//!
+//! Whether a reader is new can only be told of a secret that is known for longer than the policy's learning period; a
+//! habit is one after as long. So an empty baseline calls nobody new, and begins to by itself. [`Judge::learn`] takes
+//! history in without judging it, after which nothing has to be waited for. What needs no habit (decoys, the root user,
+//! bursts, deletions, whoever touches the watch) is judged from the first fact on.
+
+mod account;
+mod changes;
+mod order;
+mod reads;
+mod recent;
+mod rotation;
+mod standing;
+mod watchers;
+
+pub use recent::Recent;
+
+use super::{
+    baseline::Baseline,
+    finding::{Evidence, Finding, Kind},
+    policy::Policy,
+};
+use order::{Order, Seen};
+use relatch_events::{
+    cloudtrail::{identity::ActorKind, target::Target},
+    fact::{Access, Change, Fact, What},
+    moment::Moment,
+};
+use std::collections::VecDeque;
+
+/// How late a fact may be and still be judged in its place, unless said otherwise: CloudTrail takes ten minutes at worst.
+pub const LATENESS: i64 = 15 * 60_000;
+
+/// Judges facts.
+#[derive(Debug)]
+pub struct Judge {
+    policy: Policy,
+    baseline: Baseline,
+    lateness: i64,
+    order: Order,
+    seen: Seen,
+    unexplained: reads::Unexplained,
+    announced: VecDeque<Announcement>,
+}
+
+/// A change that Relatch itself is about to make, or somebody in its name: a repair, a rollback, a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// Who will make it: [`Actor::id`](relatch_events::cloudtrail::identity::Actor).
+    pub principal: String,
+    /// Of what.
+    pub target: Target,
+    /// From when on.
+    pub from: Moment,
+    /// Until when.
+    pub until: Moment,
+}
+
+/// What became of a fact that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is judged, or will be in its turn.
+    New,
+    /// It was taken before.
+    Duplicate,
+}
+
+impl Judge {
+    /// A judge who knows nothing yet.
+    pub fn new(policy: Policy) -> Self {
+        Self::knowing(policy, Baseline::default())
+    }
+
+    /// A judge who knows what is normal.
+    pub fn knowing(policy: Policy, baseline: Baseline) -> Self {
+        Self {
+            policy,
+            baseline,
+            lateness: LATENESS,
+            order: Order::default(),
+            seen: Seen::default(),
+            unexplained: reads::Unexplained::default(),
+            announced: VecDeque::new(),
+        }
+    }
+
+    /// How long facts wait for earlier ones, in milliseconds of their own time. With 0 they do not wait: each is judged
+    /// as it comes, by what is known then.
+    #[must_use]
+    pub const fn waiting(mut self, lateness: i64) -> Self {
+        self.lateness = lateness;
+        self
+    }
+
+    /// Takes a fact in, and adds what is to be said by now. Facts may come in any order, and more than once.
+    pub fn take(&mut self, fact: Box<Fact>, found: &mut Vec<Finding>) -> Taken {
+        if !self.seen.is_new(&fact) {
+            return Taken::Duplicate;
+        }
+        self.order.put(fact);
+        while let Some(fact) = self.order.next(self.lateness) {
+            self.judge(&fact, found);
+        }
+        Taken::New
+    }
+
+    /// Takes history in: what is in it is known from now on, and nothing is said of it.
+    pub fn learn(&mut self, fact: Box<Fact>) -> Taken {
+        let mut unsaid = Vec::new();
+        self.take(fact, &mut unsaid)
+    }
+
+    /// That there is no more to come: judges what is still waiting, and adds what is overdue by the last fact's time.
+    pub fn finish(&mut self, found: &mut Vec<Finding>) {
+        while let Some(fact) = self.order.next(i64::MIN) {
+            self.judge(&fact, found);
+        }
+        if let Some(until) = self.baseline.until() {
+            self.advance(until, found);
+        }
+    }
+
+    /// That everything until then has been taken: adds what did not happen and should have.
+    pub fn advance(&mut self, now: Moment, found: &mut Vec<Finding>) {
+        let from = found.len();
+        self.unexplained.due(now, &self.policy, found);
+        rotation::overdue(&mut self.baseline, &self.policy, now, found);
+        self.shadow(&mut found[from..]);
+    }
+
+    /// Says that a change is as it should be. Relatch's own changes are known by this, never by their role alone.
+    pub fn announce(&mut self, announcement: Announcement) {
+        if self.announced.len() >= 10_000 {
+            self.announced.pop_front();
+        }
+        self.announced.push_back(announcement);
+    }
+
+    /// What is normal by decision.
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What is normal by habit.
+    pub const fn baseline(&self) -> &Baseline {
+        &self.baseline
+    }
+
+    fn shadow(&self, found: &mut [Finding]) {
+        for finding in found {
+            finding.shadowed = self.policy.shadowed.contains(&finding.kind);
+        }
+    }
+}
+
+impl Judge {
+    fn judge(&mut self, fact: &Fact, found: &mut Vec<Finding>) {
+        if let Some(at) = fact.at {
+            self.baseline.note(at);
+        }
+        let _ = found;
+    }
+}
