@@ -104,7 +104,7 @@ pub struct InScopeOf<'a> {
 /// Who made a call, by what stays the same from one session to the next.
 ///
 /// Source: the CloudTrail user guide, "CloudTrail userIdentity element".
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Actor {
     /// What kind of a principal it is.
     pub kind: ActorKind,
@@ -127,7 +127,7 @@ pub struct Actor {
 }
 
 /// What kind of a principal an [`Actor`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActorKind {
     /// The account's root user.
@@ -149,7 +149,7 @@ pub enum ActorKind {
 }
 
 /// Whether a person or a program acts. An access key tells neither.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Nature {
     /// Something that programs do not have: the root user, a second factor, a session from Identity Center, a session
