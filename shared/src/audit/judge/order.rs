@@ -27,21 +27,25 @@ pub(super) struct Order {
 
 impl Order {
     /// Takes a fact in, in whichever order.
-    pub(super) fn put(&mut self, fact: Box<Fact>) {
+    pub(super) fn put(&mut self, fact: Box<Fact>, purpose: Purpose) {
         self.latest = self.latest.max(fact.at);
         let rank = rank(&fact);
-        self.held.push(Reverse(Held { rank, fact }));
+        self.held.push(Reverse(Held { rank, fact, purpose }));
     }
 
     /// The earliest fact, if nothing that is late by so many milliseconds can overtake it.
-    pub(super) fn next(&mut self, lateness: i64) -> Option<Box<Fact>> {
+    pub(super) fn next(&mut self, lateness: i64) -> Option<(Box<Fact>, Purpose)> {
         let Reverse(first) = self.held.peek()?;
         let is_due = match (first.fact.at, self.latest) {
             (Some(at), Some(latest)) => latest.since(at) >= lateness,
             // What has no time has no order either.
             (None, _) | (_, None) => true,
         };
-        if is_due || self.held.len() > HELD { self.held.pop().map(|Reverse(held)| held.fact) } else { None }
+        if is_due || self.held.len() > HELD {
+            self.held.pop().map(|Reverse(held)| (held.fact, held.purpose))
+        } else {
+            None
+        }
     }
 }
 
@@ -49,6 +53,16 @@ impl Order {
 struct Held {
     rank: u8,
     fact: Box<Fact>,
+    purpose: Purpose,
+}
+
+/// What a fact is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To say what is to be said of it.
+    Judge,
+    /// To know it.
+    Learn,
 }
 
 impl Ord for Held {

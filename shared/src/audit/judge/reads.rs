@@ -48,8 +48,6 @@ pub(super) fn judge(case: &mut Case<'_>, access: &Access) {
 #[derive(Clone, Copy)]
 struct Known {
     secret: u32,
-    /// For how long the secret is known.
-    age: i64,
     is_first: bool,
     is_habit: bool,
     days: u32,
@@ -90,7 +88,6 @@ fn read(case: &mut Case<'_>, access: &Access) {
 fn known(case: &mut Case<'_>, target: &Target) -> Known {
     let (at, fact, learning) = (case.at, case.fact, case.policy.learning);
     let (secret, _) = case.meet(target);
-    let age = at.since(case.secret(secret).first);
     let reader = case.reader(secret);
     let is_first = reader.reads == 0;
     let hours = [hour(at) + 23, hour(at), hour(at) + 1].map(|hour| 1_u32 << (hour % 24));
@@ -101,7 +98,6 @@ fn known(case: &mut Case<'_>, target: &Target) -> Known {
     let agent = fact.user_agent.as_deref().map(tool);
     Known {
         secret,
-        age,
         is_first,
         is_habit: reader.is_habit(at, learning),
         days: reader.days.before(at),
@@ -113,19 +109,16 @@ fn known(case: &mut Case<'_>, target: &Target) -> Known {
 
 /// What is to be said of a read because principal and secret do not belong together, as far as is known.
 fn unfamiliar(case: &mut Case<'_>, target: &Target, known: Known) {
-    let (fact, policy) = (case.fact, case.policy);
+    let (fact, policy, at) = (case.fact, case.policy, case.at);
     let secret = known.secret;
     let is_person = fact.actor.nature == Nature::Human;
-    if known.is_first && known.age >= policy.learning && !is_rotating(case, secret) {
-        let readers = &case.secret(secret).readers;
-        let are_programs = readers.iter().all(|(_, reader)| !reader.person);
-        let has_readers = readers.iter().any(|(_, reader)| reader.reads > 0);
-        let is_worst = is_person && are_programs && has_readers;
-        if case.is_news_of(Kind::NewReader, secret) {
+    if known.is_first && !is_rotating(case, secret) {
+        let mut readers = case.secret(secret).readers.iter().map(|(_, reader)| reader);
+        let are_known = readers.clone().any(|reader| reader.is_habit(at, policy.learning));
+        let is_worst = is_person && readers.all(|reader| !reader.person);
+        if are_known && case.is_news_of(Kind::NewReader, secret) {
             let finding = case.raise_of(Kind::NewReader, target, is_worst);
-            if is_worst {
-                finding.evidence.push(Evidence::OnlyPrograms);
-            }
+            finding.evidence.extend(is_worst.then_some(Evidence::OnlyPrograms));
         }
     }
     if known.is_habit {
