@@ -30,13 +30,13 @@ impl Order {
     pub(super) fn put(&mut self, fact: Box<Fact>, purpose: Purpose) {
         self.latest = self.latest.max(fact.at);
         let rank = rank(&fact);
-        self.held.push(Reverse(Held { rank, fact, purpose }));
+        self.held.push(Reverse(Held { at: fact.at, rank, fact, purpose }));
     }
 
     /// The earliest fact, if nothing that is late by so many milliseconds can overtake it.
     pub(super) fn next(&mut self, lateness: i64) -> Option<(Box<Fact>, Purpose)> {
         let Reverse(first) = self.held.peek()?;
-        let is_due = match (first.fact.at, self.latest) {
+        let is_due = match (first.at, self.latest) {
             (Some(at), Some(latest)) => latest.since(at) >= lateness,
             // What has no time has no order either.
             (None, _) | (_, None) => true,
@@ -51,6 +51,7 @@ impl Order {
 
 #[derive(Debug)]
 struct Held {
+    at: Option<Moment>,
     rank: u8,
     fact: Box<Fact>,
     purpose: Purpose,
@@ -67,7 +68,7 @@ pub(super) enum Purpose {
 
 impl Ord for Held {
     fn cmp(&self, other: &Self) -> Ordering {
-        let key = |held: &Self| (held.fact.at, held.rank);
+        let key = |held: &Self| (held.at, held.rank);
         key(self).cmp(&key(other)).then_with(|| self.fact.id.cmp(&other.fact.id))
     }
 }

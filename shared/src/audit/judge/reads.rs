@@ -124,15 +124,10 @@ fn unfamiliar(case: &mut Case<'_>, target: &Target, known: Known) {
     if known.is_habit {
         return;
     }
-    let (_, standing) = case.meet(target);
-    let is_without_people = standing.is_without_people;
-    let of_secret = standing.environment.clone();
-    let of_principal = case.standing().environment.clone();
-    if let (Some(principal), Some(of_secret)) = (of_principal, of_secret)
-        && principal != of_secret
+    let is_without_people = case.secret(secret).standing.as_ref().is_some_and(|standing| standing.is_without_people);
+    if let Some(evidence) = environments(case, secret)
         && case.is_news_of(Kind::CrossEnvironmentRead, secret)
     {
-        let evidence = Evidence::Environments { principal: principal.into(), secret: of_secret.into() };
         case.raise_of(Kind::CrossEnvironmentRead, target, false).evidence.push(evidence);
     }
     if let (Some(principal), Some(account)) = (&fact.actor.account, target.account.as_ref().or(fact.account.as_ref()))
@@ -147,6 +142,14 @@ fn unfamiliar(case: &mut Case<'_>, target: &Target, known: Known) {
     if is_person && !is_root && is_without_people && case.is_news_of(Kind::HumanRead, secret) {
         case.raise_of(Kind::HumanRead, target, false).evidence.push(Evidence::Person);
     }
+}
+
+/// That principal and secret belong to different environments, if both are known to belong to any.
+fn environments(case: &Case<'_>, secret: u32) -> Option<Evidence> {
+    let of_secret = case.baseline.secrets[secret].standing.as_ref()?.environment.as_deref()?;
+    let of_principal = case.baseline.principals[case.who].recent.standing.as_ref()?.environment.as_deref()?;
+    (of_principal != of_secret)
+        .then(|| Evidence::Environments { principal: of_principal.to_owned(), secret: of_secret.to_owned() })
 }
 
 /// A person works by day, and so does a role that always did. Of other programs nothing is known.
@@ -289,7 +292,12 @@ impl Breadth {
         if is_trusted || is_usual {
             return;
         }
-        let numbers = if case.is_news(kind) { things(case) } else { latest.into_iter().collect() };
+        let numbers = match (case.is_news(kind), latest) {
+            (true, _) => things(case),
+            (false, Some(latest)) => vec![latest],
+            // Nothing can be added to what was told.
+            (false, None) => return,
+        };
         let mut targets: Vec<Target> =
             numbers.iter().map(|number| case.baseline.secrets.name(*number).clone()).collect();
         targets.sort();
