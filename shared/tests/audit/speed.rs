@@ -17,18 +17,23 @@ fn an_uninteresting_fact_costs_less_than_a_microsecond() {
         let id = Some(format!("{index:08x}-0000-4000-8000-000000000000"));
         Box::new(Fact { id, at, ..usual[(index * 7_919) % usual.len()].clone() })
     };
-    // What it costs to make facts and to let go of them is not theirs.
-    let before = Instant::now();
-    (0..FACTS).for_each(|index| drop(black_box(made(index))));
-    let making = before.elapsed();
-    let (mut judge, mut found) = (Judge::new(Policy::default()), Vec::new());
-    let before = Instant::now();
-    for index in 0..FACTS {
-        judge.take(made(index), &mut found);
-    }
-    let each = before.elapsed().saturating_sub(making).as_nanos() / FACTS as u128;
+    // The best of five: whatever else the machine does makes none of them faster.
+    let each = (0..5).map(|_| {
+        // What it costs to make facts and to let go of them is not theirs.
+        let before = Instant::now();
+        (0..FACTS).for_each(|index| drop(black_box(made(index))));
+        let making = before.elapsed();
+        let (mut judge, mut found) = (Judge::new(Policy::default()), Vec::new());
+        let before = Instant::now();
+        for index in 0..FACTS {
+            judge.take(made(index), &mut found);
+        }
+        assert!(found.is_empty());
+        before.elapsed().saturating_sub(making).as_nanos() / FACTS as u128
+    });
+    let each = each.min().unwrap();
     println!("{each} ns for each of {FACTS} facts");
-    assert!(found.is_empty() && each < 1_000);
+    assert!(each < 1_000);
 }
 
 fn fact(role: usize, secret: usize) -> Fact {
