@@ -1,7 +1,7 @@
 # `make` or `make help` lists what there is. Each target is one script or one cargo command.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo preview-alerts test lint advisories matrix bench fuzz
+.PHONY: help demo preview-alerts test lint advisories matrix bench fuzz corpus
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,9 @@ bench: ## measure, on a release build, beside AWS's limits and the peers
 
 fuzz: ## feed arbitrary bytes to the event parser for a minute (FUZZ_SECONDS=60)
 	@scripts/fuzz $${FUZZ_SECONDS:-60}
+
+corpus: ## what is made of the CloudTrail records in a folder (DIR=…): counts, and everything malformed
+	@cargo run --locked --quiet --package relatch-events --example corpus -- $(if $(DIR),"$(DIR)",$(error DIR is not set: make corpus DIR=logs))
 
 advisories: ## look the dependencies up in RustSec's database (fetches it from GitHub)
 	@scripts/lint advisories

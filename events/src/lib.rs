@@ -1,14 +1,22 @@
 //! **Facts**: what AWS tells Relatch, as types.
 //!
 //! This crate only knows how an event is written. It decides nothing, calls nothing, and depends on `serde`, on
-//! `aws_lambda_events` (for the envelopes of EventBridge and SNS) and on `secrecy` (so that a token that must not be
-//! printed cannot be), nothing else.
+//! `aws_lambda_events` (for the envelopes around what wakes `respond`), on `secrecy` (so that a token that must not be
+//! printed cannot be) and on `memchr`, nothing else.
 //!
 //! * [`rotation`]: what Secrets Manager sends to a rotation function.
 //! * [`trigger`]: what wakes the function that puts things right.
 //! * [`notification`]: what a topic's subscriber is handed.
 //! * [`secret`]: the names by which secrets and their versions are called.
+//! * [`cloudtrail`]: what CloudTrail records, from whichever way it arrives.
+//! * [`fact`]: what such a record means for secrets.
+//! * [`join`]: which facts belong together.
+//! * [`moment`]: when something happened.
 
+pub mod cloudtrail;
+pub mod fact;
+pub mod join;
+pub mod moment;
 pub mod notification;
 pub mod rotation;
 pub mod secret;

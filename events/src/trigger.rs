@@ -11,7 +11,7 @@ use crate::{
 };
 use aws_lambda_events::event::{eventbridge::EventBridgeEvent, sns::SnsEvent};
 use serde::{
-    Deserialize,
+    Deserialize, Serialize,
     de::{IntoDeserializer, value::Error as StepError},
 };
 use serde_json::Value;
@@ -49,7 +49,8 @@ pub struct ServiceEvent {
 }
 
 /// What has happened to a rotation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ServiceEventKind {
     /// A step failed; within the rotation's window, Secrets Manager tries again.
     Failed,
@@ -223,7 +224,7 @@ impl Alarm {
 
 /// `requestID` is `Rotation-<the secret's ARN>-<token>`. Hyphens separate nothing in it: both may contain them. So the
 /// token is what follows the ARN; or, where the event does not name the secret by its whole ARN, a UUID at the end.
-fn token(request_id: &str, secret: &SecretId) -> Option<VersionId> {
+pub(crate) fn token(request_id: &str, secret: &SecretId) -> Option<VersionId> {
     let request = request_id.strip_prefix("Rotation-")?;
     let after_arn = request.strip_prefix(secret.as_str()).and_then(|rest| rest.strip_prefix('-'));
     let token = match after_arn {
@@ -255,7 +256,7 @@ fn is_uuid(text: &str) -> bool {
 }
 
 /// `Error when executing lambda <arn> during createSecret step`. The function's name may contain a step's, too.
-fn step(message: &str) -> Option<Step> {
+pub(crate) fn step(message: &str) -> Option<Step> {
     let (_, during) = message.rsplit_once("during ")?;
     let word = during.split(|character: char| !character.is_ascii_alphanumeric() && character != '_').next()?;
     let word: serde::de::value::StrDeserializer<'_, StepError> = word.into_deserializer();

@@ -6,6 +6,7 @@
 //! * [`rotation`]: the four steps. Read this first.
 //! * [`rollback`]: what makes AWSCURRENT open the database again.
 //! * [`alert`]: what people are told, and in which [`language`].
+//! * [`audit`]: who read which secret, who changed it, and whether that is normal.
 //! * [`secret`]: what is inside a secret.
 //! * [`ports`]: the outside, in our words; [`adapters`]: its fulfilment. One Cargo feature for each adapter, so that a
 //!   handler's manifest reads like its IAM policy.
@@ -13,6 +14,7 @@
 
 pub mod adapters;
 pub mod alert;
+pub mod audit;
 pub mod config;
 pub mod invocation;
 pub mod language;

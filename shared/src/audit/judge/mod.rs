@@ -1,0 +1,204 @@
+//! What is to be said of a fact.
+//!
+//! [`Judge::take`] takes facts in any order and judges each once, in the order in which they happened: a fact waits until
+//! nothing that is [late](Judge::waiting) can overtake it. What a fact means by itself is decided in one module for each
+//! subject; what it means beside others, by what the [`Baseline`] knows.
+//!
+//! # Before much is known
+//!
+//! Whether a reader is new can only be told of a secret that somebody was first seen to read longer ago than the policy's
+//! learning period; a habit is one after as long. So an empty baseline calls nobody new, and begins to by itself.
+//! [`Judge::learn`] takes history in without judging it, after which nothing has to be waited for. What needs no habit
+//! (decoys, the root user, bursts, deletions, whoever touches the watch) is judged from the first fact on.
+
+mod account;
+mod case;
+mod changes;
+mod order;
+mod reads;
+mod recent;
+mod rotation;
+mod standing;
+mod touched;
+mod watchers;
+
+pub(super) use recent::{Recent, Told};
+
+use super::{baseline::Baseline, finding::Finding, policy::Policy};
+use case::Case;
+use order::{Order, Purpose, Seen};
+use relatch_events::{
+    cloudtrail::target::Target,
+    fact::{Fact, What},
+    moment::Moment,
+};
+use std::collections::VecDeque;
+
+/// How late a fact may be and still be judged in its place, unless said otherwise: CloudTrail takes ten minutes at worst.
+pub const LATENESS: i64 = 15 * 60_000;
+
+/// Judges facts.
+#[derive(Debug)]
+pub struct Judge {
+    policy: Policy,
+    baseline: Baseline,
+    lateness: i64,
+    order: Order,
+    seen: Seen,
+    unexplained: reads::Unexplained,
+    announced: VecDeque<Announcement>,
+}
+
+/// A change that Relatch itself is about to make, or somebody in its name: a repair, a rollback, a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// Who will make it: [`Actor::id`](relatch_events::cloudtrail::identity::Actor).
+    pub principal: String,
+    /// Of what.
+    pub target: Target,
+    /// From when on.
+    pub from: Moment,
+    /// Until when.
+    pub until: Moment,
+}
+
+impl Announcement {
+    fn covers(&self, fact: &Fact, at: Moment) -> bool {
+        self.principal == fact.actor.id && (self.from..=self.until).contains(&at) && fact.targets.contains(&self.target)
+    }
+}
+
+/// What became of a fact that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is judged, or will be in its turn.
+    New,
+    /// It was taken before.
+    Duplicate,
+}
+
+impl Judge {
+    /// A judge who knows nothing yet.
+    pub fn new(policy: Policy) -> Self {
+        Self::knowing(policy, Baseline::default())
+    }
+
+    /// A judge who knows what is normal.
+    pub fn knowing(policy: Policy, baseline: Baseline) -> Self {
+        Self {
+            policy,
+            baseline,
+            lateness: LATENESS,
+            order: Order::default(),
+            seen: Seen::default(),
+            unexplained: reads::Unexplained::default(),
+            announced: VecDeque::new(),
+        }
+    }
+
+    /// How long facts wait for earlier ones, in milliseconds of their own time. With 0 they do not wait: each is judged
+    /// as it comes, by what is known then.
+    #[must_use]
+    pub const fn waiting(mut self, lateness: i64) -> Self {
+        self.lateness = lateness;
+        self
+    }
+
+    /// Takes a fact in, and adds what is to be said by now. Facts may come in any order, and more than once.
+    pub fn take(&mut self, fact: Box<Fact>, found: &mut Vec<Finding>) -> Taken {
+        self.put(fact, Purpose::Judge, found)
+    }
+
+    /// Takes history in, before anything is to be judged: what is in it is known from now on, and nothing is said of it.
+    pub fn learn(&mut self, fact: Box<Fact>) -> Taken {
+        self.put(fact, Purpose::Learn, &mut Vec::new())
+    }
+
+    fn put(&mut self, fact: Box<Fact>, purpose: Purpose, found: &mut Vec<Finding>) -> Taken {
+        if !self.seen.is_new(&fact) {
+            return Taken::Duplicate;
+        }
+        self.order.put(fact, purpose);
+        self.drain(self.lateness, found);
+        Taken::New
+    }
+
+    fn drain(&mut self, lateness: i64, found: &mut Vec<Finding>) {
+        while let Some((fact, purpose)) = self.order.next(lateness) {
+            let from = found.len();
+            self.judge(&fact, found);
+            if purpose == Purpose::Learn {
+                found.truncate(from);
+            }
+        }
+    }
+
+    /// That there is no more to come: judges what is still waiting, and adds what is overdue by the last fact's time.
+    pub fn finish(&mut self, found: &mut Vec<Finding>) {
+        self.drain(i64::MIN, found);
+        if let Some(until) = self.baseline.until() {
+            self.advance(until, found);
+        }
+    }
+
+    /// That everything until then has been taken: adds what did not happen and should have.
+    pub fn advance(&mut self, now: Moment, found: &mut Vec<Finding>) {
+        let from = found.len();
+        self.unexplained.due(now, &self.policy, found);
+        rotation::overdue(&mut self.baseline, &self.policy, now, found);
+        self.shadow(&mut found[from..]);
+    }
+
+    /// Says that a change is as it should be. Relatch's own changes are known by this, never by their role alone.
+    pub fn announce(&mut self, announcement: Announcement) {
+        if self.announced.len() >= 10_000 {
+            self.announced.pop_front();
+        }
+        self.announced.push_back(announcement);
+    }
+
+    /// What is normal by decision.
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What is normal by habit.
+    pub const fn baseline(&self) -> &Baseline {
+        &self.baseline
+    }
+
+    fn judge(&mut self, fact: &Fact, found: &mut Vec<Finding>) {
+        let at = fact.at.or(self.baseline.until()).unwrap_or(Moment::from_millis(0));
+        let from = found.len();
+        self.baseline.make_room();
+        self.baseline.note(at);
+        let who = self.baseline.meet_principal(&account::principal(fact), at);
+        let mut case = Case {
+            fact,
+            at,
+            policy: &self.policy,
+            baseline: &mut self.baseline,
+            unexplained: &mut self.unexplained,
+            announced: &self.announced,
+            who,
+            found,
+        };
+        touched::judge(&mut case);
+        match &fact.what {
+            What::Access(access) => reads::judge(&mut case, access),
+            What::Change(change) => changes::judge(&mut case, change),
+            What::Rotation(turn) => rotation::judge(&mut case, turn),
+            What::Tamper(tamper) => watchers::judge(&mut case, tamper),
+            What::Account(_) => {}
+        }
+        account::judge(&mut case);
+        self.unexplained.due(at, &self.policy, found);
+        self.shadow(&mut found[from..]);
+    }
+
+    fn shadow(&self, found: &mut [Finding]) {
+        for finding in found {
+            finding.shadowed = self.policy.shadowed.contains(&finding.kind);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Each event once, and in the order in which they happened.
+
+use relatch_events::{
+    fact::{Access, Change, Fact, Read, What},
+    moment::Moment,
+    trigger::ServiceEventKind,
+};
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::{BinaryHeap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    mem,
+};
+
+/// How many ids are remembered at least.
+const REMEMBERED: usize = 250_000;
+
+/// How many facts are held at most. With more of them within the lateness, the earliest do not wait any longer.
+const HELD: usize = 32_768;
+
+/// Facts that may still be overtaken by earlier ones.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    held: BinaryHeap<Reverse<Held>>,
+    latest: Option<Moment>,
+}
+
+impl Order {
+    /// Takes a fact in, in whichever order.
+    pub(super) fn put(&mut self, fact: Box<Fact>, purpose: Purpose) {
+        self.latest = self.latest.max(fact.at);
+        let rank = rank(&fact);
+        self.held.push(Reverse(Held { at: fact.at, rank, fact, purpose }));
+    }
+
+    /// The earliest fact, if nothing that is late by so many milliseconds can overtake it.
+    pub(super) fn next(&mut self, lateness: i64) -> Option<(Box<Fact>, Purpose)> {
+        let Reverse(first) = self.held.peek()?;
+        let is_due = match (first.at, self.latest) {
+            (Some(at), Some(latest)) => latest.since(at) >= lateness,
+            // What has no time has no order either.
+            (None, _) | (_, None) => true,
+        };
+        if is_due || self.held.len() > HELD {
+            self.held.pop().map(|Reverse(held)| (held.fact, held.purpose))
+        } else {
+            None
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Held {
+    at: Option<Moment>,
+    rank: u8,
+    fact: Box<Fact>,
+    purpose: Purpose,
+}
+
+/// What a fact is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To say what is to be said of it.
+    Judge,
+    /// To know it.
+    Learn,
+}
+
+impl Ord for Held {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let key = |held: &Self| (held.at, held.rank);
+        key(self).cmp(&key(other)).then_with(|| self.fact.id.cmp(&other.fact.id))
+    }
+}
+
+impl PartialOrd for Held {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Held {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Held {}
+
+/// CloudTrail tells whole seconds. Within one, what explains comes before what it explains: the rotation's beginning
+/// before its writes, a read before its decryption, an end at last.
+fn rank(fact: &Fact) -> u8 {
+    match &fact.what {
+        What::Rotation(rotation) if rotation.kind == ServiceEventKind::Started => 0,
+        What::Change(Change::RotationAsked { .. } | Change::Created { .. }) => 1,
+        What::Access(Access { read: Read::Batch(_), .. }) => 2,
+        What::Access(Access { read: Read::Decrypt, .. }) => 4,
+        What::Rotation(_) => 5,
+        What::Access(_) | What::Change(_) | What::Tamper(_) | What::Account(_) => 3,
+    }
+}
+
+/// The ids of the events that were taken: at least the last 250,000, at most twice as many. Only their digests, of which
+/// two are equal by accident once in a hundred million times.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    young: HashSet<u64>,
+    old: HashSet<u64>,
+}
+
+impl Seen {
+    /// Whether an event is taken for the first time.
+    pub(super) fn is_new(&mut self, fact: &Fact) -> bool {
+        // An event's copies in several accounts have ids of their own and one in common.
+        let digest = match (&fact.shared_id, &fact.id) {
+            (Some(id), _) | (None, Some(id)) => digest(id),
+            (None, None) => digest(fact),
+        };
+        if self.old.contains(&digest) || !self.young.insert(digest) {
+            return false;
+        }
+        if self.young.len() >= REMEMBERED {
+            self.old = mem::take(&mut self.young);
+        }
+        true
+    }
+}
+
+/// The same in every process: ids are AWS's, so that nobody can choose them to collide.
+pub(super) fn digest<T: Hash + ?Sized>(value: &T) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}

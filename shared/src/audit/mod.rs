@@ -1,0 +1,37 @@
+//! Who read which secret, who changed it, and is that normal?
+//!
+//! Pure: facts go in, findings come out. Nothing here reads a clock, a network or a file.
+//!
+//! * [`judge`]: what is to be said of a fact. Read this first.
+//! * [`finding`]: what there is to be said, each kind of it on a row of one table.
+//! * [`incident`]: which findings are one attack.
+//! * [`baseline`]: what is normal by habit; [`policy`]: what is normal by decision.
+//! * [`access_policy`]: whom a policy lets in.
+//!
+//! ```
+//! use relatch::audit::{incident, judge::Judge, policy::Policy};
+//! use relatch_events::cloudtrail::log::{Entry, Log};
+//!
+//! let file = br#"{"Records":[{
+//!     "eventTime": "2026-01-31T12:34:56Z", "eventSource": "secretsmanager.amazonaws.com", "eventName": "GetSecretValue",
+//!     "userIdentity": {"type": "Root", "accountId": "111122223333", "arn": "arn:aws:iam::111122223333:root"},
+//!     "requestParameters": {"secretId": "shop-prod-secret-database"}, "eventID": "1"
+//! }]}"#;
+//! let (mut judge, mut found) = (Judge::new(Policy::default()), Vec::new());
+//! for entry in Log::new(file.as_slice()) {
+//!     if let Entry::Fact(fact) = entry? {
+//!         judge.take(fact, &mut found);
+//!     }
+//! }
+//! judge.finish(&mut found);
+//! let incidents = incident::incidents(found, judge.policy().thresholds.incident_gap);
+//! assert_eq!(incidents[0].lead().unwrap().kind.name(), "root-read");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+pub mod access_policy;
+pub mod baseline;
+pub mod finding;
+pub mod incident;
+pub mod judge;
+pub mod policy;
