@@ -184,7 +184,13 @@ impl Entry {
         if self.targets.is_empty() || self.what.get("tamper").is_some() {
             return vec![UNNAMED];
         }
-        self.targets.iter().take(Self::MOST_SUBJECTS).map(String::as_str).collect()
+        let mut subjects = Vec::new();
+        for target in self.targets.iter().take(Self::MOST_SUBJECTS) {
+            if !subjects.contains(&target.as_str()) {
+                subjects.push(target.as_str());
+            }
+        }
+        subjects
     }
 
     /// No operation on secrets names more of them: a batch has 20 at most.
@@ -249,6 +255,15 @@ pub enum Appended {
     Now(u64),
     /// It had this sequence number before.
     Before(u64),
+}
+
+impl Appended {
+    /// Its sequence number.
+    pub const fn sequence(self) -> u64 {
+        match self {
+            Self::Now(sequence) | Self::Before(sequence) => sequence,
+        }
+    }
 }
 
 /// A moment as text of one length: texts are in the order of time.
