@@ -953,4 +953,8 @@ pub trait Ledger {
         page: Option<&str>,
         limit: u16,
     ) -> Result<ledger::Page<Record>, CallError>;
+
+    /// Which of these records the history of anything they are about does not lead to, in their order: their sequence
+    /// numbers. None, unless somebody has tampered with it: only the chain is proof against that.
+    async fn unlisted(&self, environment: Environment, records: &[Record]) -> Result<Vec<u64>, CallError>;
 }

@@ -342,7 +342,8 @@ mod tests {
 
     #[test]
     fn a_record_that_is_altered_is_named() {
-        let alterations: [(&str, fn(&mut Record)); 7] = [
+        type Alter = fn(&mut Record);
+        let alterations: [(&str, Alter); 7] = [
             ("entry", |record| record.entry.push(' ')),
             ("no entry", |record| record.entry.clear()),
             ("time", |record| record.recorded = Moment::from_millis(record.recorded.as_millis() + 1)),

@@ -244,7 +244,7 @@ pub struct Page<T> {
 pub struct Past {
     /// Its sequence number.
     pub sequence: u64,
-    /// Its record; `None` if that is missing from the chain, which is then broken.
+    /// Its record; `None` if the chain has no such record of this secret: then somebody has tampered with the one or the other.
     pub record: Option<Record>,
 }
 

@@ -75,12 +75,15 @@ impl Ledger for DynamoTable {
         accesses: &[Entry],
         kept: SignedDuration,
     ) -> Result<(), CallError> {
+        // DynamoDB removes nothing that has expired more than five years ago.
+        let now = Timestamp::now().as_millisecond();
+        let kept = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
         let mut items = Vec::with_capacity(accesses.len());
         let mut places = HashSet::new();
         for entry in accesses {
             let (sk, content) = (access_key(entry), entry.to_text());
-            let happened = entry.at.map_or(0, Moment::as_millis);
-            let expires = happened.saturating_add(i64::try_from(kept.as_millis()).unwrap_or(i64::MAX)) / 1_000;
+            let happened = entry.at.map_or(now, Moment::as_millis);
+            let expires = happened.saturating_add(kept).max(now) / 1_000;
             for subject in entry.subjects() {
                 let mut item = key(&ledger(environment, subject), &sk);
                 // DynamoDB refuses a batch that writes an item twice.
@@ -113,13 +116,17 @@ impl Ledger for DynamoTable {
 
     async fn history(&self, question: Question<'_>) -> Result<Page<Past>, CallError> {
         let page = self.asked("change#", question).await?;
-        let sequences: Vec<u64> = page.found.iter().filter_map(|item| count(item, "sequence")).collect();
-        let places = sequences.iter().map(|sequence| record_key(question.environment, *sequence)).collect();
+        let listed: Vec<(u64, &str)> =
+            page.found.iter().filter_map(|item| count(item, "sequence").zip(text(item, "sk"))).collect();
+        let places = listed.iter().map(|(sequence, _)| record_key(question.environment, *sequence)).collect();
         let records = self.all_of(places).await?;
-        let mut records: HashMap<u64, Record> =
+        let records: HashMap<u64, Record> =
             records.iter().map(read_record).map(|record| (record.sequence, record)).collect();
-        let past = |sequence| Past { sequence, record: records.remove(&sequence) };
-        Ok(Page { found: sequences.into_iter().map(past).collect(), next: page.next })
+        let past = |(sequence, sk)| {
+            let is_it = |record: &&Record| record.entry().is_none_or(|entry| change_key(&entry) == sk);
+            Past { sequence, record: records.get(&sequence).filter(is_it).cloned() }
+        };
+        Ok(Page { found: listed.into_iter().map(past).collect(), next: page.next })
     }
 
     async fn head(&self, environment: Environment) -> Result<Head, CallError> {
@@ -136,6 +143,21 @@ impl Ledger for DynamoTable {
         let between = (record_name(after.saturating_add(1)), format!("{RECORD}~"));
         let page = self.page(&chain(environment), between, Order::Upwards, page, limit).await?;
         Ok(Page { found: page.found.iter().map(read_record).collect(), next: page.next })
+    }
+
+    async fn unlisted(&self, environment: Environment, records: &[Record]) -> Result<Vec<u64>, CallError> {
+        let places: Vec<(u64, Item)> = records
+            .iter()
+            .filter_map(|record| Some((record.sequence, record.entry()?)))
+            .flat_map(|(sequence, entry)| listed(environment, &entry).into_iter().map(move |item| (sequence, item)))
+            .collect();
+        let found = self.all_of(places.iter().map(|(_, place)| place.clone()).collect()).await?;
+        let found: HashMap<_, _> = found.iter().map(|item| (name_of(item), count(item, "sequence"))).collect();
+        let is_unlisted =
+            |(sequence, place): &&(u64, Item)| found.get(&name_of(place)).copied().flatten() != Some(*sequence);
+        let mut unlisted: Vec<u64> = places.iter().filter(is_unlisted).map(|(sequence, _)| *sequence).collect();
+        unlisted.dedup();
+        Ok(unlisted)
     }
 }
 
@@ -236,10 +258,9 @@ impl DynamoTable {
             places.push(writes.len());
             writes.push(self.new_put(write_record(environment, record)));
             writes.push(self.new_put(mark));
-            for subject in entry.subjects() {
-                let mut found = key(&ledger(environment, subject), &change_key(entry));
-                found.insert("sequence".to_owned(), sequence(record.sequence));
-                writes.push(Put::builder().set_item(Some(found)));
+            for mut place in listed(environment, entry) {
+                place.insert("sequence".to_owned(), sequence(record.sequence));
+                writes.push(Put::builder().set_item(Some(place)));
             }
         }
         let writes = writes.into_iter().map(|put| {
@@ -466,6 +487,12 @@ fn change_key(entry: &Entry) -> String {
     format!("change#{}#{}", entry.sort_key(), entry.event)
 }
 
+/// Where a change is found.
+fn listed(environment: Environment, entry: &Entry) -> Vec<Item> {
+    let sk = change_key(entry);
+    entry.subjects().into_iter().map(|subject| key(&ledger(environment, subject), &sk)).collect()
+}
+
 fn chain(environment: Environment) -> String {
     format!("chain#{}", environment.name())
 }
@@ -532,4 +559,63 @@ fn read_head(environment: Environment, item: Option<&Item>) -> Result<Head, Call
         kind: CallErrorKind::Refused,
         message: "the chain of changes is broken: its end cannot be read".to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use aws_sdk_dynamodb::types::error::TransactionCanceledException;
+    use serde_json::json;
+
+    #[test]
+    fn a_transaction_that_was_cancelled_tells_what_to_do() {
+        const HELD: &str = "None";
+        let conflict = "TransactionConflict";
+        let condition = "ConditionalCheckFailed";
+        // Of the chain's end, a record, its mark.
+        for (codes, expected) in [
+            ([condition, HELD, HELD], None),
+            ([condition, condition, condition], None),
+            ([conflict, HELD, HELD], None),
+            ([HELD, HELD, condition], None),
+            ([HELD, HELD, conflict], None),
+            ([HELD, condition, HELD], Some(CallErrorKind::Refused)),
+            ([HELD, condition, condition], Some(CallErrorKind::Refused)),
+            ([HELD, "ValidationError", HELD], Some(CallErrorKind::Refused)),
+            (["ThrottlingError", HELD, HELD], Some(CallErrorKind::Throttled)),
+            ([HELD, HELD, "ProvisionedThroughputExceeded"], Some(CallErrorKind::Throttled)),
+        ] {
+            let reasons = codes.map(|code| CancellationReason::builder().code(code).build()).to_vec();
+            let cancelled = TransactionCanceledException::builder().set_cancellation_reasons(Some(reasons)).build();
+            let error = SdkError::service_error(TransactWriteItemsError::TransactionCanceledException(cancelled), ());
+            let found = match missed(&error, &[1]) {
+                Missed::Conflict => None,
+                Missed::Call(error) => Some(error.kind),
+            };
+            assert_eq!(found, expected, "{codes:?}");
+        }
+    }
+
+    #[test]
+    fn a_turn_fits_into_a_transaction() {
+        let entry = |targets: usize, bytes: usize| {
+            let targets: Vec<String> = (0..targets).map(|n| n.to_string()).collect();
+            let what = "x".repeat(bytes);
+            let entry = json!({ "event": "e", "targets": targets, "principal": "", "action": "", "what": what });
+            Entry::from_text(&entry.to_string()).unwrap()
+        };
+        let lengths = |entries: &[Entry]| turns(entries).iter().map(|turn| turn.len()).collect::<Vec<_>>();
+        assert_eq!(lengths(&[]), [0; 0]);
+        assert_eq!(lengths(&vec![entry(1, 0); 70]), [33, 33, 4]);
+        assert_eq!(lengths(&vec![entry(0, 0); 34]), [33, 1], "what names nothing has a place, too");
+        assert_eq!(lengths(&vec![entry(80, 0); 3]), [1, 1, 1]);
+        assert_eq!(lengths(&vec![entry(1, 900_000); 3]), [2, 1]);
+        assert_eq!(
+            lengths(&vec![entry(1, 3_000_000); 2]),
+            [1, 1],
+            "what does not fit by itself is DynamoDB's to refuse"
+        );
+    }
 }
