@@ -163,8 +163,10 @@ impl Ledger for DynamoTable {
 
 /// Why a turn was not taken.
 enum Missed {
-    /// Somebody else has appended meanwhile.
+    /// Somebody else has appended meanwhile, or is about to.
     Conflict,
+    /// There is a record after what was read as the chain's end.
+    Blocked(Head),
     /// The call failed.
     Call(CallError),
 }
@@ -179,15 +181,21 @@ impl DynamoTable {
     /// Appends what fits into one transaction.
     async fn take_turn(&self, environment: Environment, turn: &[Entry]) -> Result<Vec<Appended>, CallError> {
         let writer = nonce();
-        let (mut conflicts, mut failures) = (0, 0);
+        let (mut conflicts, mut failures, mut blocked) = (0, 0, None);
         loop {
             match self.try_turn(environment, turn, &writer).await {
                 Ok(places) => return Ok(places),
-                Err(Missed::Conflict) if conflicts < MOST_CONFLICTS => {
+                // Had somebody appended that record, the end would not be where it was.
+                Err(Missed::Blocked(head)) if blocked == Some(head) => {
+                    let message = "the chain of changes is broken: there is a record after its end".to_owned();
+                    return Err(problem(CallErrorKind::Refused, message));
+                }
+                Err(missed @ (Missed::Conflict | Missed::Blocked(_))) if conflicts < MOST_CONFLICTS => {
+                    blocked = if let Missed::Blocked(head) = missed { Some(head) } else { None };
                     conflicts += 1;
                     pause(conflicts).await;
                 }
-                Err(Missed::Conflict) => {
+                Err(Missed::Conflict | Missed::Blocked(_)) => {
                     return Err(problem(CallErrorKind::Throttled, "other writers always came first".to_owned()));
                 }
                 // It may have happened. The marks will tell.
@@ -271,7 +279,7 @@ impl DynamoTable {
         // The SDK gives the call a token, so that its own repetition of a call whose answer was lost is answered as the
         // first one was.
         let answer = self.client().transact_write_items().set_transact_items(Some(writes)).send().await;
-        answer.map(drop).map_err(|error| missed(&error, &places))
+        answer.map(drop).map_err(|error| missed(&error, head, &places))
     }
 
     fn head_put(&self, environment: Environment, seen: Head, end: Head) -> PutBuilder {
@@ -296,7 +304,7 @@ impl DynamoTable {
     /// A page of what is known of a subject, the last first.
     async fn asked(&self, kind: &str, question: Question<'_>) -> Result<Page<Item>, CallError> {
         let time = |at: Timestamp| time_key(Moment::from_millis(at.as_millisecond()));
-        // Of the times, "2", "1" and "~" come in this order, and an event's id follows each: the end is not included.
+        // An event's id follows the time, so that what happened at the end is after it; "~" is after every time.
         let from = format!("{kind}{}", question.from.map(time).unwrap_or_default());
         let until = format!("{kind}{}", question.until.map_or("~".to_owned(), time));
         if from > until {
@@ -409,21 +417,19 @@ fn turns(changes: &[Entry]) -> Vec<&[Entry]> {
     turns
 }
 
-/// `places`: which of the writes are records.
-fn missed<R>(error: &SdkError<TransactWriteItemsError, R>, places: &[usize]) -> Missed
+/// `head`: what was read as the chain's end; `places`: which of the writes are records.
+fn missed<R>(error: &SdkError<TransactWriteItemsError, R>, head: Head, places: &[usize]) -> Missed
 where
     SdkError<TransactWriteItemsError, R>: ProvideErrorMetadata,
 {
-    const CONDITION: Option<&str> = Some("ConditionalCheckFailed");
     let reasons = match error.as_service_error() {
         Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled.cancellation_reasons(),
         Some(TransactWriteItemsError::TransactionInProgressException(_)) => return Missed::Conflict,
         Some(_) | None => return Missed::Call(call_error(APPEND, error)),
     };
     let code = |index: usize| reasons.get(index).and_then(CancellationReason::code);
-    if code(0) != CONDITION && places.iter().any(|place| code(*place) == CONDITION) {
-        let message = "the chain of changes is broken: there is a record after its end".to_owned();
-        return Missed::Call(problem(CallErrorKind::Refused, message));
+    if places.iter().any(|place| code(*place) == Some("ConditionalCheckFailed")) {
+        return Missed::Blocked(head);
     }
     let of = |wanted: &[&str]| reasons.iter().find(|reason| reason.code().is_some_and(|code| wanted.contains(&code)));
     if let Some(reason) = of(&["ValidationError", "ItemCollectionSizeLimitExceeded"]) {
@@ -574,25 +580,27 @@ mod tests {
         const HELD: &str = "None";
         let conflict = "TransactionConflict";
         let condition = "ConditionalCheckFailed";
+        let head = Head::beginning(Environment::Prod);
         // Of the chain's end, a record, its mark.
         for (codes, expected) in [
-            ([condition, HELD, HELD], None),
-            ([condition, condition, condition], None),
-            ([conflict, HELD, HELD], None),
-            ([HELD, HELD, condition], None),
-            ([HELD, HELD, conflict], None),
-            ([HELD, condition, HELD], Some(CallErrorKind::Refused)),
-            ([HELD, condition, condition], Some(CallErrorKind::Refused)),
-            ([HELD, "ValidationError", HELD], Some(CallErrorKind::Refused)),
-            (["ThrottlingError", HELD, HELD], Some(CallErrorKind::Throttled)),
-            ([HELD, HELD, "ProvisionedThroughputExceeded"], Some(CallErrorKind::Throttled)),
+            ([condition, HELD, HELD], "conflict"),
+            ([conflict, HELD, HELD], "conflict"),
+            ([HELD, HELD, condition], "conflict"),
+            ([HELD, HELD, conflict], "conflict"),
+            ([HELD, condition, HELD], "blocked"),
+            ([conflict, condition, condition], "blocked"),
+            ([condition, condition, condition], "blocked"),
+            ([HELD, "ValidationError", HELD], "refused"),
+            (["ThrottlingError", HELD, HELD], "throttled"),
+            ([HELD, HELD, "ProvisionedThroughputExceeded"], "throttled"),
         ] {
             let reasons = codes.map(|code| CancellationReason::builder().code(code).build()).to_vec();
             let cancelled = TransactionCanceledException::builder().set_cancellation_reasons(Some(reasons)).build();
             let error = SdkError::service_error(TransactWriteItemsError::TransactionCanceledException(cancelled), ());
-            let found = match missed(&error, &[1]) {
-                Missed::Conflict => None,
-                Missed::Call(error) => Some(error.kind),
+            let found = match missed(&error, head, &[1]) {
+                Missed::Conflict => "conflict".to_owned(),
+                Missed::Blocked(_) => "blocked".to_owned(),
+                Missed::Call(error) => error.kind.to_string(),
             };
             assert_eq!(found, expected, "{codes:?}");
         }
