@@ -11,10 +11,14 @@ use crate::{
         deliver::Channel,
         policy::{self, Entry, Key},
     },
+    audit::{
+        chain::{Head, Record},
+        ledger::{self, Appended, Noted, Past, Question},
+    },
     config::Environment,
     secret::{ChannelKeys, DatabaseCredentials},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use relatch_events::{
     rotation::Step,
     secret::{SecretId, VersionId},
@@ -907,4 +911,50 @@ impl<T: Deliveries> Deliveries for Option<T> {
             None => Ok(true),
         }
     }
+}
+
+/// What the audit has written down: who came to which secret, for some time, and what was changed, for good.
+///
+/// Both are written once for each event, however often and by whichever way that comes. So whoever judges events looks
+/// first which of them are [known](Ledger::known), and writes down those that are not when everything else is done:
+/// then what was interrupted is done again, and not left out.
+pub trait Ledger {
+    /// Which of these are written down already, in their order.
+    async fn known(&self, environment: Environment, noted: &[Noted]) -> Result<Vec<bool>, CallError>;
+
+    /// Writes lines of the access log, each under everything it is about, to be kept for so long after it happened. What
+    /// is there already is written again, and is the same. After an error some of them are there.
+    async fn record_accesses(
+        &self,
+        environment: Environment,
+        accesses: &[ledger::Entry],
+        kept: SignedDuration,
+    ) -> Result<(), CallError>;
+
+    /// Appends changes to the environment's chain, in this order, each once. Whoever else appends at the same time, the
+    /// chain has one end. After an error the first ones of them may be there.
+    async fn append(&self, environment: Environment, changes: &[ledger::Entry]) -> Result<Vec<Appended>, CallError>;
+
+    /// Who came to a secret, the last one first.
+    async fn accesses(&self, question: Question<'_>) -> Result<ledger::Page<ledger::Entry>, CallError>;
+
+    /// What was changed of a secret, the last change first.
+    async fn history(&self, question: Question<'_>) -> Result<ledger::Page<Past>, CallError>;
+
+    /// The chain's end, as the ledger has it.
+    async fn head(&self, environment: Environment) -> Result<Head, CallError>;
+
+    /// A page of the chain's records, in their order, beginning after a sequence number or where the page before has
+    /// ended. What cannot be read is on it, too, with a digest that does not fit.
+    async fn records(
+        &self,
+        environment: Environment,
+        after: u64,
+        page: Option<&str>,
+        limit: u16,
+    ) -> Result<ledger::Page<Record>, CallError>;
+
+    /// Which of these records the history of anything they are about does not lead to, in their order: their sequence
+    /// numbers. None, unless somebody has tampered with it: only the chain is proof against that.
+    async fn unlisted(&self, environment: Environment, records: &[Record]) -> Result<Vec<u64>, CallError>;
 }

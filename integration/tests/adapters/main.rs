@@ -4,6 +4,7 @@
 
 mod alarms;
 mod custody;
+mod ledger;
 mod masters;
 mod table;
 mod topic;

@@ -12,9 +12,17 @@
 //! | `alerts#ENVIRONMENT` | `group#NAME` | `toldAt`, `turns`, `claimedBy`, `claimedUntil` (epoch milliseconds); expires as well |
 //! | `silences` | ID | `ofCondition`, `ofSubject`, `ofEnvironment`, `author`, `reason`, `endsAt`; expires a day after it ends |
 //! | `alerts#ENVIRONMENT` | `told#CHANNEL#KEY` | `message`, `publishedAt` (epoch milliseconds), `status`, `thread`; expires after 90 days |
+//! | `ledger#ENVIRONMENT#ARN`, `ledger#ENVIRONMENT#*` for what names none | `access#TIME#EVENT` | a line of the access log (`entry`, as JSON); expires |
+//! | `ledger#ENVIRONMENT#ARN`, `ledger#ENVIRONMENT#*` | `change#TIME#EVENT` | where a change is in the chain: `sequence` |
+//! | `chain#ENVIRONMENT` | `record#SEQUENCE`, 20 digits | a change: `entry` as JSON, `recordedAt` (epoch milliseconds), `previous` and `digest` in hexadecimal |
+//! | `chain#ENVIRONMENT` | `head` | the chain's end: `sequence`, `digest` |
+//! | `event#ENVIRONMENT#EVENT` | `mark` | that a change is in the chain: `sequence`; who wrote it: `writer` |
+//!
+//! In the ledger a secret's ARN is without its last six characters, and TIME is as in `2026-01-31T12:34:56.000Z`.
 //!
 //! The SDK repeats a call whose answer was lost, so every write can be made twice.
 
+mod ledger;
 mod told;
 
 use super::aws::{call_error, nonce};

@@ -7,6 +7,7 @@
 //! * [`incident`]: which findings are one attack.
 //! * [`baseline`]: what is normal by habit; [`policy`]: what is normal by decision.
 //! * [`access_policy`]: whom a policy lets in.
+//! * [`ledger`]: what is written down of a fact; [`chain`]: how nobody can change that afterwards unseen.
 //!
 //! ```
 //! use relatch::audit::{incident, judge::Judge, policy::Policy};
@@ -31,7 +32,9 @@
 
 pub mod access_policy;
 pub mod baseline;
+pub mod chain;
 pub mod finding;
 pub mod incident;
 pub mod judge;
+pub mod ledger;
 pub mod policy;
