@@ -3,7 +3,7 @@
 use crate::scenario::{self, DAY, Scenario};
 use relatch::{
     audit::{
-        baseline::Baseline,
+        baseline::{Baseline, Part},
         finding::{Finding, Kind},
         incident::incidents,
         judge::{Announcement, Judge},
@@ -11,7 +11,8 @@ use relatch::{
     },
     language::Language,
 };
-use relatch_events::moment::Moment;
+use relatch_events::{fact::Fact, moment::Moment};
+use std::collections::BTreeMap;
 
 #[test]
 fn an_announced_change_is_as_it_should_be_and_the_same_by_somebody_else_is_not() {
@@ -61,6 +62,52 @@ fn what_is_kept_of_a_baseline_is_all_that_is_needed() {
             "{}",
             scenario.title
         );
+    }
+}
+
+#[test]
+fn whoever_knows_only_the_parts_that_a_fact_needs_finds_the_same() {
+    // Each fact by itself, and nothing remembered in between but the parts.
+    fn judge(parts: &mut BTreeMap<Part, String>, policy: &Policy, facts: &[Fact], learn: bool) -> Vec<Finding> {
+        let needed = Part::needed_for(facts);
+        let mut baseline = Baseline::default();
+        for part in &needed {
+            if let Some(text) = parts.get(part) {
+                baseline.take_part(part, text).unwrap();
+            }
+        }
+        let (mut judge, mut found) = (Judge::knowing(policy.clone(), baseline).waiting(0), Vec::new());
+        for fact in facts.iter().cloned().map(Box::new) {
+            if learn {
+                judge.learn(fact)
+            } else {
+                judge.take(fact, &mut found)
+            };
+        }
+        let known = needed.into_iter().filter_map(|part| Some((judge.baseline().part(&part).unwrap()?, part)));
+        parts.extend(known.map(|(text, part)| (part, text)).collect::<Vec<_>>());
+        found
+    }
+    for scenario in scenario::all() {
+        let mut whole = Judge::new(scenario.policy.clone()).waiting(0);
+        let mut parts = BTreeMap::new();
+        for facts in scenario.history.chunks(25) {
+            facts.iter().for_each(|fact| {
+                whole.learn(Box::new(fact.clone()));
+            });
+            judge(&mut parts, &scenario.policy, facts, true);
+        }
+        let (mut expected, mut found) = (Vec::new(), Vec::new());
+        for fact in &scenario.facts {
+            whole.take(Box::new(fact.clone()), &mut expected);
+            found.extend(judge(&mut parts, &scenario.policy, std::slice::from_ref(fact), false));
+        }
+        // That nothing explains a decryption can be told only by whoever sees all that could.
+        expected.retain(|finding| finding.kind != Kind::UnseenRead);
+        assert_eq!(found, expected, "{}: {}", scenario.file, scenario.title);
+        for (part, text) in &parts {
+            assert_eq!(whole.baseline().part(part).unwrap().as_ref(), Some(text), "{}: {part}", scenario.title);
+        }
     }
 }
 

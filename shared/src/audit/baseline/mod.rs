@@ -2,14 +2,17 @@
 //! principals do as their job.
 //!
 //! What is learned of a read does not depend on the order in which reads arrive. Memory is bounded: beyond
-//! [`MOST_READERS`] what was not seen for longest is forgotten. A baseline can be kept: see [`Baseline::to_json`].
+//! [`MOST_READERS`] what was not seen for longest is forgotten. A baseline can be kept: see [`Baseline::to_json`];
+//! and in [parts](Part), so that whoever judges a few facts needs only what is known of those whom they are about.
 
 mod habit;
 mod keep;
+mod part;
 mod table;
 
 pub use habit::{Days, Habit, Latest, Network, Stamped};
 pub use keep::BadBaseline;
+pub use part::Part;
 
 use super::judge::{Recent, Told};
 use relatch_events::{

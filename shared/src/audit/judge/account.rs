@@ -11,7 +11,7 @@ use std::borrow::Cow;
 const MINUTE: i64 = 60_000;
 
 /// Who did it. Of a sign-in that failed nobody may be told; then it is whoever is there.
-pub(super) fn principal(fact: &Fact) -> Cow<'_, str> {
+pub(in crate::audit) fn principal(fact: &Fact) -> Cow<'_, str> {
     match (&fact.what, &fact.origin) {
         (What::Account(Account::ConsoleLogin { .. }), Some(origin)) if fact.actor.id.is_empty() => {
             Cow::Owned(format!("somebody at {}", origin_text(origin)))

@@ -22,7 +22,8 @@ mod standing;
 mod touched;
 mod watchers;
 
-pub(super) use recent::{Recent, Told};
+pub(super) use account::principal;
+pub(super) use recent::{KeptRecent, Recent, Told};
 
 use super::{baseline::Baseline, finding::Finding, policy::Policy};
 use case::Case;
@@ -133,9 +134,15 @@ impl Judge {
         }
     }
 
+    /// Judges what is still waiting. Unlike [`Judge::finish`], it says nothing of what has not happened: whoever sees only
+    /// a part of what happens cannot tell.
+    pub fn settle(&mut self, found: &mut Vec<Finding>) {
+        self.drain(i64::MIN, found);
+    }
+
     /// That there is no more to come: judges what is still waiting, and adds what is overdue by the last fact's time.
     pub fn finish(&mut self, found: &mut Vec<Finding>) {
-        self.drain(i64::MIN, found);
+        self.settle(found);
         if let Some(until) = self.baseline.until() {
             self.advance(until, found);
         }

@@ -2,7 +2,9 @@
 
 use super::standing::PrincipalStanding;
 use crate::audit::finding::Kind;
-use relatch_events::{fact::Fact, moment::Moment};
+use relatch_events::{cloudtrail::target::Target, fact::Fact, moment::Moment};
+use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 
 /// What a principal did just now; and what the policy says of it, so that it is asked once.
 #[derive(Debug, Clone, Default)]
@@ -32,8 +34,75 @@ pub(in crate::audit) struct Recent {
     pub(super) told: Told,
 }
 
+/// [`Recent`] as it is kept: secrets by their names, and without what follows from policy and fact.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(in crate::audit) struct KeptRecent {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reads: Vec<(Target, Moment)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    regions: Vec<(u64, Moment)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parameters: Vec<(Target, Moment)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    denied: Vec<(Target, Moment)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    deletions: Vec<(Target, Moment)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    operations: Vec<(u64, Moment)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sign_ins: Vec<(u64, Moment)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bulk: Option<Box<Fact>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forced: Option<Moment>,
+    #[serde(skip_serializing_if = "Told::is_nothing")]
+    told: Told,
+}
+
+impl Recent {
+    /// As it is kept: of each window the latest [`MOST_KEPT`].
+    pub(in crate::audit) fn kept(&self, name: impl Fn(u32) -> Target) -> KeptRecent {
+        KeptRecent {
+            reads: self.reads.kept(&name),
+            regions: self.regions.kept(|region| region),
+            parameters: self.parameters.kept(&name),
+            denied: self.denied.kept(&name),
+            deletions: self.deletions.kept(&name),
+            operations: self.operations.kept(|operation| operation),
+            sign_ins: self.sign_ins.kept(|sign_in| sign_in),
+            bulk: self.bulk.clone(),
+            forced: self.forced,
+            told: self.told,
+        }
+    }
+}
+
+impl KeptRecent {
+    /// As it was, where secrets have these numbers.
+    pub(in crate::audit) fn taken(self, mut number: impl FnMut(Target, Moment) -> u32) -> Recent {
+        let mut secrets = |kept: Vec<(Target, Moment)>| {
+            Window(kept.into_iter().map(|(target, at)| (number(target, at), at)).collect())
+        };
+        Recent {
+            standing: None,
+            agent: None,
+            reads: secrets(self.reads),
+            regions: Window(self.regions),
+            parameters: secrets(self.parameters),
+            denied: secrets(self.denied),
+            deletions: secrets(self.deletions),
+            operations: Window(self.operations),
+            sign_ins: Window(self.sign_ins),
+            bulk: self.bulk,
+            forced: self.forced,
+            told: self.told,
+        }
+    }
+}
+
 /// What was told just now.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(in crate::audit) struct Told {
     since: Option<Moment>,
     /// A bit for each kind.
@@ -41,6 +110,10 @@ pub(in crate::audit) struct Told {
 }
 
 impl Told {
+    pub(in crate::audit) fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Whether a kind was not told within so many milliseconds. It is, from now on.
     pub(super) fn is_news(&mut self, kind: Kind, at: Moment, span: i64) -> bool {
         if self.since.is_none_or(|since| at.since(since).abs() >= span) {
@@ -55,6 +128,9 @@ impl Told {
 
 /// How many things a window holds. A burst of more is one all the same.
 const MOST: usize = 512;
+
+/// How many of them are kept from one invocation to the next: four windows of names fit into an item of DynamoDB's.
+const MOST_KEPT: usize = 256;
 
 /// Different things within some time, each when it last happened.
 #[derive(Debug, Clone)]
@@ -92,6 +168,14 @@ impl<T: Copy + Eq> Window<T> {
     /// The things that are in it then.
     pub(super) fn things(&self, at: Moment, within: i64) -> impl Iterator<Item = T> {
         self.0.iter().filter(move |(_, last)| at.since(*last).abs() < within).map(|(thing, _)| *thing)
+    }
+
+    /// The latest of them, in an order of their own, so that what is equal is written equally.
+    fn kept<K: Ord>(&self, name: impl Fn(T) -> K) -> Vec<(K, Moment)> {
+        let mut kept: Vec<(K, Moment)> = self.0.iter().map(|(thing, last)| (name(*thing), *last)).collect();
+        kept.sort_by(|(one, at), (other, last)| (Reverse(at), one).cmp(&(Reverse(last), other)));
+        kept.truncate(MOST_KEPT);
+        kept
     }
 
     fn count(&self, at: Moment, within: i64) -> usize {
