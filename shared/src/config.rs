@@ -1,9 +1,11 @@
 //! The environment, as typed settings. Every problem is reported at once, and none of them at three in the morning: a
 //! function with wrong settings does not start.
 
+mod audit;
 #[cfg(feature = "webhooks")]
 mod notify;
 
+pub use audit::Audit;
 #[cfg(feature = "webhooks")]
 pub use notify::Notify;
 

@@ -12,6 +12,7 @@ use crate::{
         policy::{self, Entry, Key},
     },
     audit::{
+        baseline::Part,
         chain::{Head, Record},
         ledger::{self, Appended, Noted, Past, Question},
     },
@@ -911,6 +912,30 @@ impl<T: Deliveries> Deliveries for Option<T> {
             None => Ok(true),
         }
     }
+}
+
+/// What is normal by habit, in parts.
+pub trait Baselines {
+    /// What is kept of these parts, in their order.
+    async fn parts(&self, environment: Environment, parts: &[Part]) -> Result<Vec<KeptPart>, CallError>;
+
+    /// Keeps a part, unless somebody else has since it was read at that revision. Tells whether it did.
+    async fn keep_part(
+        &self,
+        environment: Environment,
+        part: &Part,
+        text: &str,
+        revision: u64,
+    ) -> Result<bool, CallError>;
+}
+
+/// What is kept of a part of the baseline.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeptPart {
+    /// [`Baseline::part`](crate::audit::baseline::Baseline::part); `None` if nothing is known.
+    pub text: Option<String>,
+    /// How often it has been written; 0 if never.
+    pub revision: u64,
 }
 
 /// What the audit has written down: who came to which secret, for some time, and what was changed, for good.

@@ -3,6 +3,7 @@
 //! EMF (CloudWatch's embedded metric format) costs no call: CloudWatch Logs makes metrics of the lines.
 
 use crate::{
+    audit::{finding::Finding, intake::Tally},
     config::Environment,
     language::Language,
     rollback::{Impact, Recovery, recovery::Outcome},
@@ -41,6 +42,7 @@ pub fn init() {
         ("rotate", level),
         ("respond", level),
         ("notify", level),
+        ("audit", level),
     ]);
     let lines = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
     // A second call finds a subscriber in place, and leaves it there.
@@ -148,6 +150,40 @@ impl Metrics {
     /// Says that a channel was not told, and that the message goes back to where it came from.
     pub fn alert_undelivered(&self, condition: &str, channel: &str) {
         self.write("AlertUndelivered", Unit::Count(1), &[("Condition", condition), ("Channel", channel)], &[]);
+    }
+
+    /// Says what became of records: there are as many of them as were recorded, ignored, known before and malformed.
+    pub fn records(&self, tally: &Tally) {
+        let Tally { recorded, ignored, duplicate, malformed } = *tally;
+        let counts = [
+            ("RecordsIn", tally.all()),
+            ("Recorded", recorded),
+            ("Ignored", ignored),
+            ("Duplicate", duplicate),
+            ("Malformed", malformed),
+        ];
+        for (name, count) in counts {
+            self.write(name, Unit::Count(count), &[], &[]);
+        }
+    }
+
+    /// Says what the audit has found: in the log, and in a metric unless it is only for the record.
+    pub fn finding(&self, finding: &Finding) {
+        let (page, severity) = (finding.kind.page(), finding.severity.name());
+        info!(
+            finding.name = page.name,
+            finding.severity = severity,
+            finding.incident = finding.key,
+            finding.shadowed = finding.shadowed,
+            finding.event = finding.security_event().to_string(),
+            "Found {} of {}",
+            page.name,
+            finding.principal
+        );
+        if !finding.shadowed {
+            let dimensions = [("EventType", page.event_type.name()), ("Severity", severity)];
+            self.write("SecurityEvents", Unit::Count(1), &dimensions, &[("finding.name", page.name)]);
+        }
     }
 
     /// Writes one metric line. The properties are not dimensions: they can be searched for, and do not make a metric each.

@@ -16,12 +16,14 @@
 //! | `ledger#ENVIRONMENT#ARN`, `ledger#ENVIRONMENT#*` | `change#TIME#EVENT` | where a change is in the chain: `sequence` |
 //! | `chain#ENVIRONMENT` | `record#SEQUENCE`, 20 digits | a change: `entry` as JSON, `recordedAt` (epoch milliseconds), `previous` and `digest` in hexadecimal |
 //! | `chain#ENVIRONMENT` | `head` | the chain's end: `sequence`, `digest` |
+//! | `baseline#ENVIRONMENT#PART` | `part` | what is normal by habit of a principal or a secret: `text` (JSON), `revision`; expires after 400 days without a fact |
 //! | `event#ENVIRONMENT#EVENT` | `mark` | that a change is in the chain: `sequence`; who wrote it: `writer` |
 //!
 //! In the ledger a secret's ARN is without its last six characters, and TIME is as in `2026-01-31T12:34:56.000Z`.
 //!
 //! The SDK repeats a call whose answer was lost, so every write can be made twice.
 
+mod baselines;
 mod ledger;
 mod told;
 

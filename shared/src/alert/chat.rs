@@ -51,7 +51,7 @@ pub fn message(alert: &Alert, language: Language, local: &Local) -> Value {
                 "severity": severity,
                 "impact": alert.impact.map_or(words.unknown, |impact| impact.name()),
                 "environment": environment,
-                "runbook": local.runbook_or_path(alert.condition),
+                "runbook": local.runbook_or_path(alert),
                 "time": local.time(),
             },
         },

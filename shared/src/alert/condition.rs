@@ -29,6 +29,8 @@ pub enum Condition {
     SweepUnfinished,
     /// A CloudWatch alarm.
     AlarmFiring,
+    /// The audit has found something: an [incident](crate::audit::incident).
+    Audit,
 }
 
 /// How urgent an alert is.
@@ -61,7 +63,7 @@ impl Severity {
 
 impl Condition {
     /// Every condition.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::RotationFailed,
         Self::RotationAbandoned,
         Self::RotationStopped,
@@ -74,9 +76,10 @@ impl Condition {
         Self::DeletionScheduled,
         Self::SweepUnfinished,
         Self::AlarmFiring,
+        Self::Audit,
     ];
 
-    /// The condition's stable name, which is its runbook's too.
+    /// The condition's stable name, which is its runbook's too, but for [`Condition::Audit`].
     pub const fn name(self) -> &'static str {
         match self {
             Condition::RotationFailed => "rotation-failed",
@@ -91,6 +94,7 @@ impl Condition {
             Condition::DeletionScheduled => "deletion-scheduled",
             Condition::SweepUnfinished => "sweep-unfinished",
             Condition::AlarmFiring => "alarm-firing",
+            Condition::Audit => "audit",
         }
     }
 
@@ -135,12 +139,37 @@ impl Condition {
             Condition::AlarmFiring => {
                 language.choose("A CloudWatch alarm is firing", "CloudWatchアラームが発生しています")
             }
+            Condition::Audit => language.choose("Something unusual was done", "通常と異なる操作がありました"),
         }
     }
 
     /// Where to read what to do: a path in this repository.
     pub fn runbook(self) -> String {
-        format!("infra/runbooks/{}.md", self.name())
+        format!("infra/runbooks/{}", self.runbook_file())
+    }
+
+    pub(super) fn runbook_file(self) -> String {
+        match self {
+            Condition::Audit => "audit-findings.md".to_owned(),
+            Condition::RotationFailed
+            | Condition::RotationAbandoned
+            | Condition::RotationStopped
+            | Condition::RotationOverdue
+            | Condition::PendingStuck
+            | Condition::CurrentRejected
+            | Condition::LockedOut
+            | Condition::Stranded
+            | Condition::DatabaseSilent
+            | Condition::DeletionScheduled
+            | Condition::SweepUnfinished
+            | Condition::AlarmFiring => format!("{}.md", self.name()),
+        }
+    }
+
+    /// Whether it goes on until it is seen to have ended. Otherwise it happens, and nothing ends it: what is found of it
+    /// is added to what was, and it is over when nothing more is.
+    pub const fn lasts(self) -> bool {
+        !matches!(self, Condition::Audit)
     }
 
     /// How urgent it is. What it means for consumers counts for more than what it is.
@@ -167,15 +196,18 @@ mod tests {
     fn every_condition_has_its_runbook_and_every_runbook_its_condition() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/runbooks");
         let files = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
-        let files: BTreeSet<String> =
-            files.filter(|name| !["README.md", "audit-findings.md"].contains(&name.as_str())).collect();
-        let expected = Condition::ALL.map(|condition| format!("{}.md", condition.name()));
+        let files: BTreeSet<String> = files.filter(|name| name != "README.md").collect();
+        let expected = Condition::ALL.map(Condition::runbook_file);
         assert_eq!(files, BTreeSet::from(expected));
         let index = fs::read_to_string(folder.join("README.md")).unwrap();
         for condition in Condition::ALL {
-            let runbook = fs::read_to_string(folder.join(format!("{}.md", condition.name()))).unwrap();
+            let runbook = fs::read_to_string(folder.join(condition.runbook_file())).unwrap();
             assert_eq!(runbook.lines().next(), Some(format!("# {}", condition.title(Language::English)).as_str()));
-            assert!(index.contains(&format!("({}.md)", condition.name())), "{} is not in the index", condition.name());
+            assert!(
+                index.contains(&format!("({})", condition.runbook_file())),
+                "{} is not in the index",
+                condition.name()
+            );
         }
     }
 }

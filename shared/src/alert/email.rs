@@ -29,7 +29,7 @@ pub fn body(alert: &Alert, language: Language, local: &Local) -> String {
         (words.environment, Some(alert.environment.name().to_owned())),
         (words.severity, Some(alert.severity().name().to_owned())),
         (words.impact, alert.impact.map(|impact| impact.name().to_owned())),
-        (words.runbook, Some(local.runbook_or_path(alert.condition))),
+        (words.runbook, Some(local.runbook_or_path(alert))),
         (words.console, local.console(alert)),
         (words.key, Some(alert.key())),
         (words.time, Some(local.time())),

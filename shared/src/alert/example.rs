@@ -5,6 +5,10 @@ use super::{
     findings::{self, Cause},
 };
 use crate::{
+    audit::{
+        finding::{self, Evidence, Finding, Kind},
+        incident::Incident,
+    },
     config::Environment,
     language::Language,
     ports::{Controls, Description, Failure, Login, Silence},
@@ -16,7 +20,13 @@ use crate::{
     rotation::facts::{Effect, Held, RoleProblem, RoleVerdict},
 };
 use jiff::{SignedDuration, Timestamp};
-use relatch_events::{rotation::Step, secret::VersionId};
+use relatch_events::{
+    cloudtrail::target::{Place, Target},
+    fact::Origin,
+    moment::Moment,
+    rotation::Step,
+    secret::VersionId,
+};
 use std::time::Duration;
 
 /// The secret that the examples are about.
@@ -41,6 +51,7 @@ pub fn alert(condition: Condition, status: Status, language: Language) -> Alert 
             let left = if firing { &left[..] } else { &[] };
             Alert { status, ..findings::of_sweep("sweep of prod".to_owned(), left, &[], environment, language) }
         }
+        Condition::Audit => Alert { status, ..incident(environment, language) },
         Condition::RotationFailed
         | Condition::RotationAbandoned
         | Condition::RotationStopped
@@ -59,6 +70,33 @@ pub fn alert(condition: Condition, status: Status, language: Language) -> Alert 
             alerts.find(|alert| alert.condition == condition).unwrap_or_else(|| ended(&recovery))
         }
     }
+}
+
+/// Somebody whom nobody knows reads two secrets.
+fn incident(environment: Environment, language: Language) -> Alert {
+    let target = |name: &str| {
+        let place = Place { account: Some("123456789012"), region: Some("ap-northeast-1") };
+        Target::secret(name, place)
+    };
+    let targets: Vec<Target> = ["app-prod-database", "app-prod-jwt"].into_iter().filter_map(target).collect();
+    let finding = Finding {
+        kind: Kind::NewReader,
+        severity: finding::Severity::High,
+        at: Some(Moment::from_millis(now().as_millisecond())),
+        principal: "arn:aws:iam::123456789012:role/report".to_owned(),
+        session: Some("i-0abc1234".to_owned()),
+        origin: Some(Origin::Address([198, 51, 100, 7].into())),
+        user_agent: Some("aws-cli/2.17.0".to_owned()),
+        account: Some("123456789012".to_owned()),
+        region: Some("ap-northeast-1".to_owned()),
+        action: "secretsmanager:GetSecretValue".to_owned(),
+        targets,
+        evidence: vec![Evidence::UsualReaders { names: vec!["role/app".to_owned()], all: 1 }],
+        events: Vec::new(),
+        key: "audit/arn:aws:iam::123456789012:role/report".to_owned(),
+        shadowed: false,
+    };
+    findings::of_incident(&Incident { key: finding.key.clone(), findings: vec![finding] }, environment, language)
 }
 
 /// A secret in which the condition is found, and why it was looked at.
@@ -119,7 +157,7 @@ fn found(condition: Condition) -> (Recovery, Cause) {
             facts.logins = Logins::default();
             *outcome = Outcome::Refuses(Reason::ScheduledForDeletion);
         }
-        Condition::SweepUnfinished | Condition::AlarmFiring => {}
+        Condition::SweepUnfinished | Condition::AlarmFiring | Condition::Audit => {}
     }
     (recovery, cause)
 }

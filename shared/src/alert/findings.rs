@@ -1,7 +1,12 @@
 //! What a repair or a look at a secret gives reason to say, and what has ended. Pure.
 
-use super::{Alert, Condition, Status};
+use super::{Alert, Condition, Lead, Status};
 use crate::{
+    audit::{
+        baseline::tool,
+        finding::{Finding, origin_text},
+        incident::Incident,
+    },
     config::Environment,
     language::{Language, Spoken},
     ports::{Controls, Description, Failure},
@@ -115,6 +120,47 @@ pub fn of_alarm(name: &str, reason: Option<&str>, environment: Environment, lang
         )],
         ..Alert::firing(Condition::AlarmFiring, name.to_owned(), environment)
     }
+}
+
+/// What is said of an incident: what was found, and of whom; what to do about each kind of it.
+pub fn of_incident(incident: &Incident, environment: Environment, language: Language) -> Alert {
+    let subject = incident.key.strip_prefix("audit/").unwrap_or(&incident.key).to_owned();
+    let line = |finding: &Finding| {
+        let names: Vec<&str> = finding.targets.iter().map(|target| target.name.as_str()).collect();
+        let what = match names.is_empty() {
+            true => finding.kind.title(language).to_owned(),
+            false => format!("{}: {}", finding.kind.title(language), names.join(", ")),
+        };
+        [what, finding.reasons(language).join(" ")].join(". ").trim_end_matches(['.', ' ']).to_owned() + "."
+    };
+    let mut found: Vec<String> = incident.findings.iter().map(line).collect();
+    found.dedup();
+    found.extend(incident.lead().and_then(|lead| who(lead, language)));
+    Alert {
+        lead: incident.lead().map(|lead| Lead { kind: lead.kind, severity: lead.severity }),
+        found,
+        to_do: incident.kinds().into_iter().map(|kind| kind.to_do(language).to_owned()).collect(),
+        ..Alert::firing(Condition::Audit, subject, environment)
+    }
+}
+
+/// Who stands behind a finding, as far as its event says: the session, and from where with what.
+fn who(finding: &Finding, language: Language) -> Option<String> {
+    let session = finding
+        .session
+        .as_ref()
+        .map(|session| language.choose(format!("session {session}"), format!("セッション {session}")));
+    let origin = finding.origin.as_ref().map(|origin| {
+        let origin = origin_text(origin);
+        language.choose(format!("from {origin}"), format!("接続元 {origin}"))
+    });
+    let tool = finding.user_agent.as_ref().map(|agent| {
+        let tool = tool(agent);
+        language.choose(format!("with {tool}"), format!("ツール {tool}"))
+    });
+    let parts: Vec<String> = [session, origin, tool].into_iter().flatten().collect();
+    let who = language.choose("By", "実行者:");
+    (!parts.is_empty()).then(|| format!("{who} {} {}.", finding.principal, parts.join(", ")))
 }
 
 /// What is said of a sweep: of the secrets that were left for want of time, and those that could not be looked at. Where

@@ -51,13 +51,15 @@ impl Local {
     }
 
     /// The runbook's URL; `None` if nobody has said where it is.
-    pub fn runbook(&self, condition: Condition) -> Option<String> {
-        self.runbooks.as_ref().map(|base| format!("{}/{}.md", base.trim_end_matches('/'), condition.name()))
+    pub fn runbook(&self, alert: &Alert) -> Option<String> {
+        let path = alert.runbook();
+        let (_, file) = path.rsplit_once('/').unwrap_or(("", &path));
+        self.runbooks.as_ref().map(|base| format!("{}/{file}", base.trim_end_matches('/')))
     }
 
     /// Where the runbook is, as well as that is known: its URL, or its path in the repository.
-    pub fn runbook_or_path(&self, condition: Condition) -> String {
-        self.runbook(condition).unwrap_or_else(|| condition.runbook())
+    pub fn runbook_or_path(&self, alert: &Alert) -> String {
+        self.runbook(alert).unwrap_or_else(|| alert.runbook())
     }
 
     /// The subject's page in the AWS console, if it has one, and it is one subject.

@@ -28,7 +28,7 @@ pub use local::{Audience, Local};
 pub use raise::Alerts;
 pub use read::BadAlert;
 
-use crate::{config::Environment, language::Language, rollback::Impact};
+use crate::{audit::finding, config::Environment, language::Language, rollback::Impact};
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -43,6 +43,8 @@ pub struct Alert {
     pub status: Status,
     /// Whose condition it is: a secret's full ARN, or an alarm's or a function's name.
     pub subject: String,
+    /// Of an incident of the audit: what names it, and how grave it is.
+    pub lead: Option<Lead>,
     /// What it means for those who use the secret; `None` where no secret was looked at.
     pub impact: Option<Impact>,
     /// Where it happened.
@@ -58,6 +60,15 @@ pub struct Alert {
     pub members: Vec<String>,
     /// When what is new of it was first seen; `None` if nothing is, or if that is not known.
     pub since: Option<Timestamp>,
+}
+
+/// The gravest finding of an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lead {
+    /// How grave it is.
+    pub severity: finding::Severity,
+    /// What it is.
+    pub kind: finding::Kind,
 }
 
 /// Whether a condition goes on.
@@ -86,6 +97,7 @@ impl Alert {
             condition,
             status: Status::Firing,
             subject,
+            lead: None,
             impact: None,
             environment,
             found: Vec::new(),
@@ -104,9 +116,38 @@ impl Alert {
 
     /// How urgent it is.
     pub const fn severity(&self) -> Severity {
-        match self.status {
-            Status::Resolved => Severity::Info,
-            Status::Firing => self.condition.severity(self.impact),
+        match (self.status, self.lead) {
+            (Status::Resolved, _) => Severity::Info,
+            (Status::Firing, Some(lead)) => lead.severity.urgency(),
+            (Status::Firing, None) => self.condition.severity(self.impact),
+        }
+    }
+
+    /// What it is, in a few words.
+    pub fn what(&self, language: Language) -> &'static str {
+        self.lead.map_or_else(|| self.condition.title(language), |lead| lead.kind.title(language))
+    }
+
+    /// Where to read what to do: a path in this repository.
+    pub fn runbook(&self) -> String {
+        self.lead.map_or_else(|| self.condition.runbook(), |lead| lead.kind.runbook())
+    }
+
+    /// What is known of an incident, with what was found now: each sentence once, and named for what is gravest.
+    #[must_use]
+    pub fn joined(&self, more: &Self) -> Self {
+        let join = |known: &[String], more: &[String]| {
+            let mut lines = known.to_vec();
+            lines.extend(more.iter().filter(|line| !known.contains(line)).cloned());
+            lines.truncate(MOST_LINES);
+            lines
+        };
+        Self {
+            lead: self.lead.max(more.lead),
+            found: join(&self.found, &more.found),
+            done: join(&self.done, &more.done),
+            to_do: join(&self.to_do, &more.to_do),
+            ..more.clone()
         }
     }
 
@@ -141,7 +182,7 @@ impl Alert {
 
     /// One line, in which every word counts.
     pub fn summary(&self, language: Language) -> String {
-        format!("[{}] {}: {}", self.state(), self.subjects(language), self.condition.title(language))
+        format!("[{}] {}: {}", self.state(), self.subjects(language), self.what(language))
     }
 
     /// One line: ASCII, fewer than 100 characters, as SNS demands of a subject. English, therefore.
@@ -189,6 +230,8 @@ impl Alert {
             "status": self.status.name(),
             "severity": self.severity().name(),
             "impact": self.impact.map(Impact::name),
+            "finding": self.lead.map(|lead| lead.kind.name()),
+            "gravity": self.lead.map(|lead| lead.severity.name()),
             "environment": self.environment.name(),
             "subject": self.subject,
             "members": self.members,
@@ -197,10 +240,13 @@ impl Alert {
             "found": self.found,
             "done": self.done,
             "toDo": self.to_do,
-            "runbook": self.condition.runbook(),
+            "runbook": self.runbook(),
         })
     }
 }
+
+/// The most lines of a list that are known of an incident. The access log has the rest.
+const MOST_LINES: usize = 100;
 
 fn is_secret(subject: &str) -> bool {
     subject.contains(":secret:")

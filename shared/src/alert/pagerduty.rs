@@ -14,7 +14,7 @@ const LIST: usize = 24 * 1024;
 /// The event, without the routing key: that is a secret, and whoever sends the event adds it.
 pub fn event(alert: &Alert, language: Language, local: &Local) -> Value {
     let words = Words::of(language);
-    let links = [(words.runbook, local.runbook(alert.condition)), (words.console, local.console(alert))];
+    let links = [(words.runbook, local.runbook(alert)), (words.console, local.console(alert))];
     let links = links.into_iter().filter_map(|(text, href)| Some(json!({ "href": href?, "text": text })));
     let short = alert.shortened(LIST);
     json!({
@@ -39,7 +39,7 @@ pub fn event(alert: &Alert, language: Language, local: &Local) -> Value {
                 "found": short.found,
                 "done": short.done,
                 "toDo": short.to_do,
-                "runbook": local.runbook_or_path(alert.condition),
+                "runbook": local.runbook_or_path(alert),
             },
         },
         "links": links.collect::<Vec<_>>(),

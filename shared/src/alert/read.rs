@@ -1,7 +1,11 @@
 //! Reading back what [`Alert::json`] wrote.
 
-use super::{Alert, Condition, Status};
-use crate::{config::Environment, rollback::Impact};
+use super::{Alert, Condition, Lead, Status};
+use crate::{
+    audit::finding::{self, Kind},
+    config::Environment,
+    rollback::Impact,
+};
 use serde_json::Value;
 
 /// Why something is not an alert, or not one of this version. Names the field, and holds nothing of what is in it.
@@ -37,6 +41,13 @@ impl Alert {
                 None
             } else {
                 Some(named(json, "impact", Impact::ALL, Impact::name)?)
+            },
+            lead: match (&json["finding"], &json["gravity"]) {
+                (Value::Null, _) | (_, Value::Null) => None,
+                (_, _) => Some(Lead {
+                    kind: Kind::by_name(text(json, "finding")?).ok_or(BadAlert::Unknown("finding"))?,
+                    severity: named(json, "gravity", finding::Severity::ALL, finding::Severity::name)?,
+                }),
             },
             environment: named(json, "environment", Environment::ALL, Environment::name)?,
             found: lines(json, "found")?,

@@ -33,7 +33,7 @@ pub fn message(alert: &Alert, language: Language, local: &Local) -> Value {
         }
     }
     let buttons: Vec<Value> =
-        [("runbook", words.runbook, local.runbook(alert.condition)), ("console", words.console, local.console(alert))]
+        [("runbook", words.runbook, local.runbook(alert)), ("console", words.console, local.console(alert))]
             .into_iter()
             .filter_map(|(id, label, url)| Some(button(id, label, &url.filter(|url| url.len() <= URL)?)))
             .collect();

@@ -99,7 +99,8 @@ fn links_lead_to_the_partition_and_region_of_the_subject() {
     "
     );
     assert_eq!(console(Condition::SweepUnfinished, "sweep of prod"), None);
-    assert_eq!(Audience::default().local(Timestamp::UNIX_EPOCH).runbook(Condition::Stranded), None);
+    let alert = example::alert(Condition::Stranded, Status::Firing, Language::English);
+    assert_eq!(Audience::default().local(Timestamp::UNIX_EPOCH).runbook(&alert), None);
 }
 
 #[test]

@@ -76,7 +76,7 @@ static JAPANESE: Words = Words {
 impl Alert {
     /// What it is, and whether it is over.
     pub(super) fn title(&self, language: Language) -> String {
-        let title = self.condition.title(language);
+        let title = self.what(language);
         match self.status {
             Status::Firing => title.to_owned(),
             Status::Resolved => format!("{}: {title}", Words::of(language).resolved),

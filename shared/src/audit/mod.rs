@@ -1,12 +1,13 @@
 //! Who read which secret, who changed it, and is that normal?
 //!
-//! Pure: facts go in, findings come out. Nothing here reads a clock, a network or a file.
+//! Pure, but for [`intake`]: facts go in, findings come out. Nothing else here reads a clock, a network or a file.
 //!
 //! * [`judge`]: what is to be said of a fact. Read this first.
 //! * [`finding`]: what there is to be said, each kind of it on a row of one table.
 //! * [`incident`]: which findings are one attack.
 //! * [`baseline`]: what is normal by habit; [`policy`]: what is normal by decision.
 //! * [`access_policy`]: whom a policy lets in.
+//! * [`intake`]: from facts to ledger and alerts, which is where the effects are.
 //! * [`ledger`]: what is written down of a fact; [`chain`]: how nobody can change that afterwards unseen.
 //!
 //! ```
@@ -35,6 +36,7 @@ pub mod baseline;
 pub mod chain;
 pub mod finding;
 pub mod incident;
+pub mod intake;
 pub mod judge;
 pub mod ledger;
 pub mod policy;

@@ -48,7 +48,7 @@ const MOST_FAILURES: u32 = 3;
 /// How often in a row a batch may be left as it was.
 const MOST_IDLE: u32 = 8;
 /// A partition's key has 2048 bytes at most. No name of AWS's comes near, but whoever is denied may have given any.
-const LONGEST_SUBJECT: usize = 1_500;
+pub(super) const LONGEST_SUBJECT: usize = 1_500;
 
 const HEAD: &str = "head";
 const MARK: &str = "mark";
@@ -342,7 +342,7 @@ impl DynamoTable {
     }
 
     /// The items of these keys, as far as they are there, in no order.
-    async fn all_of(&self, mut keys: Vec<Item>) -> Result<Vec<Item>, CallError> {
+    pub(super) async fn all_of(&self, mut keys: Vec<Item>) -> Result<Vec<Item>, CallError> {
         // DynamoDB refuses a batch that reads an item twice.
         let mut named = HashSet::new();
         keys.retain(|key| named.insert(name_of(key)));
@@ -475,7 +475,7 @@ async fn pause(time: u32) {
     tokio::time::sleep(Duration::from_millis(UnwrapErr(SysRng).random_range(0..=longest))).await;
 }
 
-fn name_of(item: &Item) -> (String, String) {
+pub(super) fn name_of(item: &Item) -> (String, String) {
     let part = |name| text(item, name).unwrap_or_default().to_owned();
     (part("pk"), part("sk"))
 }

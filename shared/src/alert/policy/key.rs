@@ -17,9 +17,11 @@ pub struct Key {
 }
 
 impl Key {
-    /// The group that an alert belongs to: all subjects that have the condition in the environment, or its own.
+    /// The group that an alert belongs to: all subjects that have the condition in the environment, or its own. An
+    /// incident of the audit is a group by itself that may wait: its findings come one by one.
     pub fn of(alert: &Alert) -> Self {
-        let subject = stands_alone(alert.condition).then(|| alert.subject.clone());
+        let is_one = stands_alone(alert.condition) || !alert.condition.lasts();
+        let subject = is_one.then(|| alert.subject.clone());
         Self { environment: alert.environment, condition: alert.condition, subject }
     }
 
@@ -53,7 +55,8 @@ pub(super) const fn stands_alone(condition: Condition) -> bool {
         | Condition::DatabaseSilent
         | Condition::DeletionScheduled
         | Condition::SweepUnfinished
-        | Condition::AlarmFiring => false,
+        | Condition::AlarmFiring
+        | Condition::Audit => false,
     }
 }
 

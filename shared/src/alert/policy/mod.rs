@@ -15,6 +15,8 @@ mod silence;
 #[cfg(test)]
 mod tests;
 
+use key::stands_alone;
+
 pub use entry::Entry;
 pub use group::{Group, Member};
 pub use key::{Key, inhibits};
@@ -110,15 +112,15 @@ pub fn needs_notify(group: &Group, now: Timestamp, settings: &Settings) -> Decis
             () if news.iter().any(|entry| entry.told.is_none()) => Reason::NewMember,
             () => Reason::SeverityChanged,
         };
-        let urgent = key.subject.is_some() || news.iter().any(|entry| entry.is_urgent());
+        let urgent = stands_alone(key.condition) || news.iter().any(|entry| entry.is_urgent());
         return notify_at(reason, if urgent { now } else { earliest.max(after(first, settings.wait)) }, now);
     }
     if !goes_on && known().next().is_some() {
-        let urgent = key.subject.is_some() || known().any(Entry::is_urgent);
+        let urgent = stands_alone(key.condition) || known().any(Entry::is_urgent);
         return notify_at(Reason::AllResolved, if urgent { now } else { earliest }, now);
     }
     let heard_of = members.iter().any(|member| member.is_heard() && member.entry.told.is_some());
-    if heard_of && told_at.is_none_or(|told| after(told, settings.repeat) <= now) {
+    if heard_of && key.condition.lasts() && told_at.is_none_or(|told| after(told, settings.repeat) <= now) {
         return Decision::Notify(Reason::Repeat);
     }
     let muted = members.iter().filter(|member| member.entry.is_firing()).find_map(|member| member.mute);

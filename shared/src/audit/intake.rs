@@ -1,0 +1,180 @@
+//! From facts to ledger and alerts.
+//!
+//! What was written down before is passed over; the rest is judged beside what is kept of those whom it is about; people
+//! are told; what is known of them is kept; and last, it is written down. Whoever is interrupted anywhere in between has
+//! written nothing down, so that all of it is done again: people are told once all the same, since an alert that says
+//! nothing new is not told, and what is known of somebody hardly changes by hearing the same twice.
+
+use super::{
+    baseline::{Baseline, Part},
+    finding::{Finding, Kind},
+    incident::incidents,
+    judge::Judge,
+    ledger::{Noted, event_id},
+    policy::Policy,
+};
+use crate::{
+    alert::{Alerts, findings},
+    ports::{Baselines, CallError, CallErrorKind, Ledger, Register, Topic},
+};
+use jiff::{SignedDuration, Timestamp};
+use relatch_events::fact::Fact;
+use std::{collections::HashSet, time::Duration};
+use tokio::time::sleep;
+use tracing::{error, info};
+
+/// How long to wait before each attempt to keep what is known now: others may have learned something meanwhile.
+const PAUSES: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_millis(50),
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_millis(1_000),
+];
+
+/// An item of DynamoDB's has 400 KB at most, with its key and everything.
+const LARGEST_PART: usize = 390_000;
+
+/// Where facts are taken in.
+#[derive(Debug, Clone)]
+pub struct Intake<L, T, P> {
+    /// What is written down, and what is normal by habit.
+    pub ledger: L,
+    /// Who is told.
+    pub alerts: Alerts<T, P>,
+    /// What is normal by decision.
+    pub policy: Policy,
+    /// How long lines of the access log are kept.
+    pub kept: SignedDuration,
+}
+
+/// What became of records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// They were judged, and are written down where that is to be.
+    pub recorded: u64,
+    /// They do not matter.
+    pub ignored: u64,
+    /// They had been written down before, or came twice at once.
+    pub duplicate: u64,
+    /// They could not be read.
+    pub malformed: u64,
+}
+
+impl Tally {
+    /// How many there were.
+    pub const fn all(&self) -> u64 {
+        self.recorded + self.ignored + self.duplicate + self.malformed
+    }
+}
+
+impl<L: Ledger + Baselines, T: Register, P: Topic> Intake<L, T, P> {
+    /// Takes facts in, which may come in any order and more than once, and counts what became of them.
+    ///
+    /// # Errors
+    /// When a call failed. Nothing is lost if the same facts are taken in again.
+    pub async fn take(&self, facts: Vec<Fact>, tally: &mut Tally) -> Result<(), CallError> {
+        let all = facts.len();
+        let news = self.news(facts).await?;
+        let found = self.judge(&news).await?;
+        self.write_down(&news).await?;
+        found.iter().for_each(|finding| self.alerts.metrics.finding(finding));
+        tally.recorded += news.len() as u64;
+        tally.duplicate += (all - news.len()) as u64;
+        Ok(())
+    }
+
+    /// Those that are not written down yet, each once.
+    async fn news(&self, mut facts: Vec<Fact>) -> Result<Vec<Fact>, CallError> {
+        let mut ids = HashSet::new();
+        facts.retain(|fact| ids.insert(event_id(fact)));
+        let noted: Vec<Noted> = facts.iter().filter_map(Noted::of).collect();
+        let known = self.ledger.known(self.alerts.metrics.environment, &noted).await?;
+        let known: HashSet<&str> = noted
+            .iter()
+            .zip(known)
+            .filter(|(_, known)| *known)
+            .map(|(noted, _)| noted.entry().event.as_str())
+            .collect();
+        facts.retain(|fact| !known.contains(event_id(fact).as_str()));
+        Ok(facts)
+    }
+
+    /// Judges facts, tells what is found, and keeps what is known by then. Where somebody else has kept something of the
+    /// same secrets or principals meanwhile, they are judged again beside that: a burst may be in both parts.
+    async fn judge(&self, facts: &[Fact]) -> Result<Vec<Finding>, CallError> {
+        let environment = self.alerts.metrics.environment;
+        let parts: Vec<Part> = Part::needed_for(facts).into_iter().collect();
+        let mut all: Vec<Finding> = Vec::new();
+        for pause in PAUSES {
+            if facts.is_empty() {
+                return Ok(all);
+            }
+            sleep(pause).await;
+            let kept = self.ledger.parts(environment, &parts).await?;
+            let mut baseline = Baseline::default();
+            for (part, kept) in parts.iter().zip(&kept) {
+                if let Some(Err(problem)) = kept.text.as_ref().map(|text| baseline.take_part(part, text)) {
+                    error!(baseline.part = %part, error = %problem, "What is known cannot be read; it begins anew");
+                }
+            }
+            // They wait for each other, so that they are judged in the order in which they happened.
+            let (mut judge, mut found) = (Judge::knowing(self.policy.clone(), baseline).waiting(i64::MAX), Vec::new());
+            for fact in facts {
+                judge.take(Box::new(fact.clone()), &mut found);
+            }
+            judge.settle(&mut found);
+            // That nothing explains a decryption can be told only by whoever sees all that could.
+            found.retain(|finding| finding.kind != Kind::UnseenRead);
+            self.tell(&found).await?;
+            let is_same = |one: &Finding, other: &Finding| {
+                (one.kind, &one.key, &one.events, &one.targets)
+                    == (other.kind, &other.key, &other.events, &other.targets)
+            };
+            found.retain(|new| !all.iter().any(|known| is_same(known, new)));
+            all.append(&mut found);
+            let mut is_kept = true;
+            for (part, kept) in parts.iter().zip(&kept) {
+                let text = judge.baseline().part(part).map_err(|_| unkept(CallErrorKind::Refused, "it is no JSON"))?;
+                let Some(text) = text.filter(|text| Some(text) != kept.text.as_ref()) else { continue };
+                if text.len() > LARGEST_PART {
+                    error!(baseline.part = %part, "Too much is known to be kept; what was known before stays");
+                    continue;
+                }
+                is_kept &= self.ledger.keep_part(environment, part, &text, kept.revision).await?;
+            }
+            if is_kept {
+                return Ok(all);
+            }
+            info!("Others have learned something meanwhile; the facts are judged again");
+        }
+        Err(unkept(CallErrorKind::Throttled, "others always came first"))
+    }
+
+    /// Tells people. Of rotations `respond` tells, which knows more of them; what is in the shadow is told nobody.
+    async fn tell(&self, found: &[Finding]) -> Result<(), CallError> {
+        let told = found.iter().filter(|finding| !finding.shadowed && !finding.kind.is_of_rotation());
+        for incident in incidents(told.cloned().collect(), self.policy.thresholds.incident_gap) {
+            let alert = findings::of_incident(&incident, self.alerts.metrics.environment, self.alerts.language);
+            self.alerts.raise(&alert, Timestamp::now()).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_down(&self, facts: &[Fact]) -> Result<(), CallError> {
+        let environment = self.alerts.metrics.environment;
+        let (mut accesses, mut changes) = (Vec::new(), Vec::new());
+        for noted in facts.iter().filter_map(Noted::of) {
+            match noted {
+                Noted::Access(entry) => accesses.push(entry),
+                Noted::Change(entry) => changes.push(entry),
+            }
+        }
+        self.ledger.record_accesses(environment, &accesses, self.kept).await?;
+        self.ledger.append(environment, &changes).await.map(drop)
+    }
+}
+
+fn unkept(kind: CallErrorKind, why: &str) -> CallError {
+    CallError { operation: "relatch:KeepBaseline", kind, message: why.to_owned() }
+}
