@@ -162,15 +162,7 @@ impl Cloud {
     /// # Errors
     /// When a message is not what it has to be.
     pub fn published(&self) -> Result<Vec<Value>> {
-        let publications = self.aws.calls().into_iter().filter(|call| call.action == "Publish");
-        let accepted = publications.filter(|call| call.status == Some(200));
-        accepted
-            .map(|call| {
-                let text = call.parameters["Message"].as_str().context("a publication without a message")?;
-                let bodies: Value = serde_json::from_str(text)?;
-                Ok(serde_json::from_str(bodies["lambda"].as_str().context("no body for functions")?)?)
-            })
-            .collect()
+        published(&self.aws)
     }
 
     fn function(&self, name: &str, settings: &[(&str, &str)]) -> Result<Function> {
@@ -294,9 +286,39 @@ impl Cloud {
 /// # Errors
 /// When the binary has not been built.
 pub fn notify(aws: &Endpoint, settings: &[(&str, &str)]) -> Result<Function> {
+    without_database("notify", aws, settings)
+}
+
+/// The `audit` handler with the table and the topic, which needs no database either.
+///
+/// # Errors
+/// When the binary has not been built.
+pub fn audit(aws: &Endpoint, settings: &[(&str, &str)]) -> Result<Function> {
+    let memory = Cloud::memory();
+    let memory: Vec<(&str, &str)> = memory.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    without_database("audit", aws, &[&memory, settings].concat())
+}
+
+/// What has been published so far, as a program reads it.
+///
+/// # Errors
+/// When a message is not what it has to be.
+pub fn published(aws: &Endpoint) -> Result<Vec<Value>> {
+    let publications = aws.calls().into_iter().filter(|call| call.action == "Publish");
+    let accepted = publications.filter(|call| call.status == Some(200));
+    accepted
+        .map(|call| {
+            let text = call.parameters["Message"].as_str().context("a publication without a message")?;
+            let bodies: Value = serde_json::from_str(text)?;
+            Ok(serde_json::from_str(bodies["lambda"].as_str().context("no body for functions")?)?)
+        })
+        .collect()
+}
+
+fn without_database(name: &str, aws: &Endpoint, settings: &[(&str, &str)]) -> Result<Function> {
     let common = [("AWS_ENDPOINT_URL", aws.url()), ("RELATCH_ENVIRONMENT", "dev"), ("RELATCH_TIMEOUT_MS", "2000")];
     let env = common.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Ok(Function::new(handler("notify")?, env))
+    Ok(Function::new(handler(name)?, env))
 }
 
 /// A handler's binary: built into the same folder as the program that asks.

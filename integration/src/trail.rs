@@ -3,6 +3,7 @@
 //!
 //! The stand-in makes no events by itself: a test says when the word arrives, since CloudTrail takes minutes.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -73,6 +74,40 @@ pub fn alarm_through_sns(name: &str, state: &str) -> Value {
             },
         }],
     })
+}
+
+/// CloudTrail's record of a read, through EventBridge: a role, or the account's root user where there is none.
+pub fn read(secret: &str, role: Option<&str>, at: Timestamp) -> Value {
+    let identity = match role {
+        Some(role) => json!({
+            "type": "AssumedRole", "principalId": "AROAEXAMPLE:i-0abc", "accountId": ACCOUNT,
+            "arn": format!("arn:aws:sts::{ACCOUNT}:assumed-role/{role}/i-0abc"), "accessKeyId": "ASIAEXAMPLE",
+            "sessionContext": { "sessionIssuer": {
+                "type": "Role", "principalId": "AROAEXAMPLE", "arn": format!("arn:aws:iam::{ACCOUNT}:role/{role}"),
+                "accountId": ACCOUNT, "userName": role,
+            } },
+        }),
+        None => json!({ "type": "Root", "principalId": ACCOUNT, "accountId": ACCOUNT,
+                        "arn": format!("arn:aws:iam::{ACCOUNT}:root") }),
+    };
+    let record = json!({
+        "eventVersion": "1.10", "userIdentity": identity, "eventTime": format!("{at:.0}"),
+        "eventSource": "secretsmanager.amazonaws.com", "eventName": "GetSecretValue", "awsRegion": REGION,
+        "sourceIPAddress": "198.51.100.7", "userAgent": "aws-cli/2.17.0", "requestParameters": { "secretId": secret },
+        "responseElements": null, "requestID": Uuid::new_v4().to_string(), "eventID": Uuid::new_v4().to_string(),
+        "readOnly": true, "eventType": "AwsApiCall", "managementEvent": true, "recipientAccountId": ACCOUNT,
+        "eventCategory": "Management",
+    });
+    envelope("aws.secretsmanager", "AWS API Call via CloudTrail", record)
+}
+
+/// What a queue hands to a function: each message under its number.
+pub fn queued<'a>(bodies: impl IntoIterator<Item = &'a str>) -> Value {
+    let record = |(number, body): (usize, &str)| {
+        json!({ "messageId": format!("message-{number}"), "receiptHandle": "x", "body": body,
+                "eventSource": "aws:sqs", "eventSourceARN": format!("arn:aws:sqs:{REGION}:{ACCOUNT}:audit") })
+    };
+    json!({ "Records": bodies.into_iter().enumerate().map(record).collect::<Vec<_>>() })
 }
 
 const REASON: &str = "Threshold Crossed: 1 datapoint [1.0] was greater than or equal to the threshold (1.0).";

@@ -221,7 +221,6 @@ impl Master {
                 reader_endpoint: None,
                 custom_endpoints: Vec::new(),
                 port: wire.port(),
-                lead: None,
                 members: Vec::new(),
                 master_username: "app".into(),
             });

@@ -127,11 +127,10 @@ pub fn of_incident(incident: &Incident, environment: Environment, language: Lang
     let subject = incident.key.strip_prefix("audit/").unwrap_or(&incident.key).to_owned();
     let line = |finding: &Finding| {
         let names: Vec<&str> = finding.targets.iter().map(|target| target.name.as_str()).collect();
-        let what = match names.is_empty() {
-            true => finding.kind.title(language).to_owned(),
-            false => format!("{}: {}", finding.kind.title(language), names.join(", ")),
-        };
-        [what, finding.reasons(language).join(" ")].join(". ").trim_end_matches(['.', ' ']).to_owned() + "."
+        let title = finding.kind.title(language);
+        let what = if names.is_empty() { title.to_owned() } else { format!("{title}: {}", names.join(", ")) };
+        let parts: Vec<String> = [what].into_iter().chain(finding.reasons(language)).collect();
+        language.choose(format!("{}.", parts.join("; ")), format!("{}。", parts.join("。")))
     };
     let mut found: Vec<String> = incident.findings.iter().map(line).collect();
     found.dedup();
@@ -159,8 +158,8 @@ fn who(finding: &Finding, language: Language) -> Option<String> {
         language.choose(format!("with {tool}"), format!("ツール {tool}"))
     });
     let parts: Vec<String> = [session, origin, tool].into_iter().flatten().collect();
-    let who = language.choose("By", "実行者:");
-    (!parts.is_empty()).then(|| format!("{who} {} {}.", finding.principal, parts.join(", ")))
+    let (who, parts) = (&finding.principal, (!parts.is_empty()).then(|| parts.join(", "))?);
+    Some(language.choose(format!("By {who}, {parts}."), format!("実行者: {who}（{parts}）")))
 }
 
 /// What is said of a sweep: of the secrets that were left for want of time, and those that could not be looked at. Where

@@ -15,8 +15,6 @@ mod silence;
 #[cfg(test)]
 mod tests;
 
-use key::stands_alone;
-
 pub use entry::Entry;
 pub use group::{Group, Member};
 pub use key::{Key, inhibits};
@@ -102,6 +100,8 @@ pub fn needs_notify(group: &Group, now: Timestamp, settings: &Settings) -> Decis
     let Group { key, told_at, members } = group;
     let entries = || members.iter().map(|member| &member.entry);
     let known = || entries().filter(|entry| entry.told.is_some());
+    // An incident is a group by itself, too, and gathers what is found of it.
+    let stands_alone = key.subject.is_some() && key.condition.lasts();
     let goes_on = members.iter().any(|member| member.is_told() && member.entry.is_firing());
     let earliest = told_at.map_or(Timestamp::MIN, |told| after(told, settings.interval));
     let news: Vec<&Entry> =
@@ -112,11 +112,11 @@ pub fn needs_notify(group: &Group, now: Timestamp, settings: &Settings) -> Decis
             () if news.iter().any(|entry| entry.told.is_none()) => Reason::NewMember,
             () => Reason::SeverityChanged,
         };
-        let urgent = stands_alone(key.condition) || news.iter().any(|entry| entry.is_urgent());
+        let urgent = stands_alone || news.iter().any(|entry| entry.is_urgent());
         return notify_at(reason, if urgent { now } else { earliest.max(after(first, settings.wait)) }, now);
     }
     if !goes_on && known().next().is_some() {
-        let urgent = stands_alone(key.condition) || known().any(Entry::is_urgent);
+        let urgent = stands_alone || known().any(Entry::is_urgent);
         return notify_at(Reason::AllResolved, if urgent { now } else { earliest }, now);
     }
     let heard_of = members.iter().any(|member| member.is_heard() && member.entry.told.is_some());

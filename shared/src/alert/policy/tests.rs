@@ -111,7 +111,7 @@ fn a_lock_out_is_all_that_is_told_of_a_subject() {
             }
             // What happens to the secret, or to others, is told all the same.
             let told = inhibits(condition)
-                || [Condition::DeletionScheduled, Condition::SweepUnfinished, Condition::AlarmFiring]
+                || [Condition::DeletionScheduled, Condition::SweepUnfinished, Condition::AlarmFiring, Condition::Audit]
                     .contains(&condition);
             let expected = (!told).then_some(Reason::Inhibited);
             let source = of(source, "a");

@@ -1,0 +1,6 @@
+//! The real `audit` binary on the local cloud: the emulator's table and topic.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod scene;
+mod taking_in;

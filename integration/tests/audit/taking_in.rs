@@ -1,0 +1,89 @@
+//! From events to ledger and alerts.
+
+use crate::scene::{Scene, reads};
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use relatch_integration::{aws::Fault, cloud, lambda::Outcome, trail};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn an_intruders_reads_that_come_one_by_one_are_one_alert_that_lists_them() {
+    let scene = Scene::new().await;
+    let reads = reads(0..20);
+    for read in &reads {
+        let answer = scene.takes(read).await;
+        assert_eq!(answer, json!({ "recorded": 1, "ignored": 0, "duplicate": 0, "malformed": 0 }));
+    }
+    assert_eq!(scene.told(), ["error read-burst role/report"]);
+    let alert = cloud::published(&scene.aws).unwrap().remove(0);
+    let found = alert["found"].to_string();
+    assert!((0..20).all(|n| found.contains(&format!("shop-prod-secret-{n:02}"))), "{alert:#}");
+    assert_eq!(alert["runbook"], "infra/runbooks/audit-findings.md#read-burst");
+    assert_eq!(scene.items("ledger#").await, 20);
+    // All of them once more: by another file, in another order.
+    for read in reads.iter().rev() {
+        let answer = scene.takes(read).await;
+        assert_eq!(answer, json!({ "recorded": 0, "ignored": 0, "duplicate": 1, "malformed": 0 }));
+    }
+    assert_eq!((scene.told().len(), scene.items("ledger#").await), (1, 20));
+    let counts = scene.counts().await;
+    assert_eq!((counts["RecordsIn"], counts["Recorded"], counts["Duplicate"]), (40, 20, 20));
+    assert_eq!(counts["SecurityEvents"], 1);
+}
+
+#[tokio::test]
+async fn a_burst_that_several_functions_see_a_part_of_is_found_by_one_of_them() {
+    let scene = Scene::new().await;
+    let batches: Vec<Value> = reads(0..20)
+        .chunks(5)
+        .map(|reads| reads.iter().map(Value::to_string).collect::<Vec<_>>())
+        .map(|bodies| trail::queued(bodies.iter().map(String::as_str)))
+        .collect();
+    let mut left = batches;
+    for _ in 0..5 {
+        let outcomes = join_all(left.iter().map(|batch| scene.audit.invoke(batch.clone()))).await;
+        let is_done = |outcome: Outcome| outcome == Outcome::Ok(json!({ "batchItemFailures": [] }));
+        let done: Vec<bool> = outcomes.into_iter().map(|outcome| is_done(outcome.unwrap())).collect();
+        left = left.into_iter().zip(done).filter(|(_, done)| !done).map(|(batch, _)| batch).collect();
+    }
+    assert!(left.is_empty(), "{:#?}", scene.audit.output().lines());
+    assert_eq!(scene.told(), ["error read-burst role/report"]);
+    assert_eq!(scene.items("ledger#").await, 20);
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_read_fails_alone_and_says_why() {
+    let scene = Scene::new().await;
+    let root = trail::read("shop-prod-secret-database", None, Timestamp::now()).to_string();
+    let mut foreign = trail::read("shop-prod-secret-jwt", None, Timestamp::now());
+    foreign["detail"] = json!("not a record");
+    let mut boring = trail::read("shop-prod-secret-jwt", Some("report"), Timestamp::now());
+    boring["detail"]["eventName"] = json!("ListSecrets");
+    let (foreign, boring) = (foreign.to_string(), boring.to_string());
+    let answer = scene.takes(&trail::queued(["no JSON", &root, &foreign, &boring])).await;
+    let failed = json!([{ "itemIdentifier": "message-0" }, { "itemIdentifier": "message-2" }]);
+    assert_eq!(answer["batchItemFailures"], failed);
+    assert_eq!(scene.told().len(), 1, "{:?}", scene.told());
+    assert!(scene.told()[0].contains("root-read"), "{:?}", scene.told());
+    let counts = scene.counts().await;
+    assert_eq!((counts["RecordsIn"], counts["Recorded"], counts["Malformed"]), (4, 1, 2));
+    assert_eq!(counts["Ignored"], 1);
+    assert!(scene.audit.output().contains("A message was not taken in: it holds nothing that is known here"));
+}
+
+#[tokio::test]
+async fn what_could_not_be_told_is_not_written_down_and_is_told_the_next_time() {
+    let scene = Scene::new().await;
+    scene.aws.fault_always("sns:Publish", Fault::Refuse);
+    let root = trail::read("shop-prod-secret-database", None, Timestamp::now());
+    let batch = trail::queued([root.to_string().as_str()]);
+    let answer = scene.takes(&batch).await;
+    assert_eq!(answer["batchItemFailures"], json!([{ "itemIdentifier": "message-0" }]));
+    assert_eq!(scene.items("ledger#").await, 0);
+    assert!(!scene.audit.invoke(root).await.unwrap().is_ok(), "EventBridge is to try again");
+    scene.aws.clear_faults();
+    assert_eq!(scene.takes(&batch).await["batchItemFailures"], json!([]));
+    assert_eq!((scene.told().len(), scene.items("ledger#").await), (1, 1));
+    assert_eq!(scene.takes(&batch).await["batchItemFailures"], json!([]));
+    assert_eq!((scene.told().len(), scene.items("ledger#").await), (1, 1));
+}
