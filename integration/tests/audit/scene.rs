@@ -27,10 +27,11 @@ impl Scene {
 
     /// What the handler answers.
     pub(crate) async fn takes(&self, event: &Value) -> Value {
-        match self.audit.invoke(event.clone()).await.unwrap() {
-            Outcome::Ok(answer) => answer,
-            failed => panic!("{failed:?}\n{:#?}", self.audit.output().lines()),
-        }
+        let outcome = self.audit.invoke(event.clone()).await.unwrap();
+        let Outcome::Ok(answer) = outcome else {
+            panic!("{outcome:?}\n{:#?}", self.audit.output().lines());
+        };
+        answer
     }
 
     /// What people were told: severity, finding and subject.
