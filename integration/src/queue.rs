@@ -17,8 +17,8 @@ pub struct Queue<'a> {
 }
 
 impl<'a> Queue<'a> {
-    /// How often a message is handed over before it is put aside.
-    pub const MOST_RECEIVES: u32 = 3;
+    /// How often a message is handed over before it is put aside: as the template has it.
+    pub const MOST_RECEIVES: u32 = 5;
 
     /// Makes both queues and the subscription. Raw: without SNS's envelope.
     ///
@@ -95,14 +95,23 @@ impl<'a> Queue<'a> {
             return Ok(None);
         }
         let outcome = function.invoke(json!({ "Records": records })).await?;
-        let failed: Option<HashSet<&str>> = match &outcome {
+        self.settle(&records, &outcome).await?;
+        Ok(Some(outcome))
+    }
+
+    /// What becomes of records by what came of handing them over: they go, or are there again at once.
+    ///
+    /// # Errors
+    /// When the emulator refuses, or the function's answer is not one for a queue.
+    pub async fn settle(&self, records: &[Value], outcome: &Outcome) -> Result<()> {
+        let failed: Option<HashSet<&str>> = match outcome {
             Outcome::Ok(answer) => {
                 let failures = answer["batchItemFailures"].as_array().context("no batchItemFailures")?;
                 Some(failures.iter().filter_map(|failure| failure["itemIdentifier"].as_str()).collect())
             }
             Outcome::Error { .. } | Outcome::TimedOut | Outcome::Exited { .. } | Outcome::InitError { .. } => None,
         };
-        for record in &records {
+        for record in records {
             let id = record["messageId"].as_str().context("a record without a name")?;
             let receipt = json!({ "QueueUrl": self.url(), "ReceiptHandle": record["receiptHandle"] });
             if failed.as_ref().is_some_and(|failed| !failed.contains(id)) {
@@ -113,7 +122,7 @@ impl<'a> Queue<'a> {
                 self.call("ChangeMessageVisibility", receipt).await?;
             }
         }
-        Ok(Some(outcome))
+        Ok(())
     }
 
     /// What was put aside.

@@ -10,12 +10,13 @@
 //! * [`secret`]: what is inside a secret.
 //! * [`ports`]: the outside, in our words; [`adapters`]: its fulfilment. One Cargo feature for each adapter, so that a
 //!   handler's manifest reads like its IAM policy.
-//! * [`config`]: the environment as typed settings; [`telemetry`]: logs and metrics.
+//! * [`config`]: the environment as typed settings; [`invocation`]: the time there is; [`telemetry`]: logs and metrics.
 
 pub mod adapters;
 pub mod alert;
 pub mod audit;
 pub mod config;
+pub mod invocation;
 pub mod language;
 pub mod ports;
 pub mod rollback;

@@ -875,8 +875,8 @@ pub trait Deliveries {
     /// What a channel was told last of an alert's key; `None` if nothing, or too long ago.
     async fn told(&self, alert: &Alert, channel: &str) -> Result<Option<Told>, CallError>;
 
-    /// Keeps what a channel was told, unless something later is kept.
-    async fn record_told(&self, alert: &Alert, channel: &str, told: &Told) -> Result<(), CallError>;
+    /// Keeps what a channel was told, unless something later is kept. Tells whether it did.
+    async fn record_told(&self, alert: &Alert, channel: &str, told: &Told) -> Result<bool, CallError>;
 }
 
 /// What a channel was told of a key.
@@ -901,10 +901,10 @@ impl<T: Deliveries> Deliveries for Option<T> {
         }
     }
 
-    async fn record_told(&self, alert: &Alert, channel: &str, told: &Told) -> Result<(), CallError> {
+    async fn record_told(&self, alert: &Alert, channel: &str, told: &Told) -> Result<bool, CallError> {
         match self {
             Some(deliveries) => deliveries.record_told(alert, channel, told).await,
-            None => Ok(()),
+            None => Ok(true),
         }
     }
 }

@@ -1,6 +1,12 @@
 //! What can be asked for, and how.
 
-use clap::{Args, Parser, Subcommand};
+use crate::outside::THE_TABLE;
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use jiff::{SignedDuration, Span, SpanRelativeTo};
+use relatch::{alert::Condition, config::Environment};
 use relatch_events::secret::{EmptyName, SecretId};
 
 const EXAMPLES: &str = "\
@@ -9,6 +15,7 @@ Examples:
   relatch recover shop/prod/database         repair it: shows what, and asks
   relatch check shop/prod/database           is everything ready for a rotation?
   relatch pause --all --reason 'failover'    nobody rotates or repairs anything
+  relatch alerts                             what is firing, and who knows of it
   relatch doctor shop/prod/database --json --profile prod --region eu-central-1
 
 Settings are the functions' own RELATCH_… variables, such as RELATCH_CA_FILE.
@@ -97,6 +104,40 @@ pub enum Command {
     /// End a pause, and what the circuit breaker has stopped.
     #[command(after_help = "Examples:\n  relatch resume shop/prod/database\n  relatch resume --all --yes")]
     Resume(Resume),
+    /// What is firing, and do people know of it? Changes nothing
+    ///
+    /// Of each: how severe it is, since when it is so, and whether people were `told`
+    /// of it. `held` is what they are told next; `silenced` and `inhibited` (a lock-out
+    /// of the same secret says it) is what they are not told. `over` has ended, and
+    /// they are told so next.
+    #[command(verbatim_doc_comment, after_help = "Examples:\n  relatch alerts\n  relatch alerts --environment staging")]
+    Alerts {
+        /// dev, staging or prod; else RELATCH_ENVIRONMENT.
+        #[arg(long, value_name = "NAME", value_parser = environment(), hide_possible_values = true)]
+        environment: Option<Environment>,
+    },
+    /// Have nobody told of something for a while
+    ///
+    /// Only messages are held back: `rotate` and `respond` go on (`relatch pause` keeps
+    /// those). What still goes on when the silence is over is told then. The end of
+    /// what people know of is told in any case.
+    #[command(
+        verbatim_doc_comment,
+        override_usage = "relatch silence [OPTIONS] --for <DURATION> --reason <TEXT> <WHAT>",
+        after_help = silence_help()
+    )]
+    Silence(Silence),
+    /// The silences that there are. Changes nothing
+    Silences,
+    /// End a silence.
+    #[command(after_help = "Example:\n  relatch unsilence 3f9a1c07")]
+    Unsilence {
+        /// Its id: `relatch silences` shows it.
+        id: String,
+        /// How it is to be done.
+        #[command(flatten)]
+        manner: Manner,
+    },
 }
 
 /// A change of a secret.
@@ -139,6 +180,60 @@ pub struct Pause {
     pub manner: Manner,
 }
 
+/// What a silence is for.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Silence {
+    /// What nobody is to be told of.
+    #[command(flatten)]
+    pub what: What,
+    /// Only in dev, staging or prod.
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = environment(),
+        hide_possible_values = true,
+        help_heading = "What"
+    )]
+    pub environment: Option<Environment>,
+    /// How long, such as 90m, 2h or 1d; 30d at most.
+    #[arg(long = "for", value_name = "DURATION", value_parser = lasting)]
+    pub lasts: SignedDuration,
+    /// Why, for whoever finds it.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Who asks for it; without it $USER.
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+    /// How it is to be done.
+    #[command(flatten)]
+    pub manner: Manner,
+}
+
+/// What nobody is to be told of: all that is given has to fit.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub struct What {
+    /// A condition, named below.
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = condition(),
+        hide_possible_values = true,
+        help_heading = "What"
+    )]
+    pub condition: Option<Condition>,
+    /// A secret, by its name or ARN.
+    #[arg(long, value_name = "SECRET", value_parser = name, conflicts_with = "subject", help_heading = "What")]
+    pub secret: Option<SecretId>,
+    /// ARN of a secret, or name of an alarm; may end in *.
+    #[arg(long, value_name = "TEXT", value_parser = subject, help_heading = "What")]
+    pub subject: Option<String>,
+    /// Everything, lock-outs too.
+    #[arg(long, conflicts_with_all = ["condition", "secret", "subject"], help_heading = "What")]
+    pub everything: bool,
+}
+
 /// What to resume.
 #[derive(Debug, Args)]
 #[group(skip)]
@@ -171,7 +266,23 @@ impl Command {
             Command::Recover(change) | Command::Rollback(change) => Some(&change.secret),
             Command::Pause(pause) => pause.whom.secret.as_ref(),
             Command::Resume(resume) => resume.whom.secret.as_ref(),
+            Command::Silence(silence) => silence.what.secret.as_ref(),
+            Command::Alerts { .. } | Command::Silences | Command::Unsilence { .. } => None,
         }
+    }
+
+    /// What is said of, where nothing can be seen.
+    pub fn about(&self) -> &str {
+        let other = match self {
+            Command::Alerts { .. } | Command::Silence(_) | Command::Silences | Command::Unsilence { .. } => THE_TABLE,
+            Command::Check { .. }
+            | Command::Doctor { .. }
+            | Command::Recover(_)
+            | Command::Rollback(_)
+            | Command::Pause(_)
+            | Command::Resume(_) => "all secrets",
+        };
+        self.secret().map_or(other, SecretId::as_str)
     }
 }
 
@@ -196,4 +307,75 @@ fn address(text: &str) -> Result<String, &'static str> {
     let is_http =
         ["http://", "https://"].into_iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
     if is_http { Ok(text.to_owned()) } else { Err("it begins with http:// or https://") }
+}
+
+/// The longest silence: what is to be silent for longer had better be mended.
+const LONGEST_SILENCE: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+fn lasting(text: &str) -> Result<SignedDuration, &'static str> {
+    let span = text.parse::<Span>().ok();
+    match span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()) {
+        None => Err("it is a number and a unit, such as 90m, 2h or 1d"),
+        Some(lasts) if !lasts.is_positive() => Err("it is longer than nothing"),
+        Some(lasts) if lasts > LONGEST_SILENCE => Err("it is 30d at most"),
+        Some(lasts) => Ok(lasts),
+    }
+}
+
+fn subject(text: &str) -> Result<String, &'static str> {
+    match text {
+        "" => Err("it is empty"),
+        "*" => Err("that is everything: --everything says so"),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+fn condition() -> impl TypedValueParser<Value = Condition> {
+    let known = |name: String| Condition::by_name(&name).ok_or("no such condition");
+    PossibleValuesParser::new(Condition::ALL.map(Condition::name)).try_map(known)
+}
+
+fn environment() -> impl TypedValueParser<Value = Environment> {
+    let known = |name: String| Environment::by_name(&name).ok_or("no such environment");
+    PossibleValuesParser::new(Environment::ALL.map(Environment::name)).try_map(known)
+}
+
+fn silence_help() -> String {
+    let row = |names: &[Condition]| names.iter().map(|name| format!("  {:<20}", name.name())).collect::<String>();
+    let conditions: Vec<String> = Condition::ALL.chunks(3).map(|names| row(names).trim_end().to_owned()).collect();
+    format!(
+        "\
+Conditions:
+{}
+
+Examples:
+  relatch silence --secret shop/prod/database --for 2h --reason 'migration'
+  relatch silence --condition rotation-overdue --for 1d --reason 'known'
+  relatch silence --everything --environment dev --for 90m --reason 'rehearsal'",
+        conditions.join("\n")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silence_lasts_as_long_as_people_say_it() {
+        let hours = |text| lasting(text).map(|lasts| lasts.as_secs() as f64 / 3600.0);
+        assert_eq!(hours("90m"), Ok(1.5));
+        assert_eq!(hours("2h"), Ok(2.0));
+        assert_eq!(hours("1d 12 hours"), Ok(36.0));
+        assert_eq!(hours("30d"), Ok(720.0));
+        assert_eq!(hours("PT15M"), Ok(0.25));
+        for wrong in ["", "soon", "2", "1mo", "0s", "-1h", "1h ago", "30d 1s", "5w", "9999999999999999999h"] {
+            assert!(hours(wrong).is_err(), "{wrong}: {:?}", hours(wrong));
+        }
+    }
+
+    #[test]
+    fn a_subject_that_fits_everything_is_none() {
+        assert_eq!(subject("shop*").as_deref(), Ok("shop*"));
+        assert!(subject("*").is_err() && subject("").is_err());
+    }
 }

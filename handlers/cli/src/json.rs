@@ -1,8 +1,14 @@
 //! The same answers as a program reads them. Field names are a stable interface; `version` grows when one changes its
 //! meaning or goes.
 
-use crate::arguments::Place;
+use crate::{alerts::people, arguments::Place};
+use jiff::Timestamp;
 use relatch::{
+    alert::{
+        Condition, Severity,
+        policy::{Member, Silence},
+    },
+    config::Environment,
     ports::{Label, Pause},
     rollback::{
         Impact,
@@ -54,4 +60,51 @@ pub(crate) fn diagnosis(survey: &Survey, diagnosis: &Diagnosis, place: &Place) -
 pub(crate) fn control(arn: Option<&str>, outcome: &str, pause: Option<&Pause>) -> Value {
     let pause = pause.map(|pause| json!({ "by": pause.by, "reason": pause.reason, "at": pause.at }));
     json!({ "version": 1, "secret": arn, "outcome": outcome, "pause": pause })
+}
+
+/// `relatch alerts`. `told` is how severe people know it to be.
+pub(crate) fn alerts(environment: Environment, members: &[Member], at: Timestamp) -> Value {
+    let alerts = members.iter().map(|member| {
+        let alert = &member.entry.alert;
+        json!({
+            "condition": alert.condition.name(),
+            "subject": alert.subject,
+            "status": alert.status.name(),
+            "severity": alert.severity().name(),
+            "impact": alert.impact.map(Impact::name),
+            "since": member.entry.since,
+            "people": people(member),
+            "told": member.entry.told.map(Severity::name),
+        })
+    });
+    json!({
+        "version": 1,
+        "environment": environment.name(),
+        "at": at,
+        "alerts": alerts.collect::<Vec<_>>(),
+    })
+}
+
+/// `relatch silences`.
+pub(crate) fn silences(silences: &[Silence]) -> Value {
+    json!({ "version": 1, "silences": silences.iter().map(fields).collect::<Vec<_>>() })
+}
+
+/// `relatch silence` and `relatch unsilence`.
+pub(crate) fn silence(outcome: &str, silence: Option<&Silence>) -> Value {
+    json!({ "version": 1, "outcome": outcome, "silence": silence.map(fields) })
+}
+
+/// One that has not begun has no id.
+fn fields(silence: &Silence) -> Value {
+    let Silence { id, condition, subject, environment, author, reason, until } = silence;
+    json!({
+        "id": Some(id).filter(|id| !id.is_empty()),
+        "condition": condition.map(Condition::name),
+        "subject": subject,
+        "environment": environment.map(Environment::name),
+        "by": author,
+        "reason": reason,
+        "until": until,
+    })
 }

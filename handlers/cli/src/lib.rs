@@ -1,14 +1,16 @@
-//! The `relatch` command, for the person on call: look, repair, pause.
+//! The `relatch` command, for the person on call: look, repair, pause, silence.
 //!
 //! Only wiring: what is looked at and what follows from it is decided in [`relatch::rollback::survey`], what a repair does
 //! in [`relatch::rollback`]. Read in this order: [`arguments`], what can be asked for · this file, how it is answered ·
 //! `screen` and `json`, the answers · [`problem`], why there is none.
 
+mod alerts;
 pub mod arguments;
 mod json;
 mod outside;
 pub mod problem;
 mod screen;
+mod silences;
 mod terminal;
 
 pub use arguments::Arguments;
@@ -19,9 +21,9 @@ use jiff::Timestamp;
 use outside::Outside;
 use problem::Problem;
 use relatch::{
-    ports::{self, CallError, Scope, Secrets as _, Table as _},
+    ports::{self, Scope, Table as _},
     rollback::{
-        Intent, Order, Recovery, RepairError,
+        Intent, Order, Recovery,
         recovery::Outcome,
         survey::{Diagnosis, Extent, Mark, Survey, diagnosis, survey},
     },
@@ -53,7 +55,7 @@ pub async fn run(arguments: Arguments) -> Status {
 async fn answer(arguments: &Arguments, terminal: &Terminal) -> Result<Status, Problem> {
     let (command, place) = (&arguments.command, &arguments.place);
     terminal.can_ask(manner(command))?;
-    let outside = Outside::open(place, command.secret()).await?;
+    let outside = Outside::open(place, command).await?;
     match command {
         Command::Check { secret } => check(secret, &outside, place, terminal).await,
         Command::Doctor { secret } => doctor(secret, &outside, place, terminal).await,
@@ -61,15 +63,21 @@ async fn answer(arguments: &Arguments, terminal: &Terminal) -> Result<Status, Pr
         Command::Rollback(change) => repair(change, Intent::RollBack, &outside, terminal).await,
         Command::Pause(asked) => pause(asked, &outside, terminal).await,
         Command::Resume(asked) => resume(asked, &outside, terminal).await,
+        Command::Alerts { environment } => alerts::show(*environment, &outside, terminal).await,
+        Command::Silence(asked) => silences::begin(asked, &outside, place, terminal).await,
+        Command::Silences => silences::list(&outside, terminal).await,
+        Command::Unsilence { id, manner } => silences::end(id, *manner, &outside, terminal).await,
     }
 }
 
 const fn manner(command: &Command) -> Option<Manner> {
     match command {
-        Command::Check { .. } | Command::Doctor { .. } => None,
+        Command::Check { .. } | Command::Doctor { .. } | Command::Alerts { .. } | Command::Silences => None,
         Command::Recover(change) | Command::Rollback(change) => Some(change.manner),
         Command::Pause(pause) => Some(pause.manner),
         Command::Resume(resume) => Some(resume.manner),
+        Command::Silence(silence) => Some(silence.manner),
+        Command::Unsilence { manner, .. } => Some(*manner),
     }
 }
 
@@ -95,7 +103,7 @@ async fn look(secret: &SecretId, extent: Extent, outside: &Outside) -> Result<(S
             let found = diagnosis(&seen);
             Ok((seen, found))
         }
-        Err(error) => Err(outside.explain(Some(secret), &error).await),
+        Err(error) => Err(outside.explain(secret.as_str(), &error).await),
     }
 }
 
@@ -128,33 +136,24 @@ async fn repair(change: &Change, intent: Intent, outside: &Outside, terminal: &T
 /// Whether anything could be seen at all.
 async fn seen(recovery: &Recovery, secret: &SecretId, outside: &Outside) -> Result<(), Problem> {
     match &recovery.outcome {
-        Outcome::Fails(error) => Err(outside.explain(Some(secret), error).await),
+        Outcome::Fails(error) => Err(outside.explain(secret.as_str(), error).await),
         Outcome::Opens(_) | Outcome::Waits(_) | Outcome::Refuses(_) | Outcome::Would(_) => Ok(()),
     }
 }
 
 async fn pause(asked: &Pause, outside: &Outside, terminal: &Terminal) -> Result<Status, Problem> {
     let arn = arn(&asked.whom, outside).await?;
-    let by = asked.by.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "somebody".to_owned());
-    let pause = ports::Pause { by, reason: asked.reason.clone(), at: Timestamp::now() };
+    let pause = ports::Pause { by: author(asked.by.as_deref()), reason: asked.reason.clone(), at: Timestamp::now() };
     let name = called(&asked.whom);
     let json = |outcome| json::control(arn.as_deref(), outcome, Some(&pause));
     let intended =
         format!("It would pause {name}: neither `rotate` nor `respond` changes anything until `relatch resume`.");
     let intended = || screen::control::intended(&intended, &[]);
-    if asked.manner.dry_run {
-        terminal.show(intended, || json("would-pause"));
-        return Ok(Status::Fine);
-    }
-    if !asked.manner.yes {
-        terminal.tell(intended);
-    }
-    if !terminal.agrees(asked.manner) {
-        terminal.show(|| "Nothing was changed.\n".to_owned(), || json("not-paused"));
-        return Ok(Status::Found);
+    if let Some(end) = terminal.ends_here(asked.manner, intended, || json("would-pause"), || json("not-paused")) {
+        return Ok(end);
     }
     let done = outside.ports.table.pause(scope(arn.as_deref()), &pause).await;
-    told(done, asked.whom.secret.as_ref(), outside).await?;
+    outside.told(name, done).await?;
     terminal.show(
         || screen::control::done(&format!("Paused {name}, by {}: {}.", pause.by, pause.reason)),
         || json("paused"),
@@ -168,26 +167,18 @@ async fn resume(asked: &Resume, outside: &Outside, terminal: &Terminal) -> Resul
     let present = match &arn {
         Some(arn) => {
             let controls = outside.ports.table.controls(arn).await;
-            screen::control::present(&told(controls, asked.whom.secret.as_ref(), outside).await?, Timestamp::now())
+            screen::control::present(&outside.told(name, controls).await?, Timestamp::now())
         }
         None => Vec::new(),
     };
     let json = |outcome| json::control(arn.as_deref(), outcome, None);
     let intended = format!("It would end the pause of {name}, and what the circuit breaker has stopped.");
     let intended = || screen::control::intended(&intended, &present);
-    if asked.manner.dry_run {
-        terminal.show(intended, || json("would-resume"));
-        return Ok(Status::Fine);
-    }
-    if !asked.manner.yes {
-        terminal.tell(intended);
-    }
-    if !terminal.agrees(asked.manner) {
-        terminal.show(|| "Nothing was changed.\n".to_owned(), || json("not-resumed"));
-        return Ok(Status::Found);
+    if let Some(end) = terminal.ends_here(asked.manner, intended, || json("would-resume"), || json("not-resumed")) {
+        return Ok(end);
     }
     let done = outside.ports.table.resume(scope(arn.as_deref())).await;
-    if told(done, asked.whom.secret.as_ref(), outside).await? {
+    if outside.told(name, done).await? {
         terminal.show(|| screen::control::done(&format!("Resumed {name}.")), || json("resumed"));
     } else {
         terminal
@@ -196,21 +187,17 @@ async fn resume(asked: &Resume, outside: &Outside, terminal: &Terminal) -> Resul
     Ok(Status::Fine)
 }
 
-/// The full ARN, which is what the table goes by; `None` for all secrets.
-async fn arn(whom: &Whom, outside: &Outside) -> Result<Option<String>, Problem> {
-    if outside.ports.table.is_none() {
-        let why = "no table is named, so nothing can be paused";
-        return Err(Problem::wrong_use("the table", why, "set RELATCH_TABLE or --table"));
-    }
-    let Some(secret) = &whom.secret else { return Ok(None) };
-    let description = told(outside.ports.secrets.describe(secret).await, Some(secret), outside).await?;
-    Ok(Some(description.arn.unwrap_or_else(|| secret.to_string())))
+/// Who asks for something.
+fn author(said: Option<&str>) -> String {
+    said.map(str::to_owned).or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "somebody".to_owned())
 }
 
-async fn told<T>(answer: Result<T, CallError>, secret: Option<&SecretId>, outside: &Outside) -> Result<T, Problem> {
-    match answer {
-        Ok(answer) => Ok(answer),
-        Err(error) => Err(outside.explain(secret, &RepairError::Interrupted(error)).await),
+/// The full ARN, which is what the table goes by; `None` for all secrets.
+async fn arn(whom: &Whom, outside: &Outside) -> Result<Option<String>, Problem> {
+    outside.table("nothing can be paused")?;
+    match &whom.secret {
+        Some(secret) => outside.arn(secret).await.map(Some),
+        None => Ok(None),
     }
 }
 
@@ -218,6 +205,6 @@ fn scope(arn: Option<&str>) -> Scope<'_> {
     arn.map_or(Scope::Everything, Scope::Secret)
 }
 
-fn called(whom: &Whom) -> String {
-    whom.secret.as_ref().map_or_else(|| "all secrets".to_owned(), ToString::to_string)
+fn called(whom: &Whom) -> &str {
+    whom.secret.as_ref().map_or("all secrets", SecretId::as_str)
 }

@@ -1,6 +1,9 @@
 //! The person: what is shown to him, and what he is asked.
 
-use crate::{arguments::Manner, problem::Problem};
+use crate::{
+    arguments::Manner,
+    problem::{Problem, Status},
+};
 use serde_json::Value;
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -53,6 +56,28 @@ impl Terminal {
             )),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Says what a command is about to do, and asks; `Some` if that is all. As JSON it is `would`, or `not` after a no.
+    pub(crate) fn ends_here(
+        self,
+        manner: Manner,
+        intended: impl Fn() -> String,
+        would: impl FnOnce() -> Value,
+        not: impl FnOnce() -> Value,
+    ) -> Option<Status> {
+        if manner.dry_run {
+            self.show(intended, would);
+            return Some(Status::Fine);
+        }
+        if !manner.yes {
+            self.tell(intended);
+        }
+        if self.agrees(manner) {
+            return None;
+        }
+        self.show(|| "Nothing was changed.\n".to_owned(), not);
+        Some(Status::Found)
     }
 
     /// Whether it is to be done.

@@ -13,6 +13,7 @@ use relatch::{
         findings,
     },
     config::{Environment, Notify},
+    invocation::deadline,
     language::Language,
     ports::{Channels, Deliveries, Secrets},
 };
@@ -21,8 +22,7 @@ use relatch_events::{
     trigger::{Alarm, AlarmState},
 };
 use serde_json::{Value, json};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::time::Instant;
+use std::time::Duration;
 use tracing::{error, info};
 
 /// Kept back of the invocation's time, for saying what happened.
@@ -86,7 +86,7 @@ impl<S: Secrets, C: Channels, T: Deliveries> App<S, C, T> {
             }
         }
         let (deliveries, news): (Vec<String>, Vec<News>) = news.into_iter().unzip();
-        let failures = self.delivery.run(&news, deadline(invocation.context.deadline)).await;
+        let failures = self.delivery.run(&news, deadline(invocation.context.deadline, RESERVE)).await;
         undelivered.extend(deliveries.into_iter().zip(failures).filter_map(|(delivery, failures)| {
             let why: Vec<String> = failures.iter().map(Failure::to_string).collect();
             (!why.is_empty()).then(|| (delivery, why.join("; ")))
@@ -138,12 +138,6 @@ fn answer(to: Sender, undelivered: Vec<(String, String)>) -> Result<Value, Diagn
             Err(diagnostic("Notify.Undelivered", why.join("; ")))
         }
     }
-}
-
-/// Lambda's deadline is in milliseconds since 1970.
-fn deadline(milliseconds: u64) -> Instant {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Instant::now() + Duration::from_millis(milliseconds).saturating_sub(now).saturating_sub(RESERVE)
 }
 
 fn diagnostic(error_type: &str, error_message: String) -> Diagnostic {

@@ -17,6 +17,7 @@ use relatch::{
         policy,
     },
     config::Config,
+    invocation::deadline,
     language::Language,
     ports::{
         AlarmState, Alarms, CallError, Custody, Database, Description, Heartbeat, Masters, Ports, Register, Table,
@@ -30,7 +31,7 @@ use relatch_events::{
     trigger::{self, ServiceEvent, ServiceEventKind, Trigger},
 };
 use serde_json::{Value, json};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{error, info};
 
@@ -103,7 +104,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alar
             error!(error.kind = "Respond.BadEvent", "The event cannot be used: {problem}");
             diagnostic("Respond.BadEvent", format!("the event cannot be used: {problem}"))
         })?;
-        let deadline = deadline(invocation.context.deadline);
+        let deadline = deadline(invocation.context.deadline, RESERVE);
         let answer = Box::pin(async {
             match trigger {
                 Trigger::Rotation(event) => self.after_rotation(&event, deadline).await,
@@ -279,12 +280,6 @@ fn interruption(problem: &relatch::rollback::RepairError) -> CallError {
             CallError { operation: "relatch:Repair", kind: CallErrorKind::NoAnswer, message: problem.to_string() }
         }
     }
-}
-
-/// Lambda's deadline is in milliseconds since 1970.
-fn deadline(milliseconds: u64) -> Instant {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Instant::now() + Duration::from_millis(milliseconds).saturating_sub(now).saturating_sub(RESERVE)
 }
 
 fn diagnostic(error_type: &str, error_message: String) -> Diagnostic {

@@ -10,13 +10,14 @@ use relatch::{
     },
     alert::{Alerts, findings},
     config::Config,
+    invocation::deadline,
     ports::{Database, Ports, Register, Secrets, Servers, Table, Topic},
     rotation::{Rotation, RotationError},
     telemetry,
 };
 use relatch_events::rotation::RotationEvent;
 use serde_json::Value;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::error;
 
@@ -72,7 +73,7 @@ impl<S: Secrets, D: Database, R: Servers, T: Table + Register, P: Topic> App<S, 
             diagnostic("Rotation.BadEvent", format!("the event cannot be used: {problem}"))
         })?;
         // Boxed: a rotation's future is large, and Lambda's runtime would move it about.
-        let deadline = deadline(invocation.context.deadline);
+        let deadline = deadline(invocation.context.deadline, RESERVE);
         let outcome = Box::pin(self.rotation.step(&event, deadline)).await;
         let Err(problem) = outcome else { return Ok(()) };
         let until = deadline.max(Instant::now() + LAST_WORDS);
@@ -92,12 +93,6 @@ impl<S: Secrets, D: Database, R: Servers, T: Table + Register, P: Topic> App<S, 
             error!(aws.operation = error.operation, error = error.message, "Nobody could be told of the failed step");
         }
     }
-}
-
-/// Lambda's deadline is in milliseconds since 1970.
-fn deadline(milliseconds: u64) -> Instant {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Instant::now() + Duration::from_millis(milliseconds).saturating_sub(now).saturating_sub(RESERVE)
 }
 
 fn diagnostic(error_type: &str, error_message: String) -> Diagnostic {

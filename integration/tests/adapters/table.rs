@@ -268,7 +268,7 @@ async fn what_is_over_by_itself_has_a_time_to_live() {
         .collect();
     assert_eq!(expires.len(), 4, "what people have asked for stays: {expires:?}");
     for (sk, seconds) in expires {
-        let days = |days| days * 86_400..=days * 86_400;
+        let days = |days: i64| days * 86_400..=days * 86_400;
         let expected = match sk.split('#').next().unwrap() {
             "lease" => 60..=120,
             "failure" => days(14),

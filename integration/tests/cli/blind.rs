@@ -31,6 +31,10 @@ async fn every_command_says_it_alike() {
         vec!["rollback", "app", "--dry-run"],
         vec!["pause", "app", "--reason", "a test", "--yes", "--table", "relatch"],
         vec!["resume", "app", "--yes", "--table", "relatch"],
+        vec!["silence", "--secret", "app", "--for", "1h", "--reason", "a test", "--yes", "--table", "relatch"],
+        vec!["silences", "--table", "relatch"],
+        vec!["unsilence", "5i1ence0", "--yes", "--table", "relatch"],
+        vec!["alerts", "--table", "relatch"],
     ] {
         table.push(one_line(&scene.sees(&command).await));
     }

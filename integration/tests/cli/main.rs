@@ -7,4 +7,5 @@ mod changes;
 mod looking;
 mod pausing;
 mod scene;
+mod silencing;
 mod using;

@@ -246,7 +246,7 @@ fn settle(value: &mut Value) {
         Value::Object(fields) => {
             for (name, field) in fields {
                 match name.as_str() {
-                    "at" | "created" if field.is_string() => *field = json!("2026-01-01T00:00:00Z"),
+                    "at" | "created" | "since" | "until" if field.is_string() => *field = json!("2026-01-01T00:00:00Z"),
                     "milliseconds" => *field = json!(100),
                     _ => settle(field),
                 }

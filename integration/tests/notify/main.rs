@@ -6,5 +6,6 @@ mod delivery;
 mod path;
 mod queue;
 mod scene;
+mod storm;
 mod strictness;
 mod trouble;

@@ -1,7 +1,11 @@
-//! The whole path: an event, `respond`, the topic, a queue, `notify`, and what people see.
+//! The whole path: an event, `respond`, the topic, a queue, `notify`, and what people see. And a part of it: what a person
+//! publishes who wants to know whether alerts arrive.
 
-use crate::scene::{SECRET, together};
+use crate::scene::{SECRET, Scene, together};
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_sns::{Client, config::Credentials};
 use relatch_integration::{
+    aws::{ACCOUNT, REGION, emulator},
     cloud::{Cloud, FIRST_PASSWORD},
     lambda::Outcome,
     queue::Queue,
@@ -51,6 +55,29 @@ async fn a_lock_out_reaches_people_and_so_does_its_end() {
         let everything = format!("{:?} {:?}", cloud.aws.table().await.unwrap(), receiver.received());
         assert!(!everything.contains("MARKED"), "{everything}");
     }
+}
+
+#[tokio::test]
+async fn a_test_alert_that_is_published_by_hand_reaches_people_and_so_does_its_end() {
+    let test = include_str!("../../../infra/test-alert.json");
+    let scene = Scene::with_bot().await;
+    let queue = Queue::subscribe(&scene.aws, false).await.unwrap();
+    let sdk = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .endpoint_url(scene.aws.url())
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"));
+    let topic = Client::new(&sdk.load().await);
+    for (document, edits) in [(test.to_owned(), 0), (test.replace(r#"\"firing"#, r#"\"resolved"#), 1)] {
+        let arn = format!("arn:aws:sns:{REGION}:{ACCOUNT}:{}", emulator::TOPIC);
+        topic.publish().topic_arn(arn).message_structure("json").message(document).send().await.unwrap();
+        let answer = queue.deliver(&scene.notify).await.unwrap().expect("the topic's message is in the queue");
+        assert_eq!(delivered(answer), json!({ "batchItemFailures": [] }));
+        let message = scene.receiver.messages().remove(0);
+        let state = ["[FIRING] a test of the alerts", "[RESOLVED] a test of the alerts"][edits as usize];
+        assert!(message.text.starts_with(state) && message.edits == edits, "{message:?}");
+    }
+    assert_eq!(scene.receiver.messages().len(), 2, "the message and, in its thread, the end");
+    assert!(queue.dead().await.unwrap().is_empty());
 }
 
 fn delivered(outcome: Outcome) -> Value {

@@ -1,6 +1,6 @@
 //! A queue between the topic and the handler: batches, poison, and what is brought again.
 
-use crate::scene::{Scene, locked_out, of, published, published_at, resolved, seconds_ago};
+use crate::scene::{Scene, from_topic, locked_out, of, published, published_at, resolved, seconds_ago};
 use relatch::alert::Alert;
 use relatch_integration::{
     lambda::Outcome,
@@ -8,6 +8,8 @@ use relatch_integration::{
     receiver::{Service, Trouble},
 };
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::sleep;
 
 #[tokio::test]
 async fn poison_is_put_aside_and_the_others_are_delivered() {
@@ -29,7 +31,7 @@ async fn poison_is_put_aside_and_the_others_are_delivered() {
     assert!(queue.deliver(&scene.notify).await.unwrap().is_none());
     assert_eq!(queue.dead().await.unwrap().len(), 4);
     assert_eq!(scene.texts().len(), 2, "once each");
-    assert_eq!(scene.metric("AlertUndelivered").await, vec!["unreadable all"; 12]);
+    assert_eq!(scene.metric("AlertUndelivered").await, vec!["unreadable all"; 4 * Queue::MOST_RECEIVES as usize]);
     let reasons = scene.notify.output().lines();
     for reason in ["it is not JSON", "`version` is not 1"] {
         assert!(reasons.iter().any(|line| line.text.contains(reason)), "{reason}: {reasons:#?}");
@@ -70,6 +72,32 @@ async fn what_one_batch_says_of_a_key_is_told_in_its_order() {
     let open: Vec<bool> = scene.receiver.incidents().into_values().map(|incident| incident.open).collect();
     assert_eq!(open.iter().filter(|open| **open).count(), 1, "{:#?}", scene.receiver.incidents());
     assert_eq!(scene.receiver.messages().len(), 3);
+}
+
+#[tokio::test]
+async fn a_beginning_that_is_told_while_another_process_tells_the_end_is_not_the_last_word() {
+    let scene = Scene::with_bot().await;
+    for service in [Service::Post, Service::PagerDuty] {
+        scene.receiver.next(service, [Trouble::Slow(Duration::from_secs(2))]);
+    }
+    let [begins, ends] = [(locked_out(), 9), (resolved(&locked_out()), 5)]
+        .map(|(alert, seconds)| from_topic(&published_at(&alert.json(), seconds_ago(seconds))));
+    let has_looked =
+        || scene.aws.calls().iter().filter(|call| call.action == "GetItem" && call.took.is_some()).count() == 2;
+    let ends = async {
+        while !has_looked() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        scene.notify.invoke(ends).await.unwrap()
+    };
+    let (begun, ended) = tokio::join!(scene.notify.invoke(begins), ends);
+    assert!(begun.unwrap().is_ok() && ended.is_ok());
+    let incidents = scene.receiver.incidents();
+    assert!(incidents.values().all(|incident| !incident.open), "{incidents:#?}");
+    let messages = scene.receiver.messages();
+    assert!(messages.iter().all(|message| message.text.starts_with("[RESOLVED]")), "{messages:#?}");
+    // Were the other one's the last word by itself, the race would not have been run.
+    assert_eq!((incidents.len(), messages.len()), (1, 3));
 }
 
 #[tokio::test]

@@ -110,7 +110,7 @@ impl Alert {
         }
     }
 
-    /// The subject as a person would say it: a secret's name without its ARN's beginning and suffix.
+    /// The subject as a person would say it.
     pub fn subject_name(&self) -> &str {
         name_of(&self.subject)
     }
@@ -206,7 +206,8 @@ fn is_secret(subject: &str) -> bool {
     subject.contains(":secret:")
 }
 
-fn name_of(subject: &str) -> &str {
+/// A subject as a person would say it: a secret's name without its ARN's beginning and suffix.
+pub fn name_of(subject: &str) -> &str {
     let Some((_, name)) = subject.split_once(":secret:") else { return subject };
     match name.rsplit_once('-') {
         Some((name, suffix)) if suffix.len() == 6 => name,

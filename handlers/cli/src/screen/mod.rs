@@ -1,9 +1,11 @@
 //! What is shown: pure renderings, no wider than [`WIDTH`], coloured where [`anstream`] finds a terminal.
 
+pub(crate) mod alerts;
 pub(crate) mod check;
 pub(crate) mod control;
 pub(crate) mod doctor;
 pub(crate) mod recovery;
+pub(crate) mod silence;
 
 use anstyle::{AnsiColor, Style};
 use relatch::{

@@ -7,7 +7,7 @@ use serde::Serialize;
 /// One figure of one run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Figure {
-    name: &'static str,
+    name: String,
     value: f64,
     unit: &'static str,
     /// The most that the value may be.
@@ -19,13 +19,13 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
-    pub(crate) fn new(name: &'static str, value: f64, unit: &'static str) -> Self {
+    pub(crate) fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
         let value = (value * 1000.0).round() / 1000.0;
-        Self { name, value, unit, goal: None, peer: None, peer_value: None, how: String::new() }
+        Self { name: name.into(), value, unit, goal: None, peer: None, peer_value: None, how: String::new() }
     }
 
     /// The median of a sample.
-    pub(crate) fn median(name: &'static str, sample: &Sample, unit: &'static str) -> Self {
+    pub(crate) fn median(name: impl Into<String>, sample: &Sample, unit: &'static str) -> Self {
         Self::new(name, sample.median(), unit).how(sample.spread())
     }
 
@@ -54,7 +54,7 @@ pub(crate) fn table(figures: &[Figure]) -> String {
         let goal = figure.goal.map(|goal| format!("≤ {goal} {}", if figure.met() { "✓" } else { "✗ MISSED" }));
         let peer = figure.peer.zip(figure.peer_value).map(|(peer, value)| format!("{} {peer}", number(value)));
         [
-            figure.name.to_owned(),
+            figure.name.clone(),
             format!("{} {}", number(figure.value), figure.unit),
             goal.unwrap_or_default(),
             peer.unwrap_or_default(),

@@ -84,6 +84,9 @@ fn binaries() -> Result<PathBuf> {
     Ok(program.parent().context("this program is in no folder")?.to_owned())
 }
 
+/// The functions that are deployed.
+const HANDLERS: [&str; 3] = ["rotate", "respond", "notify"];
+
 /// A function's binary.
 fn binary(folder: &Path, name: &str) -> Result<PathBuf> {
     let path = folder.join(name);

@@ -8,18 +8,18 @@ use anyhow::Result;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use crate::binary;
 use crate::figure::Figure;
+use crate::{HANDLERS, binary};
 
 pub(crate) fn measure(binaries: &Path) -> Result<Vec<Figure>> {
-    let rotate = zipped(&binary(binaries, "rotate")?)?;
-    let respond = zipped(&binary(binaries, "respond")?)?;
     let hello = zipped(&binary(binaries, "hello")?)?;
-    Ok(vec![
-        Figure::new("zip.rotate_mb", rotate, "MB").at_most(6.0).beside("hello", hello).how("deflate, default level"),
-        Figure::new("zip.respond_mb", respond, "MB").at_most(6.0).beside("hello", hello).how("deflate, default level"),
-        Figure::new("zip.hello_mb", hello, "MB"),
-    ])
+    let mut figures = vec![Figure::new("zip.hello_mb", hello, "MB")];
+    for name in HANDLERS {
+        let size = zipped(&binary(binaries, name)?)?;
+        let figure = Figure::new(format!("zip.{name}_mb"), size, "MB").at_most(6.0).beside("hello", hello);
+        figures.push(figure.how("deflate, default level"));
+    }
+    Ok(figures)
 }
 
 /// In millions of bytes.

@@ -4,16 +4,26 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
+use relatch::alert::{Condition, Status, example};
+use relatch::language::Language;
 use relatch_integration::aws::Endpoint;
-use relatch_integration::cloud::Cloud;
+use relatch_integration::cloud::{Cloud, notify};
 use relatch_integration::lambda::{Function, Output, Worker};
+use relatch_integration::receiver::Receiver;
 use relatch_integration::rotation::rotate;
 use relatch_integration::trail;
 use serde_json::json;
 
-use crate::binary;
 use crate::figure::{Figure, Sample, progress};
 use crate::rotation::secret;
+use crate::{HANDLERS, binary};
+
+/// The names of the figures that compare each of [`HANDLERS`] with `hello`.
+const RATIOS: [&str; 3] = ["start.ratio", "start.respond_ratio", "start.notify_ratio"];
+
+/// The name of the secret with the channels' keys.
+const CHANNELS: &str = "channels";
 
 const RUNS: usize = 31;
 /// Not counted: they bring the binaries into the page cache.
@@ -21,48 +31,45 @@ const WARM_UP: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn measure(binaries: &Path) -> Result<Vec<Figure>> {
-    let rotate_binary = binary(binaries, "rotate")?;
-    let respond_binary = binary(binaries, "respond")?;
-    let hello_binary = binary(binaries, "hello")?;
+    let mut all = Vec::new();
+    for name in HANDLERS.into_iter().chain(["hello"]) {
+        all.push((binary(binaries, name)?, Sample::new()));
+    }
     let aws = Endpoint::start().await?;
-    let [mut rotate, mut respond, mut hello] = [const { Sample::new() }; 3];
     for run in 0..WARM_UP + RUNS {
         // One after the other, so that the machine's noise hits all.
-        for (binary, sample) in
-            [(&rotate_binary, &mut rotate), (&respond_binary, &mut respond), (&hello_binary, &mut hello)]
-        {
+        for (binary, sample) in &mut all {
             let took = start(binary, &aws).await?;
             if run >= WARM_UP {
                 sample.add(took);
             }
         }
-        progress("Starting `rotate`, `respond` and `hello` in turn", run + 1, WARM_UP + RUNS);
+        progress("Starting the handlers and `hello` in turn", run + 1, WARM_UP + RUNS);
     }
-    let memory = memory_of_rotate().await?;
-    let memory_of_respond = memory_of_respond().await?;
-    let memory_of_peer = memory_of_hello(&hello_binary).await?;
-    Ok(vec![
-        Figure::median("start.rotate_ms", &rotate, "ms").beside("hello", hello.median()),
-        Figure::median("start.respond_ms", &respond, "ms").beside("hello", hello.median()),
-        Figure::median("start.hello_ms", &hello, "ms"),
-        Figure::new("start.ratio", rotate.median() / hello.median(), "×").at_most(1.5).how("of the two medians"),
-        Figure::new("start.respond_ratio", respond.median() / hello.median(), "×")
-            .at_most(1.5)
-            .how("of the two medians"),
-        Figure::new("start.respond_rss_mb", memory_of_respond, "MB")
-            .at_most(25.0)
-            .beside("hello", memory_of_peer)
-            .how("most resident, over a sweep"),
-        Figure::new("start.rss_mb", memory, "MB")
-            .at_most(25.0)
-            .beside("hello", memory_of_peer)
-            .how("most resident, over all four steps of a rotation"),
-    ])
+    let (hello_binary, hello) = all.pop().context("nothing was started")?;
+    let memory_of_hello = memory_of_hello(&hello_binary).await?;
+    let memories = [
+        ("start.rss_mb", memory_of_rotate().await?, "over all four steps of a rotation"),
+        ("start.respond_rss_mb", memory_of_respond().await?, "over a sweep"),
+        ("start.notify_rss_mb", memory_of_notify().await?, "over the delivery of an alert to Slack and PagerDuty"),
+    ];
+    let mut figures = vec![Figure::median("start.hello_ms", &hello, "ms")];
+    for ((name, ratio), (_, sample)) in HANDLERS.into_iter().zip(RATIOS).zip(&all) {
+        let of_start = format!("start.{name}_ms");
+        figures.push(Figure::median(of_start, sample, "ms").beside("hello", hello.median()));
+        let of_both = sample.median() / hello.median();
+        figures.push(Figure::new(ratio, of_both, "×").at_most(1.5).how("of the two medians"));
+    }
+    for (name, memory, over) in memories {
+        let figure = Figure::new(name, memory, "MB").at_most(25.0).beside("hello", memory_of_hello);
+        figures.push(figure.how(format!("most resident, {over}")));
+    }
+    Ok(figures)
 }
 
 /// From exec to the first request for work, in milliseconds.
 async fn start(binary: &Path, aws: &Endpoint) -> Result<f64> {
-    let env = [("AWS_ENDPOINT_URL", aws.url()), ("RELATCH_ENVIRONMENT", "dev")];
+    let env = [("AWS_ENDPOINT_URL", aws.url()), ("RELATCH_ENVIRONMENT", "dev"), ("RELATCH_CHANNELS_SECRET", CHANNELS)];
     let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let worker = Worker::start(binary, env, Output::default()).await?;
     let took = worker.ready(PATIENCE).await?;
@@ -84,6 +91,21 @@ async fn memory_of_respond() -> Result<f64> {
     secret(&cloud, "app", cloud.postgres.port()).await?;
     let function = cloud.respond_with(&[])?;
     ensure!(function.invoke(trail::scheduled()).await?.is_ok(), "the sweep failed");
+    peak(&function)
+}
+
+async fn memory_of_notify() -> Result<f64> {
+    let (aws, receiver) = (Endpoint::start().await?, Receiver::start().await?);
+    aws.store().create(CHANNELS, &receiver.secret_with_bot().to_string())?;
+    let settings = receiver.settings();
+    let settings = settings.iter().map(|(name, value)| (*name, value.as_str()));
+    let settings: Vec<(&str, &str)> = settings.chain([("RELATCH_CHANNELS_SECRET", CHANNELS)]).collect();
+    let function = notify(&aws, &settings)?;
+    let alert = example::alert(Condition::LockedOut, Status::Firing, Language::English).json().to_string();
+    let message = json!({ "MessageId": "m", "Timestamp": Timestamp::now().to_string(), "Message": alert });
+    let event = json!({ "Records": [{ "EventSource": "aws:sns", "Sns": message }] });
+    ensure!(function.invoke(event).await?.is_ok(), "`notify` failed");
+    ensure!(receiver.messages().len() == 1 && receiver.incidents().len() == 1, "`notify` told nobody");
     peak(&function)
 }
 

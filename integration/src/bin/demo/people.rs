@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use relatch_integration::cloud::Cloud;
 use relatch_integration::lambda::{Function, Outcome};
 use relatch_integration::queue::Queue;
@@ -46,10 +46,8 @@ impl OnCall {
     pub(crate) async fn hear(&mut self, screen: &mut Screen, cloud: &Cloud) -> Result<()> {
         let queue = Queue::named(&cloud.aws, self.queue.clone());
         while let Some(outcome) = queue.deliver(&self.notify).await? {
-            match outcome {
-                Outcome::Ok(answer) if answer["batchItemFailures"] == json!([]) => {}
-                other => bail!("the notifier did not deliver: {other:?}"),
-            }
+            let delivered = matches!(&outcome, Outcome::Ok(answer) if answer["batchItemFailures"] == json!([]));
+            ensure!(delivered, "the notifier did not deliver: {outcome:?}");
         }
         let messages = self.receiver.messages();
         for message in messages.iter().filter(|message| !self.seen.contains(message)) {

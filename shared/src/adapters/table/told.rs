@@ -21,7 +21,7 @@ impl Deliveries for DynamoTable {
         Ok(answer.item().and_then(read))
     }
 
-    async fn record_told(&self, alert: &Alert, channel: &str, told: &Told) -> Result<(), CallError> {
+    async fn record_told(&self, alert: &Alert, channel: &str, told: &Told) -> Result<bool, CallError> {
         let answer = self
             .client()
             .put_item()
@@ -31,7 +31,7 @@ impl Deliveries for DynamoTable {
             .expression_attribute_values(":at", number(told.at.as_millisecond()))
             .send()
             .await;
-        if_so("dynamodb:PutItem", answer).map(drop)
+        if_so("dynamodb:PutItem", answer).map(|kept| kept.is_some())
     }
 }
 

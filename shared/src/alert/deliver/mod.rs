@@ -186,15 +186,24 @@ impl<S: Secrets, C: Channels, T: Deliveries> Delivery<S, C, T> {
             "Told {}",
             channel.service()
         );
-        self.remember(alert, &name, &told(thread)).await;
+        // Another invocation has told something later meanwhile. If that was the end, it is to be the last word.
+        if !self.remember(alert, &name, &told(thread.clone())).await
+            && alert.status == Status::Firing
+            && let Ok(Some(later)) = self.deliveries.told(alert, &name).await
+            && later.status == Status::Resolved
+        {
+            let ended = Alert { status: Status::Resolved, ..alert.clone() };
+            self.send(channel, keys, &ended, thread.as_deref(), deadline).await?;
+        }
         Ok(())
     }
 
-    /// Best effort: where it fails, a message that comes again is told again.
-    async fn remember(&self, alert: &Alert, channel: &str, told: &Told) {
-        if let Err(problem) = self.deliveries.record_told(alert, channel, told).await {
+    /// Best effort: where it fails, a message that comes again is told again. `false` if something later is written down.
+    async fn remember(&self, alert: &Alert, channel: &str, told: &Told) -> bool {
+        self.deliveries.record_told(alert, channel, told).await.unwrap_or_else(|problem| {
             warn!(error = %problem, alert.key = alert.key(), "What was told could not be written down");
-        }
+            true
+        })
     }
 
     /// Sends, as often as there is hope and time.

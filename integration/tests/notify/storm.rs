@@ -1,10 +1,10 @@
 //! Ten thousand firings of forty conditions within a minute, twice and in any order, by many processes at the same time:
-//! what people hear of it.
+//! what is published of it, and (in `delivery`) what of that reaches people.
 //!
-//! The policy and the order of its writes are the real ones; `register`, the table, the topic and the time are in memory.
+//! Here the policy and the order of its writes are the real ones; `register`, the table, the topic and the time are in
+//! memory. There, everything behind the topic is real.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
+mod delivery;
 mod register;
 
 use jiff::{SignedDuration, Timestamp};
@@ -166,6 +166,10 @@ impl Storm {
         time(self.began)
     }
 
+    fn time(&self, at: Instant) -> Timestamp {
+        self.now() - SignedDuration::try_from(at.elapsed()).unwrap()
+    }
+
     fn process(&self, dies: Option<Death>) -> Alerts<Process, Process> {
         let process = Process { shared: self.shared.clone(), dies };
         let metrics = Metrics { namespace: "Relatch".to_owned(), environment: Environment::Prod };
@@ -197,11 +201,23 @@ impl Storm {
         tasks.await;
     }
 
+    /// One more of each group, when others have long been told.
+    async fn grows(&self) {
+        self.passes(6).await;
+        for late in late() {
+            self.process(None).raise(&late, self.now()).await.unwrap();
+        }
+        self.passes(1).await;
+    }
+
     /// Everything ends, and is seen to have ended three times; and late words of its firing arrive.
     async fn ends(&self) {
         sleep(6 * MINUTE).await;
         let before = self.now();
         sleep(Duration::from_secs(1)).await;
+        for late in late() {
+            let _ = self.process(None).resolve(&late, before).await;
+        }
         let tasks = LocalSet::new();
         for (round, alert) in (0..3_u64).flat_map(|round| everything().into_iter().map(move |alert| (round, alert))) {
             let (process, began) = (self.process(None), self.began);
@@ -244,6 +260,10 @@ impl Storm {
 fn everything() -> Vec<Alert> {
     let conditions = GROUPED.into_iter().chain(ALONE);
     conditions.flat_map(|condition| (0..SUBJECTS).map(move |subject| alert(condition, &subject.to_string()))).collect()
+}
+
+fn late() -> impl Iterator<Item = Alert> {
+    GROUPED.into_iter().map(|condition| alert(condition, "late"))
 }
 
 fn subjects(alert: &Alert) -> Vec<String> {
