@@ -12,7 +12,7 @@ use relatch_events::{
     cloudtrail::log::{self, Entry, Log},
     fact::{Account, Fact, What},
 };
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 use std::{
     collections::BTreeMap,
     env,
@@ -126,26 +126,27 @@ impl Counts {
     }
 }
 
-/// The names of a fact's kind, as they are written in JSON.
+/// What a fact is and of what kind, as they are called in JSON: `access secret`, `change deleted`.
 fn kind(what: &What) -> String {
     let mut names = Vec::new();
     let mut value = serde_json::to_value(what).unwrap_or_default();
-    for _ in 0..3 {
-        match value {
-            Value::String(name) => {
-                names.push(name);
-                break;
-            }
-            Value::Object(fields) if fields.len() == 1 => {
-                let Some((name, inner)) = fields.into_iter().next() else { break };
+    while names.len() < 2 {
+        let inner = value.get("read").or_else(|| value.get("kind")).cloned();
+        let named = value
+            .as_object()
+            .and_then(|fields| fields.iter().next())
+            .map(|(name, inner)| (name.clone(), inner.clone()));
+        match (inner, named, value.as_str()) {
+            (Some(inner), _, _) => value = inner,
+            (None, Some((name, inner)), _) => {
                 names.push(name);
                 value = inner;
             }
-            Value::Object(mut fields) => match fields.swap_remove("read").or_else(|| fields.swap_remove("kind")) {
-                Some(inner) => value = inner,
-                None => break,
-            },
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => break,
+            (None, None, Some(name)) => {
+                names.push(name.to_owned());
+                break;
+            }
+            (None, None, None) => break,
         }
     }
     names.join(" ")

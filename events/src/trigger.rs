@@ -49,7 +49,7 @@ pub struct ServiceEvent {
 }
 
 /// What has happened to a rotation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServiceEventKind {
     /// A step failed; within the rotation's window, Secrets Manager tries again.

@@ -366,7 +366,9 @@ mod tests {
         json!({ "Type": "Notification", "MessageId": "s-1", "Message": message.to_string() })
     }
 
-    fn contents(invocation: &Value) -> (Sender, Vec<(String, Result<Content<'static>, UnknownContent>)>) {
+    type Read = Result<Content<'static>, UnknownContent>;
+
+    fn contents(invocation: &Value) -> (Sender, Vec<(String, Read)>) {
         let bytes = invocation.to_string();
         let invocation = Invocation::parse(bytes.as_bytes()).unwrap();
         let parcels = invocation.parcels.into_iter();

@@ -1,6 +1,9 @@
 //! Who made a call: the principal behind the session, and whether that is a person.
 
-use super::field::{flag, object, text};
+use super::{
+    field::{flag, object, text},
+    record::Record,
+};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -104,7 +107,7 @@ pub struct InScopeOf<'a> {
 /// Who made a call, by what stays the same from one session to the next.
 ///
 /// Source: the CloudTrail user guide, "CloudTrail userIdentity element".
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Actor {
     /// What kind of a principal it is.
     pub kind: ActorKind,
@@ -127,7 +130,7 @@ pub struct Actor {
 }
 
 /// What kind of a principal an [`Actor`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActorKind {
     /// The account's root user.
@@ -149,7 +152,7 @@ pub enum ActorKind {
 }
 
 /// Whether a person or a program acts. An access key tells neither.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Nature {
     /// Something that programs do not have: the root user, a second factor, a session from Identity Center, a session
@@ -166,8 +169,13 @@ impl Actor {
     ///
     /// The ARN decides where there is one: AWS's own examples have an assumed role's ARN under `IAMUser`, and services
     /// write `Unknown` beside a good one.
-    pub fn of(identity: &UserIdentity<'_>, user_agent: Option<&str>, from_console: Option<bool>) -> Self {
-        let Standing { kind, id, session } = Standing::of(identity);
+    ///
+    /// Where neither an ARN nor an account is told, as of a failed sign-in, the user is one of the account that received
+    /// the event.
+    pub fn of(record: &Record<'_>) -> Self {
+        let identity = &record.user_identity;
+        let account = identity.account_id.as_deref().or(record.recipient_account_id.as_deref());
+        let Standing { kind, id, session } = Standing::of(identity, account.unwrap_or_default());
         let mut actor = Self {
             kind,
             id,
@@ -182,7 +190,7 @@ impl Actor {
             mfa: identity.session_context.attributes.mfa_authenticated,
             nature: Nature::Unknown,
         };
-        actor.nature = nature(&actor, identity, user_agent.unwrap_or_default(), from_console);
+        actor.nature = nature(&actor, record);
         actor
     }
 }
@@ -194,11 +202,10 @@ struct Standing {
 }
 
 impl Standing {
-    fn of(identity: &UserIdentity<'_>) -> Self {
+    fn of(identity: &UserIdentity<'_>, home: &str) -> Self {
         let issuer = &identity.session_context.session_issuer;
         let issuer_arn = issuer.arn.as_deref();
         let arn = identity.arn.as_deref().map(Arn::split);
-        let account = identity.account_id.as_deref().unwrap_or_default();
         let named = |kind, id: &str| Self { kind, id: id.to_owned(), session: None };
         match (identity.kind.as_deref().unwrap_or_default(), arn) {
             // "arn:aws:sts::123456789012:assumed-role/name/session"; some write iam for sts.
@@ -211,7 +218,7 @@ impl Standing {
                 let session =
                     identity.principal_id.as_deref().and_then(|id| id.split_once(':')).map(|(_, name)| name.to_owned());
                 let id = issuer_arn.or(identity.arn.as_deref()).map(str::to_owned);
-                let id = id.or_else(|| Some(format!("arn:aws:iam::{account}:role/{}", issuer.user_name.as_deref()?)));
+                let id = id.or_else(|| Some(format!("arn:aws:iam::{home}:role/{}", issuer.user_name.as_deref()?)));
                 Self { kind: ActorKind::Role, id: id.unwrap_or_default(), session }
             }
             // The user's permissions, or the root user's, are behind a federated session.
@@ -222,12 +229,12 @@ impl Standing {
             }
             ("Root", _) | (_, Some(Arn { rest: "root", .. })) => match identity.arn.as_deref() {
                 Some(arn) => named(ActorKind::Root, arn),
-                None => Self { kind: ActorKind::Root, id: format!("arn:aws:iam::{account}:root"), session: None },
+                None => Self { kind: ActorKind::Root, id: format!("arn:aws:iam::{home}:root"), session: None },
             },
             ("IAMUser", _) => match (identity.arn.as_deref(), identity.user_name.as_deref()) {
                 (Some(arn), _) => named(ActorKind::User, arn),
                 (None, Some(name)) => {
-                    Self { kind: ActorKind::User, id: format!("arn:aws:iam::{account}:user/{name}"), session: None }
+                    Self { kind: ActorKind::User, id: format!("arn:aws:iam::{home}:user/{name}"), session: None }
                 }
                 (None, None) => named(ActorKind::User, identity.principal_id.as_deref().unwrap_or_default()),
             },
@@ -248,6 +255,7 @@ impl Standing {
             ("AWSAccount", _) => {
                 let principal = identity.principal_id.as_deref().unwrap_or_default();
                 let session = principal.split_once(':').map(|(_, session)| session.to_owned());
+                let account = identity.account_id.as_deref().unwrap_or_default();
                 Self { kind: ActorKind::Account, id: account.to_owned(), session }
             }
             (_, _) => match (identity.invoked_by.as_deref(), identity.arn.as_deref()) {
@@ -293,7 +301,9 @@ impl<'a> Arn<'a> {
 
 /// Certain signs only: what follows from this must not call a program a person. Programs run with a person's keys, so
 /// that an IAM user may be either.
-fn nature(actor: &Actor, identity: &UserIdentity<'_>, user_agent: &str, from_console: Option<bool>) -> Nature {
+fn nature(actor: &Actor, record: &Record<'_>) -> Nature {
+    let identity = &record.user_identity;
+    let user_agent = record.user_agent.as_deref().unwrap_or_default();
     let is_from_browser = user_agent.starts_with("Mozilla/")
         || user_agent.starts_with("[S3Console")
         || matches!(user_agent, "console.amazonaws.com" | "signin.amazonaws.com");
@@ -303,7 +313,7 @@ fn nature(actor: &Actor, identity: &UserIdentity<'_>, user_agent: &str, from_con
         || actor.kind == ActorKind::IdentityCenter
         || identity.on_behalf_of.user_id.is_some()
         || actor.mfa == Some(true)
-        || from_console == Some(true)
+        || record.session_credential_from_console == Some(true)
         || is_from_browser
         || role.starts_with("AWSReservedSSO_")
         || session.contains('@');

@@ -2,8 +2,8 @@
 //!
 //! Most events of an account are about something else than secrets. For those it is enough to know where they end, and
 //! of what source, name and error they are. So the bytes are not parsed but looked at 64 at a time: where are quotes,
-//! braces, brackets and colons, and which of them are not within a string. After Langdale and Lemire, "Parsing gigabytes of JSON
-//! per second" (2019), as far as safe code goes.
+//! braces, brackets and colons, and which of them are not within a string. After Langdale and Lemire, "Parsing gigabytes
+//! of JSON per second" (2019), as far as safe code goes.
 
 use memchr::memmem;
 use std::{ops::Range, sync::LazyLock};

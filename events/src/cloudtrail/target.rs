@@ -1,7 +1,7 @@
 //! Which secret, parameter or other thing an event is about, by one identity however it was called.
 
 use super::identity::Arn;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A thing in an account, by its canonical identity: partition, region, account, kind and name.
@@ -13,7 +13,7 @@ use std::fmt;
 /// A name whose last word has six letters or digits ("shop-orders") cannot be told from an ARN's end. Secrets Manager
 /// takes such an end for its own, and so does this type: source, the Secrets Manager user guide, "Find secrets",
 /// on partial ARNs.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Target {
     /// What kind of a thing it is.
     pub kind: TargetKind,
@@ -27,7 +27,7 @@ pub struct Target {
 }
 
 /// What a [`Target`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TargetKind {
     /// A secret of Secrets Manager.

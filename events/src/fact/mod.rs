@@ -19,11 +19,11 @@ use crate::{
     secret::VersionId,
     trigger::ServiceEventKind,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// One event that matters: who did what, to which things, from where, and whether it was let.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Fact {
     /// CloudTrail's id of the event; the same when it is delivered again, and in every file that holds it.
     pub id: Option<String>,
@@ -56,7 +56,7 @@ pub struct Fact {
 }
 
 /// Where a call came from.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// An address.
@@ -68,7 +68,7 @@ pub enum Origin {
 }
 
 /// How a call ended.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// As it was meant to.
@@ -81,7 +81,7 @@ pub enum Outcome {
 
 /// What was done. An event is one of them, the most particular: a denied read is an access, and a read by root, too.
 /// [`Fact::outcome`] and [`Fact::actor`] tell the rest.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
     /// A value was read.
@@ -97,7 +97,7 @@ pub enum What {
 }
 
 /// A value was read, or was to be.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Access {
     /// By which operation.
     pub read: Read,
@@ -108,7 +108,7 @@ pub struct Access {
 }
 
 /// An operation that hands out a value.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Read {
     /// `GetSecretValue`. There is also one for each secret that a batch hands out: see
@@ -131,7 +131,7 @@ pub enum Read {
 }
 
 /// What a batch was to hold.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Selection {
     /// Secrets by their names: [`Fact::targets`].
@@ -145,7 +145,7 @@ pub enum Selection {
 }
 
 /// A change to a secret, or to what protects it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// `CreateSecret`.
@@ -265,7 +265,7 @@ pub enum Change {
 }
 
 /// How far a deletion is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// It has begun: `StartSecretVersionDelete`.
@@ -277,7 +277,7 @@ pub enum Phase {
 }
 
 /// A turn that a rotation took, told by Secrets Manager itself.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Rotation {
     /// Which turn.
     pub kind: ServiceEventKind,
@@ -288,7 +288,7 @@ pub struct Rotation {
 }
 
 /// Somebody touched what keeps watch. Whether it is ours is not known here: [`Fact::targets`] names it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tamper {
     /// CloudTrail `StopLogging`.
@@ -361,7 +361,7 @@ pub enum Tamper {
 }
 
 /// Something that concerns the account as a whole.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Account {
     /// A sign-in to the console. Whether it succeeded is [`Fact::outcome`].
@@ -392,7 +392,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::{cloudtrail::log, fixtures};
+    use crate::{cloudtrail::log, fixtures, trigger::Trigger};
     use std::fmt::Write;
 
     #[test]
@@ -409,17 +409,24 @@ mod tests {
     }
 
     #[test]
+    fn a_fact_can_be_put_aside_as_json() {
+        for (_, bytes) in fixtures::files("fixtures/cloudtrail") {
+            let fact = log::read(&bytes).ok().flatten();
+            let json = serde_json::to_string(&fact).unwrap();
+            assert_eq!(serde_json::from_str::<Option<Fact>>(&json).unwrap(), fact, "{json}");
+        }
+    }
+
+    #[test]
     fn the_events_that_wake_respond_are_facts_too() {
         for (name, bytes) in fixtures::files("fixtures/service-events") {
             let event: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
             let fact = log::read(event["detail"].to_string().as_bytes()).unwrap().unwrap();
-            let trigger::Trigger::Rotation(event) = trigger::Trigger::parse(&event).unwrap() else { panic!("{name}") };
+            let Trigger::Rotation(event) = Trigger::parse(&event).unwrap() else { panic!("{name}") };
             let What::Rotation(rotation) = fact.what else { panic!("{name}") };
             assert_eq!((rotation.kind, rotation.token, rotation.step), (event.kind, event.token, event.step), "{name}");
         }
     }
-
-    use crate::trigger;
 
     /// A fact on a few lines, without what is the same in all fixtures.
     fn told(fact: &Fact) -> String {

@@ -26,8 +26,7 @@ pub fn fact(record: &Record<'_>) -> Option<Fact> {
         return None;
     }
     let outcome = outcome(record);
-    let identity = &record.user_identity;
-    let actor = Actor::of(identity, record.user_agent.as_deref(), record.session_credential_from_console);
+    let actor = Actor::of(record);
     let Meaning { what, mut targets } =
         Meaning::of(record, &outcome).or_else(|| of_account(record, &outcome, &actor))?;
     let mut seen = Vec::with_capacity(targets.len());

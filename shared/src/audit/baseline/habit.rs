@@ -2,7 +2,7 @@
 
 use relatch_events::moment::Moment;
 use serde::{Deserialize, Serialize};
-use std::{borrow::Borrow, net::IpAddr};
+use std::{borrow::Borrow, fmt, net::IpAddr};
 
 const DAY: i64 = 24 * 3_600_000;
 
@@ -162,6 +162,15 @@ pub enum Network {
     /// Version 6.
     #[serde(rename = "6")]
     V6([u16; 3]),
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V4([a, b, c]) => write!(f, "{a}.{b}.{c}.0/24"),
+            Self::V6([a, b, c]) => write!(f, "{a:x}:{b:x}:{c:x}::/48"),
+        }
+    }
 }
 
 impl Network {

@@ -1,12 +1,15 @@
 //! A baseline as JSON: each name once, in an order of their own, so that what is equal is written equally.
 
-use super::{Baseline, Principal, Reader, RotationHabit, Secret};
+use super::{Baseline, Principal, Reader, RotationHabit, Secret, Stamped};
 use relatch_events::{
     cloudtrail::target::{Target, TargetKind},
     moment::Moment,
 };
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// Why a text is no baseline.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +26,10 @@ pub enum BadBaseline {
 struct Kept<'a> {
     since: Option<Moment>,
     until: Option<Moment>,
+    #[serde(default)]
+    keys: Cow<'a, BTreeSet<String>>,
+    #[serde(default)]
+    settings: Cow<'a, BTreeMap<String, Stamped<String>>>,
     principals: Vec<(Cow<'a, str>, Cow<'a, Principal>)>,
     secrets: Vec<KeptSecret<'a>>,
 }
@@ -60,7 +67,8 @@ impl Baseline {
         secrets.sort_by_key(|(target, _)| *target);
         let kept = |(target, secret)| KeptSecret::of(target, secret, &place);
         let secrets = secrets.into_iter().map(|(target, secret)| kept((target.as_ref(), secret))).collect();
-        serde_json::to_string(&Kept { since: self.since, until: self.until, principals, secrets })
+        let (keys, settings) = (Cow::Borrowed(&self.keys), Cow::Borrowed(&self.settings));
+        serde_json::to_string(&Kept { since: self.since, until: self.until, keys, settings, principals, secrets })
     }
 
     /// Reads what [`to_json`](Self::to_json) has written.
@@ -69,7 +77,13 @@ impl Baseline {
     /// When the text is something else.
     pub fn from_json(text: &str) -> Result<Self, BadBaseline> {
         let kept: Kept<'_> = serde_json::from_str(text)?;
-        let mut baseline = Self { since: kept.since, until: kept.until, ..Self::default() };
+        let mut baseline = Self {
+            since: kept.since,
+            until: kept.until,
+            keys: kept.keys.into_owned(),
+            settings: kept.settings.into_owned(),
+            ..Self::default()
+        };
         for (name, principal) in kept.principals {
             baseline.principals.insert(name.into_owned().into(), principal.into_owned());
         }

@@ -11,7 +11,7 @@ mod table;
 pub use habit::{Days, Habit, Latest, Network, Stamped};
 pub use keep::BadBaseline;
 
-use super::judge::Recent;
+use super::judge::{Recent, Told};
 use relatch_events::{
     cloudtrail::{identity::Nature, target::Target},
     fact::{Fact, Origin},
@@ -19,6 +19,11 @@ use relatch_events::{
     secret::VersionId,
 };
 use serde::{Deserialize, Serialize};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 use table::Table;
 
 /// How many readers are known at most, over all secrets; and how many secrets and principals, each.
@@ -29,6 +34,9 @@ const MOST_OF_ONE: usize = 500;
 
 const HOUR: i64 = 3_600_000;
 
+/// How far apart the clocks of services are, in milliseconds.
+const CLOCKS: i64 = 60_000;
+
 /// What is normal by habit.
 #[derive(Debug, Clone, Default)]
 pub struct Baseline {
@@ -36,6 +44,10 @@ pub struct Baseline {
     pub(super) principals: Table<str, Principal>,
     /// How many readers there are.
     readers: usize,
+    /// The names of the keys that secrets are known to be encrypted with.
+    pub(super) keys: BTreeSet<String>,
+    /// The bucket of each trail, the state of each rule, as last seen.
+    pub(super) settings: BTreeMap<String, Stamped<String>>,
     since: Option<Moment>,
     until: Option<Moment>,
 }
@@ -87,6 +99,12 @@ pub struct Reader {
     /// With which programs.
     #[serde(rename = "t")]
     pub tools: Latest<Box<str>, 4>,
+    /// When the principal last did what is the reason of a decryption; not kept.
+    #[serde(skip)]
+    pub(super) reason: Option<Moment>,
+    /// What was told just now; not kept.
+    #[serde(skip)]
+    pub(super) told: Told,
 }
 
 /// What is known of a secret's rotation.
@@ -105,6 +123,9 @@ pub struct RotationHabit {
     pub succeeded: Option<Moment>,
     /// The version that is current, and since when.
     pub current: Option<Stamped<VersionId>>,
+    /// Since when it was told that the next rotation is overdue; not kept.
+    #[serde(skip)]
+    pub(super) told: Option<Moment>,
 }
 
 /// What is known of a principal.
@@ -135,9 +156,15 @@ pub struct Habits {
     /// Deleting secrets.
     #[serde(skip_serializing_if = "Habit::is_none")]
     pub deletions: Habit,
+    /// Being denied many secrets in a short time.
+    #[serde(skip_serializing_if = "Habit::is_none")]
+    pub denied_reads: Habit,
     /// Being denied many operations in a short time.
     #[serde(skip_serializing_if = "Habit::is_none")]
     pub denials: Habit,
+    /// Reading in many regions in a short time.
+    #[serde(skip_serializing_if = "Habit::is_none")]
+    pub regions: Habit,
     /// Creating grants.
     #[serde(skip_serializing_if = "Habit::is_none")]
     pub grants: Habit,
@@ -193,7 +220,7 @@ impl Baseline {
         let readers = self.secret(secret).map(|secret| secret.readers.as_slice()).unwrap_or_default();
         let read = readers.iter().filter(|(_, reader)| reader.reads > 0);
         let mut readers: Vec<_> = read.map(|(number, reader)| (self.principals.name(*number), reader)).collect();
-        readers.sort_by_key(|(name, reader)| (std::cmp::Reverse(reader.reads), *name));
+        readers.sort_by_key(|(name, reader)| (Reverse(reader.reads), *name));
         readers
     }
 
@@ -205,10 +232,7 @@ impl Baseline {
 
     /// The number of a principal, which is known from now on.
     pub(super) fn meet_principal(&mut self, id: &str, at: Moment) -> u32 {
-        let number = self.principals.find(id).unwrap_or_else(|| {
-            self.make_room();
-            self.principals.insert(id.into(), Principal::new(at))
-        });
+        let number = self.principals.find(id).unwrap_or_else(|| self.principals.insert(id.into(), Principal::new(at)));
         let principal = &mut self.principals[number];
         principal.first = principal.first.min(at);
         principal.last = principal.last.max(at);
@@ -267,10 +291,13 @@ impl Baseline {
         let numbers = self.principals.retain(|principal| principal.last >= cut);
         let renumbered = |number: u32| numbers.get(number as usize).copied().flatten();
         self.secrets.retain(|secret| secret.last >= cut);
+        for (_, principal) in self.principals.rows_mut() {
+            principal.recent = Recent::default();
+        }
         self.readers = 0;
-        for secret in self.secrets.rows_mut() {
+        for (_, secret) in self.secrets.rows_mut() {
             secret.creator = secret.creator.and_then(renumbered);
-            let readers = std::mem::take(&mut secret.readers);
+            let readers = mem::take(&mut secret.readers);
             let kept = readers.into_iter().filter(|(_, reader)| reader.last.is_none_or(|last| last >= cut));
             secret.readers = kept.filter_map(|(number, reader)| Some((renumbered(number)?, reader))).collect();
             secret.readers.sort_by_key(|(number, _)| *number);
@@ -295,6 +322,27 @@ impl Secret {
     }
 }
 
+impl RotationHabit {
+    /// Whether the secret is rotated at all.
+    pub fn rotates(&self) -> bool {
+        match &self.every {
+            Some(Stamped { value: None, at }) => self.succeeded.is_some_and(|succeeded| succeeded > *at),
+            Some(Stamped { value: Some(_), .. }) => true,
+            None => self.token.is_some() || self.ended.is_some(),
+        }
+    }
+
+    /// Whether a rotation is under way then, of that version if one is given. It is until it succeeds, for a day at most:
+    /// one that failed is tried again. Clocks differ by a little.
+    pub fn is_rotating(&self, version: Option<&VersionId>, at: Moment) -> bool {
+        let Some(token) = &self.token else { return false };
+        let is_same = version.is_none() || token.value.is_none() || token.value.as_ref() == version;
+        let is_over =
+            self.ended.as_ref().is_some_and(|ended| ended.value && ended.at >= token.at && at.since(ended.at) > CLOCKS);
+        is_same && !is_over && (-CLOCKS..=24 * HOUR).contains(&at.since(token.at))
+    }
+}
+
 impl Principal {
     fn new(at: Moment) -> Self {
         Self { first: at, last: at, habits: Habits::default(), recent: Recent::default() }
@@ -304,6 +352,7 @@ impl Principal {
 impl Reader {
     /// Takes note of a read. In whichever order reads are noted, what is known after them is the same.
     pub(super) fn note(&mut self, at: Moment, fact: &Fact) {
+        self.reason = self.reason.max(Some(at));
         self.first = Some(self.first.map_or(at, |first| first.min(at)));
         self.last = self.last.max(Some(at));
         self.reads = self.reads.saturating_add(1);

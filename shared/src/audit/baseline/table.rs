@@ -61,16 +61,12 @@ impl<K: ?Sized + Eq + Hash, V> Table<K, V> {
         &self.rows[number as usize].0
     }
 
-    pub(in crate::audit) fn shared_name(&self, number: u32) -> Arc<K> {
-        Arc::clone(&self.rows[number as usize].0)
-    }
-
     pub(in crate::audit) fn rows(&self) -> impl Iterator<Item = (&Arc<K>, &V)> {
         self.rows.iter().map(|(name, row)| (name, row))
     }
 
-    pub(in crate::audit) fn rows_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.rows.iter_mut().map(|(_, row)| row)
+    pub(in crate::audit) fn rows_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        self.rows.iter_mut().map(|(name, row)| (&**name, row))
     }
 }
 

@@ -100,6 +100,17 @@ pub struct Page {
     pub tuning: &'static str,
 }
 
+impl Page {
+    /// How grave a finding is.
+    pub(in crate::audit) fn severity(&self, is_production: bool, is_worst: bool) -> Severity {
+        let severity = if is_production { self.in_production } else { self.usually };
+        match self.at_worst {
+            Some((worst, _)) if is_worst => severity.max(worst),
+            Some(_) | None => severity,
+        }
+    }
+}
+
 impl Kind {
     /// Every kind.
     pub fn all() -> impl ExactSizeIterator<Item = Self> {
@@ -219,7 +230,7 @@ static PAGES: [Page; 40] = [
     },
     Page {
         kind: Kind::ReadBurst, name: "read-burst", event_type: SuspiciousActivity,
-        usually: High, in_production: High, at_worst: Some((Critical, "a person or an unknown tool reads five times as many")),
+        usually: High, in_production: High, at_worst: Some((Critical, "five times as many were read")),
         title: ("Many secrets were read in a short time", "短時間に多数のシークレットが読み取られました"),
         meaning: (
             "A principal has read many different secrets one after the other, and more than it used to.",

@@ -97,8 +97,60 @@ pub enum Evidence {
         /// How often.
         every_days: i64,
     },
-    /// What is not recorded, or not signed, any more; or where it goes now.
-    Narrowed(String),
+    /// What a trail does not do any more.
+    Narrowed(Narrowing),
+    /// The principal has not read it from this network before.
+    NewNetwork(String),
+    /// The principal has not read it with this program before.
+    NewTool(String),
+}
+
+/// What a trail does not do any more.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Narrowing {
+    /// It does not record calls that only read.
+    Reads,
+    /// It does not record calls that write.
+    Writes,
+    /// It does not record what a service does: `kms.amazonaws.com`.
+    Source(String),
+    /// It records its own region only.
+    Regions,
+    /// It does not record IAM, STS and other global services.
+    GlobalServices,
+    /// Its files are not signed.
+    Signatures,
+    /// It writes to another bucket.
+    Bucket(String),
+}
+
+impl fmt::Display for Narrowing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reads => write!(f, "calls that only read are not recorded"),
+            Self::Writes => write!(f, "calls that write are not recorded"),
+            Self::Source(source) => write!(f, "{source} is left out"),
+            Self::Regions => write!(f, "only its own region is recorded"),
+            Self::GlobalServices => write!(f, "global services are not recorded"),
+            Self::Signatures => write!(f, "files are not signed"),
+            Self::Bucket(bucket) => write!(f, "files go to {bucket}"),
+        }
+    }
+}
+
+impl Spoken for Narrowing {
+    fn japanese(&self) -> String {
+        match self {
+            Self::Reads => "読み取りイベントが記録されません".to_owned(),
+            Self::Writes => "書き込みイベントが記録されません".to_owned(),
+            Self::Source(source) => format!("{source} が除外されました"),
+            Self::Regions => "証跡のリージョンだけが記録されます".to_owned(),
+            Self::GlobalServices => "グローバルサービスが記録されません".to_owned(),
+            Self::Signatures => "ファイルが署名されません".to_owned(),
+            Self::Bucket(bucket) => format!("保存先が {bucket} に変更されました"),
+        }
+    }
 }
 
 /// What was counted.
@@ -168,6 +220,8 @@ impl fmt::Display for Evidence {
                 write!(f, "it was rotated {days_ago} days ago and should be every {every_days}")
             }
             Self::Narrowed(what) => write!(f, "{what}"),
+            Self::NewNetwork(network) => write!(f, "the principal has not read it from {network} before"),
+            Self::NewTool(tool) => write!(f, "the principal has not read it with {tool} before"),
         }
     }
 }
@@ -223,7 +277,9 @@ impl Spoken for Evidence {
             Self::Rotated { days_ago, every_days } => {
                 format!("最後のローテーションは{days_ago}日前で、{every_days}日ごとに行われるはずです")
             }
-            Self::Narrowed(what) => format!("変更内容: {what}"),
+            Self::Narrowed(what) => what.japanese(),
+            Self::NewNetwork(network) => format!("このプリンシパルが {network} から読み取るのは初めてです"),
+            Self::NewTool(tool) => format!("このプリンシパルが {tool} で読み取るのは初めてです"),
         }
     }
 }

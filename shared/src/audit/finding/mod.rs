@@ -4,7 +4,7 @@ mod catalogue;
 mod evidence;
 
 pub use catalogue::{EventType, Kind, Page};
-pub use evidence::{Counted, Evidence};
+pub use evidence::{Counted, Evidence, Narrowing};
 
 use crate::{
     alert,
@@ -112,6 +112,27 @@ impl Finding {
             evidence: Vec::new(),
             events: fact.id.iter().cloned().collect(),
             key: super::incident::key(kind, fact),
+            shadowed: false,
+        }
+    }
+
+    /// What is to be said of a secret that nobody has done anything to.
+    pub(super) fn of_secret(kind: Kind, severity: Severity, secret: &Target, at: Moment) -> Self {
+        Self {
+            kind,
+            severity,
+            at: Some(at),
+            principal: String::new(),
+            session: None,
+            origin: None,
+            user_agent: None,
+            account: secret.account.clone(),
+            region: secret.region.clone(),
+            action: String::new(),
+            targets: vec![secret.clone()],
+            evidence: Vec::new(),
+            events: Vec::new(),
+            key: format!("{}/{secret}", kind.name()),
             shadowed: false,
         }
     }

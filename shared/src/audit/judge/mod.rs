@@ -12,25 +12,24 @@
 //! bursts, deletions, whoever touches the watch) is judged from the first fact on.
 
 mod account;
+mod case;
 mod changes;
 mod order;
 mod reads;
 mod recent;
 mod rotation;
 mod standing;
+mod touched;
 mod watchers;
 
-pub use recent::Recent;
+pub(super) use recent::{Recent, Told};
 
-use super::{
-    baseline::Baseline,
-    finding::{Evidence, Finding, Kind},
-    policy::Policy,
-};
+use super::{baseline::Baseline, finding::Finding, policy::Policy};
+use case::Case;
 use order::{Order, Seen};
 use relatch_events::{
-    cloudtrail::{identity::ActorKind, target::Target},
-    fact::{Access, Change, Fact, What},
+    cloudtrail::target::Target,
+    fact::{Fact, What},
     moment::Moment,
 };
 use std::collections::VecDeque;
@@ -61,6 +60,12 @@ pub struct Announcement {
     pub from: Moment,
     /// Until when.
     pub until: Moment,
+}
+
+impl Announcement {
+    fn covers(&self, fact: &Fact, at: Moment) -> bool {
+        self.principal == fact.actor.id && (self.from..=self.until).contains(&at) && fact.targets.contains(&self.target)
+    }
 }
 
 /// What became of a fact that was taken.
@@ -153,18 +158,38 @@ impl Judge {
         &self.baseline
     }
 
+    fn judge(&mut self, fact: &Fact, found: &mut Vec<Finding>) {
+        let at = fact.at.or(self.baseline.until()).unwrap_or(Moment::from_millis(0));
+        let from = found.len();
+        self.baseline.make_room();
+        self.baseline.note(at);
+        let who = self.baseline.meet_principal(&account::principal(fact), at);
+        let mut case = Case {
+            fact,
+            at,
+            policy: &self.policy,
+            baseline: &mut self.baseline,
+            unexplained: &mut self.unexplained,
+            announced: &self.announced,
+            who,
+            found,
+        };
+        touched::judge(&mut case);
+        match &fact.what {
+            What::Access(access) => reads::judge(&mut case, access),
+            What::Change(change) => changes::judge(&mut case, change),
+            What::Rotation(turn) => rotation::judge(&mut case, turn),
+            What::Tamper(tamper) => watchers::judge(&mut case, tamper),
+            What::Account(_) => {}
+        }
+        account::judge(&mut case);
+        self.unexplained.due(at, &self.policy, found);
+        self.shadow(&mut found[from..]);
+    }
+
     fn shadow(&self, found: &mut [Finding]) {
         for finding in found {
             finding.shadowed = self.policy.shadowed.contains(&finding.kind);
         }
-    }
-}
-
-impl Judge {
-    fn judge(&mut self, fact: &Fact, found: &mut Vec<Finding>) {
-        if let Some(at) = fact.at {
-            self.baseline.note(at);
-        }
-        let _ = found;
     }
 }

@@ -1,11 +1,12 @@
 //! What a principal did just now.
 
 use super::standing::PrincipalStanding;
+use crate::audit::finding::Kind;
 use relatch_events::moment::Moment;
 
 /// What a principal did just now; and what the policy says of it, so that it is asked once.
 #[derive(Debug, Clone, Default)]
-pub struct Recent {
+pub(in crate::audit) struct Recent {
     pub(super) standing: Option<PrincipalStanding>,
     /// The digest of its last user agent, and the mark of a hostile tool in it.
     pub(super) agent: Option<(u64, Option<&'static str>)>,
@@ -23,6 +24,31 @@ pub struct Recent {
     pub(super) operations: Window<u64>,
     /// Sign-ins that failed.
     pub(super) sign_ins: Window<u64>,
+    /// When it last deleted a secret for good.
+    pub(super) forced: Option<Moment>,
+    /// What was told of it.
+    pub(super) told: Told,
+}
+
+/// What was told just now.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(in crate::audit) struct Told {
+    since: Option<Moment>,
+    /// A bit for each kind.
+    kinds: u64,
+}
+
+impl Told {
+    /// Whether a kind was not told within so many milliseconds. It is, from now on.
+    pub(super) fn is_news(&mut self, kind: Kind, at: Moment, span: i64) -> bool {
+        if self.since.is_none_or(|since| at.since(since).abs() >= span) {
+            *self = Self { since: Some(at), kinds: 0 };
+        }
+        let bit = 1 << kind as u64;
+        let is_news = self.kinds & bit == 0;
+        self.kinds |= bit;
+        is_news
+    }
 }
 
 /// How many things a window holds. A burst of more is one all the same.

@@ -4,10 +4,7 @@ use crate::audit::{
     baseline::SecretStanding,
     policy::{Policy, any, any_principal},
 };
-use relatch_events::cloudtrail::{
-    identity::{Actor, ActorKind},
-    target::Target,
-};
+use relatch_events::cloudtrail::{identity::Actor, target::Target};
 
 /// What the policy says of a principal.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,9 +20,9 @@ impl PrincipalStanding {
         let environment = policy.environments.of_principal(&actor.id, actor.account.as_deref());
         Self {
             environment: environment.map(Into::into),
+            // A service's own role cannot be assumed by anybody else.
             is_trusted: any_principal(&policy.trusted.principals, &actor.id)
-                || matches!(actor.kind, ActorKind::Service)
-                || actor.id.contains("/AWSServiceRoleFor"),
+                || actor.id.contains(":role/aws-service-role/"),
             is_deployer: any_principal(&policy.own.deployers, &actor.id),
             may_touch_decoys: any_principal(&policy.decoys.except, &actor.id),
         }

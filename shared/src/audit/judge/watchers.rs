@@ -1,1 +1,116 @@
-//! x
+//! Who touches what keeps watch: trails, rules, functions, and the way of alerts.
+
+use super::case::Case;
+use crate::audit::{
+    baseline::Stamped,
+    finding::{Evidence, Kind, Narrowing},
+    policy::{Pattern, any},
+};
+use relatch_events::{
+    cloudtrail::target::{Target, TargetKind},
+    fact::{Outcome, Tamper},
+};
+
+/// The state of a rule to which reads are handed over.
+const WITH_READS: &str = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS";
+
+/// How many settings are known at most.
+const MOST_SETTINGS: usize = 10_000;
+
+pub(super) fn judge(case: &mut Case<'_>, tamper: &Tamper) {
+    if case.fact.outcome != Outcome::Done {
+        return;
+    }
+    let own = &case.policy.own;
+    match tamper {
+        Tamper::LoggingStopped | Tamper::TrailDeleted => {
+            if is_ours(case, TargetKind::Trail, &own.trails) {
+                case.raise(Kind::TrailStopped, false);
+            }
+        }
+        Tamper::TrailUpdated { multi_region, global_services, validated, bucket } => {
+            let mut lost = Vec::new();
+            lost.extend((*multi_region == Some(false)).then_some(Narrowing::Regions));
+            lost.extend((*global_services == Some(false)).then_some(Narrowing::GlobalServices));
+            lost.extend((*validated == Some(false)).then_some(Narrowing::Signatures));
+            if let Some(bucket) = bucket {
+                let before = set(case, "trail", bucket);
+                lost.extend(before.is_some_and(|before| before != *bucket).then(|| Narrowing::Bucket(bucket.clone())));
+            }
+            narrowed(case, lost);
+        }
+        Tamper::SelectorsPut { reads, writes, excluded } => {
+            let mut lost = Vec::new();
+            lost.extend((!reads).then_some(Narrowing::Reads));
+            lost.extend((!writes).then_some(Narrowing::Writes));
+            lost.extend(excluded.iter().cloned().map(Narrowing::Source));
+            narrowed(case, lost);
+        }
+        Tamper::RuleDisabled | Tamper::RuleDeleted | Tamper::TargetsRemoved => {
+            raise_unless_deployed(case, Kind::RuleDisabled, TargetKind::Rule, &own.rules);
+        }
+        Tamper::RulePut { state, .. } => {
+            let state = state.as_deref().unwrap_or("ENABLED");
+            let before = set(case, "rule", state);
+            let had_reads = before.is_some_and(|before| before == WITH_READS);
+            if state == "DISABLED" || had_reads && state != WITH_READS {
+                raise_unless_deployed(case, Kind::RuleDisabled, TargetKind::Rule, &own.rules);
+            }
+        }
+        Tamper::FunctionCodeChanged
+        | Tamper::FunctionConfigurationChanged
+        | Tamper::FunctionDeleted
+        | Tamper::FunctionConcurrencySet { reserved: Some(0) }
+        | Tamper::FunctionCutOff => {
+            raise_unless_deployed(case, Kind::OwnFunctionChanged, TargetKind::Function, &own.functions);
+        }
+        Tamper::FunctionConcurrencySet { .. } => {}
+        Tamper::TopicDeleted | Tamper::Unsubscribed => {
+            raise_unless_deployed(case, Kind::AlertRouteRemoved, TargetKind::Topic, &own.topics);
+        }
+        Tamper::TopicAttributeSet { attribute } => {
+            if attribute.as_deref() == Some("Policy") {
+                raise_unless_deployed(case, Kind::AlertRouteRemoved, TargetKind::Topic, &own.topics);
+            }
+        }
+        Tamper::QueueDeleted | Tamper::QueuePurged => {
+            raise_unless_deployed(case, Kind::AlertRouteRemoved, TargetKind::Queue, &own.queues);
+        }
+        Tamper::AlarmsDeleted | Tamper::AlarmActionsDisabled => {
+            raise_unless_deployed(case, Kind::AlertRouteRemoved, TargetKind::Alarm, &own.alarms);
+        }
+    }
+}
+
+fn narrowed(case: &mut Case<'_>, lost: Vec<Narrowing>) {
+    if !lost.is_empty() && is_ours(case, TargetKind::Trail, &case.policy.own.trails) {
+        case.raise(Kind::TrailNarrowed, false).evidence.extend(lost.into_iter().map(Evidence::Narrowed));
+    }
+}
+
+fn raise_unless_deployed(case: &mut Case<'_>, kind: Kind, thing: TargetKind, own: &[Pattern]) {
+    let fact = case.fact;
+    let is_announced = case.announced.iter().any(|announced| announced.covers(fact, case.at));
+    if is_ours(case, thing, own) && !case.standing().is_deployer && !is_announced {
+        case.raise(kind, false);
+    }
+}
+
+fn is_ours(case: &Case<'_>, kind: TargetKind, own: &[Pattern]) -> bool {
+    case.fact.targets.iter().any(|target| target.kind == kind && any(own, &target.name))
+}
+
+/// Takes note of how a thing is set now. Returns how it was before, if that is known.
+fn set(case: &mut Case<'_>, what: &str, value: &str) -> Option<String> {
+    let thing = case.fact.targets.first().map(Target::to_string)?;
+    let at = case.at;
+    let settings = &mut case.baseline.settings;
+    let name = format!("{what} {thing}");
+    let before = settings.get(&name).map(|known| known.value.clone());
+    if before.is_some() || settings.len() < MOST_SETTINGS {
+        let mut slot = settings.remove(&name);
+        Stamped::note(&mut slot, at, value.to_owned());
+        settings.extend(slot.map(|slot| (name, slot)));
+    }
+    before
+}

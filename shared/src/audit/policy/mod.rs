@@ -33,7 +33,7 @@ mod read;
 mod time;
 
 pub use names::{NamePattern, Pattern};
-pub(super) use names::{any, any_principal};
+pub(super) use names::{any, any_principal, last_of};
 pub use read::{BadPolicy, Problem};
 pub use time::WorkingHours;
 

@@ -241,7 +241,22 @@ mod tests {
         )
         .unwrap_err();
         let lines: Vec<String> = error.0.iter().map(|problem| format!("{}: {}", problem.path, problem.what)).collect();
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        environments.production[0]: `prod` is not among environments.names
+        environments.secrets[0]: `{name}` has no {env}, or more than one
+        environments.accounts.111122223333: is not among environments.names
+        working-hours.time-zone: is no time zone of the tz database
+        working-hours.days: is no list of days such as mon-fri or mon,wed
+        working-hours.from: is no time such as 09:00
+        working-hours.to: is missing
+        trusted.principals[1]: `` is empty
+        thresholds.read-burst.count: is not between 1 and 1000000
+        thresholds.read-burst.minuts: is no field of a policy
+        thresholds.mass-deletion: invalid type: integer `3`, expected a map
+        learning-days: invalid type: string "14", expected i64
+        shadowed[0]: `off-hours` is no finding
+        decoy: is no field of a policy
+        "#);
     }
 
     #[test]
