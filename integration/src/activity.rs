@@ -323,14 +323,13 @@ impl Call<'_> {
     /// As CloudTrail records it.
     pub fn record(&self, chance: &mut Chance) -> String {
         let Self { at, service, action, role, session, from, agent, parameters, answer, error } = self;
-        let of_role = |salt| Chance(role.bytes().fold(salt, |sum, byte| sum * 31 + u64::from(byte))).number();
-        let of_session = Chance(session.bytes().fold(7, |sum: u64, byte| sum.wrapping_mul(31) + u64::from(byte)));
-        let (id, key) = (format!("AROA{:016X}", of_role(1)), format!("ASIA{:016X}", { of_session }.number()));
+        let (id, key) =
+            (format!("AROA{:016X}", Chance::of(role).number()), format!("ASIA{:016X}", Chance::of(session).number()));
         let is_read = ["Get", "List", "Describe", "Decrypt"].iter().any(|verb| action.starts_with(verb));
         let error = error
             .map_or_else(String::new, |(code, message)| format!(r#""errorCode":"{code}","errorMessage":"{message}","#));
         let (event, request) = (uuid(chance), uuid(chance));
-        let begun = *at - SignedDuration::from_mins((of_role(2) % 60) as i64);
+        let begun = *at - SignedDuration::from_mins(Chance::of(session).below(60) as i64);
         format!(
             r#"{{"eventVersion":"1.09","userIdentity":{{"type":"AssumedRole","principalId":"{id}:{session}","arn":"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{session}","accountId":"{ACCOUNT}","accessKeyId":"{key}","sessionContext":{{"sessionIssuer":{{"type":"Role","principalId":"{id}","arn":"arn:aws:iam::{ACCOUNT}:role/{role}","accountId":"{ACCOUNT}","userName":"{role}"}},"attributes":{{"creationDate":"{begun:.0}","mfaAuthenticated":"false"}}}}}},"eventTime":"{at:.0}","eventSource":"{service}.amazonaws.com","eventName":"{action}","awsRegion":"{REGION}","sourceIPAddress":"{from}","userAgent":"{agent}",{error}"requestParameters":{parameters},"responseElements":{answer},"requestID":"{request}","eventID":"{event}","readOnly":{is_read},"eventType":"AwsApiCall","managementEvent":true,"recipientAccountId":"{ACCOUNT}","eventCategory":"Management","tlsDetails":{{"tlsVersion":"TLSv1.3","cipherSuite":"TLS_AES_128_GCM_SHA256","clientProvidedHostHeader":"{service}.{REGION}.amazonaws.com"}}}}"#
         )
@@ -342,6 +341,11 @@ impl Call<'_> {
 pub struct Chance(pub u64);
 
 impl Chance {
+    /// What is always the same for a name.
+    fn of(name: &str) -> Self {
+        Self(name.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into())))
+    }
+
     fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

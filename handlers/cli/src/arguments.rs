@@ -35,8 +35,8 @@ Examples:
   relatch scan AWSLogs/ --format ocsf --accesses > events.ocsf.jsonl
   aws s3 cp s3://trail/….json.gz - | relatch scan -
 
-Exit status: 0 nothing was found; 1 something was, as grave as --fail-on or graver;
-2 wrong use, or a file that cannot be read: the others are scanned all the same.";
+Exit status: 0 nothing was found; 1 something as grave as --fail-on was; 2 wrong
+use, or a file that cannot be read: the others are scanned all the same.";
 
 /// Looks after database passwords in AWS Secrets Manager: for the person on call.
 #[derive(Debug, Parser)]
