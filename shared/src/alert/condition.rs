@@ -167,7 +167,8 @@ mod tests {
     fn every_condition_has_its_runbook_and_every_runbook_its_condition() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/runbooks");
         let files = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
-        let files: BTreeSet<String> = files.filter(|name| name != "README.md").collect();
+        let files: BTreeSet<String> =
+            files.filter(|name| !["README.md", "audit-findings.md"].contains(&name.as_str())).collect();
         let expected = Condition::ALL.map(|condition| format!("{}.md", condition.name()));
         assert_eq!(files, BTreeSet::from(expected));
         let index = fs::read_to_string(folder.join("README.md")).unwrap();

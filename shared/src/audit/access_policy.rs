@@ -121,7 +121,7 @@ impl Statement {
         }
     }
 
-    /// What the conditions say of who calls.
+    /// What the conditions say of who calls. All of them hold together, so one that leaves few is enough.
     fn restriction(&self) -> Restriction<'_> {
         let mut found = Restriction::None;
         for (operator, keys) in &self.condition {
@@ -132,14 +132,15 @@ impl Statement {
                 "StringEquals" | "StringEqualsIgnoreCase" | "StringLike" | "ArnEquals" | "ArnLike" | "IpAddress"
             );
             for (key, values) in keys.iter().filter(|_| restricts) {
-                let is_anything = values.texts().any(|value| matches!(value, "*" | "0.0.0.0/0" | "::/0" | "arn:aws:*"));
+                let is_anything = values.texts().any(|value| matches!(value, "*" | "0.0.0.0/0" | "::/0"));
                 match key.to_ascii_lowercase().as_str() {
                     _ if is_anything => {}
-                    "aws:principalaccount" | "kms:calleraccount" => {
-                        return Restriction::Accounts(values.texts().collect());
-                    }
-                    "aws:principalarn" => {
-                        return Restriction::Accounts(values.texts().filter_map(account_of).collect());
+                    "aws:principalaccount" | "kms:calleraccount" | "aws:principalarn" => {
+                        let accounts: Vec<&str> = values.texts().filter_map(account_of).collect();
+                        // Everybody can have a role of that name.
+                        if !accounts.contains(&"*") {
+                            found = Restriction::Accounts(accounts);
+                        }
                     }
                     "aws:principalorgid"
                     | "aws:principalorgpaths"
@@ -150,7 +151,7 @@ impl Statement {
                     | "aws:sourceaccount"
                     | "aws:sourceorgid"
                     | "aws:userid"
-                    | "aws:principalservicename" => found = Restriction::Other,
+                    | "aws:principalservicename" => return Restriction::Other,
                     _ => {}
                 }
             }
@@ -170,8 +171,7 @@ enum Restriction<'a> {
 }
 
 fn account_openings(accounts: Vec<&str>, is_ours: &dyn Fn(&str) -> bool) -> Vec<Opening> {
-    let opening =
-        |account: &str| if account == "*" { Opening::Everybody } else { Opening::Account(account.to_owned()) };
+    let opening = |account: &str| Opening::Account(account.to_owned());
     accounts.into_iter().filter(|account| !is_ours(account)).map(opening).collect()
 }
 
@@ -235,6 +235,14 @@ mod tests {
             (
                 r#""Principal":"*","Condition":{"StringEquals":{"kms:ViaService":"secretsmanager.eu-west-1.amazonaws.com"}}"#,
                 vec![EVERYBODY],
+            ),
+            (
+                r#""Principal":"*","Condition":{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/shop"}}"#,
+                vec![EVERYBODY],
+            ),
+            (
+                r#""Principal":"*","Condition":{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/shop"},"StringEquals":{"aws:PrincipalOrgID":"o-1"}}"#,
+                vec![],
             ),
             (r#""Principal":"*","Condition":{"StringNotEquals":{"aws:PrincipalOrgID":"o-1"}}"#, vec![EVERYBODY]),
             (r#""Principal":"*","Condition":{"StringEqualsIfExists":{"aws:PrincipalOrgID":"o-1"}}"#, vec![EVERYBODY]),

@@ -208,3 +208,49 @@ impl<T: Ord> Stamped<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(day: i64) -> Moment {
+        Moment::from_millis(day * DAY + 5)
+    }
+
+    #[test]
+    fn days_are_the_same_in_whichever_order_they_come() {
+        let (mut one, mut other) = (Days::default(), Days::default());
+        [100, 101, 99, 30, 163].into_iter().for_each(|number| one.note(day(number)));
+        [163, 30, 99, 101, 100].into_iter().for_each(|number| other.note(day(number)));
+        assert_eq!(one, other);
+        // The 30th and the 99th are more than 63 days before the 163rd.
+        assert_eq!((one.count(), one.before(day(163)), one.before(day(101)), one.before(day(200))), (3, 2, 1, 3));
+    }
+
+    #[test]
+    fn a_habit_is_what_was_done_on_two_earlier_days_and_no_more_than_twice_as_much() {
+        let mut habit = Habit::default();
+        habit.note(day(1), 30);
+        habit.note(day(2), 20);
+        assert_eq!(habit.usual(day(2)), None);
+        habit.note(day(3), 500);
+        assert_eq!(habit.usual(day(3)), Some(30));
+        assert!(habit.covers(day(3), 60) && !habit.covers(day(3), 61));
+    }
+
+    #[test]
+    fn the_latest_values_are_the_same_in_whichever_order_they_come() {
+        let seen = [(1, 10), (2, 20), (3, 5), (1, 30), (4, 25)];
+        let mut kept: Vec<Latest<i32, 2>> = Vec::new();
+        for shift in 0..seen.len() {
+            let mut latest = Latest::default();
+            for index in 0..seen.len() {
+                let (value, at) = seen[(index + shift) % seen.len()];
+                latest.note(&value, Moment::from_millis(at));
+            }
+            latest.sort();
+            kept.push(latest);
+        }
+        assert!(kept.iter().all(|latest| *latest == kept[0] && latest.contains(&1) && latest.contains(&4)));
+    }
+}

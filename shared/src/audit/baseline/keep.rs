@@ -36,8 +36,11 @@ struct Kept<'a> {
 
 #[derive(Serialize, Deserialize)]
 struct KeptSecret<'a> {
-    /// Whether it is a parameter, its region, its account, its name.
-    id: (bool, Option<Cow<'a, str>>, Option<Cow<'a, str>>, Cow<'a, str>),
+    name: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    parameter: bool,
+    region: Option<Cow<'a, str>>,
+    account: Option<Cow<'a, str>>,
     first: Moment,
     last: Moment,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,10 +92,10 @@ impl Baseline {
         }
         let all = baseline.principals.len();
         for kept in kept.secrets {
-            let (is_parameter, region, account, name) = kept.id;
-            let kind = if is_parameter { TargetKind::Parameter } else { TargetKind::Secret };
+            let kind = if kept.parameter { TargetKind::Parameter } else { TargetKind::Secret };
             let owned = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
-            let target = Target { kind, region: owned(region), account: owned(account), name: name.into_owned() };
+            let (region, account) = (owned(kept.region), owned(kept.account));
+            let target = Target { kind, region, account, name: kept.name.into_owned() };
             let mut readers: Vec<(u32, Reader)> =
                 kept.readers.into_iter().map(|(number, reader)| (number, reader.into_owned())).collect();
             readers.sort_by_key(|(number, _)| *number);
@@ -124,12 +127,10 @@ impl<'a> KeptSecret<'a> {
         let mut readers: Vec<_> = readers.collect();
         readers.sort_by_key(|(number, _)| *number);
         Self {
-            id: (
-                target.kind == TargetKind::Parameter,
-                target.region.as_deref().map(Cow::Borrowed),
-                target.account.as_deref().map(Cow::Borrowed),
-                Cow::Borrowed(&target.name),
-            ),
+            name: Cow::Borrowed(&target.name),
+            parameter: target.kind == TargetKind::Parameter,
+            region: target.region.as_deref().map(Cow::Borrowed),
+            account: target.account.as_deref().map(Cow::Borrowed),
             first: secret.first,
             last: secret.last,
             creator: secret.creator.map(|number| place[number as usize]),

@@ -385,3 +385,32 @@ pub fn tool(user_agent: &str) -> &str {
     let end = agent.floor_char_boundary(end.min(40));
     &agent[..end]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use relatch_events::cloudtrail::target::Place;
+
+    #[test]
+    fn what_was_not_seen_for_longest_is_forgotten_and_the_rest_keeps_its_name() {
+        let mut baseline = Baseline::default();
+        let secret = |index: usize| Target::secret(&format!("secret-{index}"), Place::default());
+        for index in 0..=MOST_READERS {
+            let at = Moment::from_millis(index as i64);
+            baseline.make_room();
+            let principal = baseline.meet_principal(&format!("principal-{index}"), at);
+            let Some(target) = secret(index) else { continue };
+            let number = baseline.meet_secret(&target, at);
+            let reader = baseline.meet_reader(number, principal);
+            (reader.reads, reader.last) = (1, Some(at));
+        }
+        assert!(baseline.principals() < MOST_READERS && baseline.principals() > MOST_READERS / 2);
+        assert_eq!(baseline.secrets(), baseline.principals());
+        assert!(baseline.principal("principal-0").is_none());
+        let known = secret(MOST_READERS).map(|target| baseline.readers(&target).len());
+        assert_eq!(known, Some(1));
+        let last = format!("principal-{MOST_READERS}");
+        assert!(secret(MOST_READERS).is_some_and(|target| baseline.reader(&last, &target).is_some()));
+        assert!(secret(MOST_READERS - 1).is_some_and(|target| baseline.reader(&last, &target).is_none()));
+    }
+}

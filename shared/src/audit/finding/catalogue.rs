@@ -221,8 +221,8 @@ static PAGES: [Page; 40] = [
         usually: Low, in_production: Medium, at_worst: Some((High, "a person reads what only programs have read")),
         title: ("Somebody new has read a secret", "シークレットが新しいプリンシパルに読み取られました"),
         meaning: (
-            "The secret has been watched for longer than the learning period, and this role or user has never read it before.",
-            "学習期間を過ぎたシークレットを、これまで読み取ったことのないロールまたはユーザーが読み取りました。",
+            "Who reads the secret is known for longer than the learning period, and this role or user has never read it before.",
+            "読み取り元が学習済みのシークレットを、これまで読み取ったことのないロールまたはユーザーが読み取りました。",
         ),
         to_do: ASK_READER,
         innocent: "A new service, or one whose role was renamed.",

@@ -67,8 +67,8 @@ pub struct Finding {
     pub severity: Severity,
     /// When what completed it happened. Nothing where the event does not say.
     pub at: Option<Moment>,
-    /// Who did it, by their canonical name: see [`Actor::id`](relatch_events::cloudtrail::identity::Actor). Empty where
-    /// nobody did, or nobody is told.
+    /// Who did it, by their canonical name: see [`Actor::id`](relatch_events::cloudtrail::identity::Actor). Of what a
+    /// service did by itself, the service. Empty where nobody did it, or nobody is told.
     pub principal: String,
     /// The session of the role, which whoever assumed it has named.
     pub session: Option<String>,

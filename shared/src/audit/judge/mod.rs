@@ -6,10 +6,10 @@
 //!
 //! # Before much is known
 //!
-//! Whether a reader is new can only be told of a secret that is known for longer than the policy's learning period; a
-//! habit is one after as long. So an empty baseline calls nobody new, and begins to by itself. [`Judge::learn`] takes
-//! history in without judging it, after which nothing has to be waited for. What needs no habit (decoys, the root user,
-//! bursts, deletions, whoever touches the watch) is judged from the first fact on.
+//! Whether a reader is new can only be told of a secret that somebody was first seen to read longer ago than the policy's
+//! learning period; a habit is one after as long. So an empty baseline calls nobody new, and begins to by itself.
+//! [`Judge::learn`] takes history in without judging it, after which nothing has to be waited for. What needs no habit
+//! (decoys, the root user, bursts, deletions, whoever touches the watch) is judged from the first fact on.
 
 mod account;
 mod case;
@@ -26,7 +26,7 @@ pub(super) use recent::{Recent, Told};
 
 use super::{baseline::Baseline, finding::Finding, policy::Policy};
 use case::Case;
-use order::{Order, Seen};
+use order::{Order, Purpose, Seen};
 use relatch_events::{
     cloudtrail::target::Target,
     fact::{Fact, What},
@@ -106,27 +106,36 @@ impl Judge {
 
     /// Takes a fact in, and adds what is to be said by now. Facts may come in any order, and more than once.
     pub fn take(&mut self, fact: Box<Fact>, found: &mut Vec<Finding>) -> Taken {
+        self.put(fact, Purpose::Judge, found)
+    }
+
+    /// Takes history in, before anything is to be judged: what is in it is known from now on, and nothing is said of it.
+    pub fn learn(&mut self, fact: Box<Fact>) -> Taken {
+        self.put(fact, Purpose::Learn, &mut Vec::new())
+    }
+
+    fn put(&mut self, fact: Box<Fact>, purpose: Purpose, found: &mut Vec<Finding>) -> Taken {
         if !self.seen.is_new(&fact) {
             return Taken::Duplicate;
         }
-        self.order.put(fact);
-        while let Some(fact) = self.order.next(self.lateness) {
-            self.judge(&fact, found);
-        }
+        self.order.put(fact, purpose);
+        self.drain(self.lateness, found);
         Taken::New
     }
 
-    /// Takes history in: what is in it is known from now on, and nothing is said of it.
-    pub fn learn(&mut self, fact: Box<Fact>) -> Taken {
-        let mut unsaid = Vec::new();
-        self.take(fact, &mut unsaid)
+    fn drain(&mut self, lateness: i64, found: &mut Vec<Finding>) {
+        while let Some((fact, purpose)) = self.order.next(lateness) {
+            let from = found.len();
+            self.judge(&fact, found);
+            if purpose == Purpose::Learn {
+                found.truncate(from);
+            }
+        }
     }
 
     /// That there is no more to come: judges what is still waiting, and adds what is overdue by the last fact's time.
     pub fn finish(&mut self, found: &mut Vec<Finding>) {
-        while let Some(fact) = self.order.next(i64::MIN) {
-            self.judge(&fact, found);
-        }
+        self.drain(i64::MIN, found);
         if let Some(until) = self.baseline.until() {
             self.advance(until, found);
         }

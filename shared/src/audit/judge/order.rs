@@ -27,33 +27,48 @@ pub(super) struct Order {
 
 impl Order {
     /// Takes a fact in, in whichever order.
-    pub(super) fn put(&mut self, fact: Box<Fact>) {
+    pub(super) fn put(&mut self, fact: Box<Fact>, purpose: Purpose) {
         self.latest = self.latest.max(fact.at);
         let rank = rank(&fact);
-        self.held.push(Reverse(Held { rank, fact }));
+        self.held.push(Reverse(Held { at: fact.at, rank, fact, purpose }));
     }
 
     /// The earliest fact, if nothing that is late by so many milliseconds can overtake it.
-    pub(super) fn next(&mut self, lateness: i64) -> Option<Box<Fact>> {
+    pub(super) fn next(&mut self, lateness: i64) -> Option<(Box<Fact>, Purpose)> {
         let Reverse(first) = self.held.peek()?;
-        let is_due = match (first.fact.at, self.latest) {
+        let is_due = match (first.at, self.latest) {
             (Some(at), Some(latest)) => latest.since(at) >= lateness,
             // What has no time has no order either.
             (None, _) | (_, None) => true,
         };
-        if is_due || self.held.len() > HELD { self.held.pop().map(|Reverse(held)| held.fact) } else { None }
+        if is_due || self.held.len() > HELD {
+            self.held.pop().map(|Reverse(held)| (held.fact, held.purpose))
+        } else {
+            None
+        }
     }
 }
 
 #[derive(Debug)]
 struct Held {
+    at: Option<Moment>,
     rank: u8,
     fact: Box<Fact>,
+    purpose: Purpose,
+}
+
+/// What a fact is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To say what is to be said of it.
+    Judge,
+    /// To know it.
+    Learn,
 }
 
 impl Ord for Held {
     fn cmp(&self, other: &Self) -> Ordering {
-        let key = |held: &Self| (held.fact.at, held.rank);
+        let key = |held: &Self| (held.at, held.rank);
         key(self).cmp(&key(other)).then_with(|| self.fact.id.cmp(&other.fact.id))
     }
 }

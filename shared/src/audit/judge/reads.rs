@@ -48,8 +48,6 @@ pub(super) fn judge(case: &mut Case<'_>, access: &Access) {
 #[derive(Clone, Copy)]
 struct Known {
     secret: u32,
-    /// For how long the secret is known.
-    age: i64,
     is_first: bool,
     is_habit: bool,
     days: u32,
@@ -90,7 +88,6 @@ fn read(case: &mut Case<'_>, access: &Access) {
 fn known(case: &mut Case<'_>, target: &Target) -> Known {
     let (at, fact, learning) = (case.at, case.fact, case.policy.learning);
     let (secret, _) = case.meet(target);
-    let age = at.since(case.secret(secret).first);
     let reader = case.reader(secret);
     let is_first = reader.reads == 0;
     let hours = [hour(at) + 23, hour(at), hour(at) + 1].map(|hour| 1_u32 << (hour % 24));
@@ -101,7 +98,6 @@ fn known(case: &mut Case<'_>, target: &Target) -> Known {
     let agent = fact.user_agent.as_deref().map(tool);
     Known {
         secret,
-        age,
         is_first,
         is_habit: reader.is_habit(at, learning),
         days: reader.days.before(at),
@@ -113,33 +109,25 @@ fn known(case: &mut Case<'_>, target: &Target) -> Known {
 
 /// What is to be said of a read because principal and secret do not belong together, as far as is known.
 fn unfamiliar(case: &mut Case<'_>, target: &Target, known: Known) {
-    let (fact, policy) = (case.fact, case.policy);
+    let (fact, policy, at) = (case.fact, case.policy, case.at);
     let secret = known.secret;
     let is_person = fact.actor.nature == Nature::Human;
-    if known.is_first && known.age >= policy.learning && !is_rotating(case, secret) {
-        let readers = &case.secret(secret).readers;
-        let are_programs = readers.iter().all(|(_, reader)| !reader.person);
-        let has_readers = readers.iter().any(|(_, reader)| reader.reads > 0);
-        let is_worst = is_person && are_programs && has_readers;
-        if case.is_news_of(Kind::NewReader, secret) {
+    if known.is_first && !is_rotating(case, secret) {
+        let mut readers = case.secret(secret).readers.iter().map(|(_, reader)| reader);
+        let are_known = readers.clone().any(|reader| reader.is_habit(at, policy.learning));
+        let is_worst = is_person && readers.all(|reader| !reader.person);
+        if are_known && case.is_news_of(Kind::NewReader, secret) {
             let finding = case.raise_of(Kind::NewReader, target, is_worst);
-            if is_worst {
-                finding.evidence.push(Evidence::OnlyPrograms);
-            }
+            finding.evidence.extend(is_worst.then_some(Evidence::OnlyPrograms));
         }
     }
     if known.is_habit {
         return;
     }
-    let (_, standing) = case.meet(target);
-    let is_without_people = standing.is_without_people;
-    let of_secret = standing.environment.clone();
-    let of_principal = case.standing().environment.clone();
-    if let (Some(principal), Some(of_secret)) = (of_principal, of_secret)
-        && principal != of_secret
+    let is_without_people = case.secret(secret).standing.as_ref().is_some_and(|standing| standing.is_without_people);
+    if let Some(evidence) = environments(case, secret)
         && case.is_news_of(Kind::CrossEnvironmentRead, secret)
     {
-        let evidence = Evidence::Environments { principal: principal.into(), secret: of_secret.into() };
         case.raise_of(Kind::CrossEnvironmentRead, target, false).evidence.push(evidence);
     }
     if let (Some(principal), Some(account)) = (&fact.actor.account, target.account.as_ref().or(fact.account.as_ref()))
@@ -154,6 +142,14 @@ fn unfamiliar(case: &mut Case<'_>, target: &Target, known: Known) {
     if is_person && !is_root && is_without_people && case.is_news_of(Kind::HumanRead, secret) {
         case.raise_of(Kind::HumanRead, target, false).evidence.push(Evidence::Person);
     }
+}
+
+/// That principal and secret belong to different environments, if both are known to belong to any.
+fn environments(case: &Case<'_>, secret: u32) -> Option<Evidence> {
+    let of_secret = case.baseline.secrets[secret].standing.as_ref()?.environment.as_deref()?;
+    let of_principal = case.baseline.principals[case.who].recent.standing.as_ref()?.environment.as_deref()?;
+    (of_principal != of_secret)
+        .then(|| Evidence::Environments { principal: of_principal.to_owned(), secret: of_secret.to_owned() })
 }
 
 /// A person works by day, and so does a role that always did. Of other programs nothing is known.
@@ -296,7 +292,12 @@ impl Breadth {
         if is_trusted || is_usual {
             return;
         }
-        let numbers = if case.is_news(kind) { things(case) } else { latest.into_iter().collect() };
+        let numbers = match (case.is_news(kind), latest) {
+            (true, _) => things(case),
+            (false, Some(latest)) => vec![latest],
+            // Nothing can be added to what was told.
+            (false, None) => return,
+        };
         let mut targets: Vec<Target> =
             numbers.iter().map(|number| case.baseline.secrets.name(*number).clone()).collect();
         targets.sort();

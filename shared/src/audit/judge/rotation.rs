@@ -85,3 +85,23 @@ pub(super) fn every(schedule: &str) -> Option<i64> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_is_known_where_it_is_by_days_or_hours() {
+        for (schedule, expected) in [
+            ("rate(30 days)", Some(30 * DAY)),
+            ("rate(12 hours)", Some(DAY / 2)),
+            ("rate(1 day)", Some(DAY)),
+            ("90", Some(90 * DAY)),
+            ("cron(0 8 1 * ? *)", None),
+            ("rate(days)", None),
+            ("", None),
+        ] {
+            assert_eq!(every(schedule), expected, "{schedule}");
+        }
+    }
+}
