@@ -192,3 +192,14 @@ fn pruned(value: Value) -> Value {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_null_or_empty_is_left_out_however_deep() {
+        let value = json!({ "a": null, "b": { "c": "", "d": [{ "e": null }] }, "f": [0, false], "g": "x" });
+        assert_eq!(pruned(value), json!({ "f": [0, false], "g": "x" }));
+    }
+}

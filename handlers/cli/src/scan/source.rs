@@ -169,3 +169,71 @@ fn is_of_others(path: &Path) -> bool {
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     ["CloudTrail-Digest", "CloudTrail-Insight"].contains(&name)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn names(sources: &Sources) -> Vec<String> {
+        let name = |source: &Source| source.name().rsplit('/').next().unwrap_or_default().to_owned();
+        sources.files.iter().map(name).collect()
+    }
+
+    #[test]
+    fn what_tells_when_it_was_delivered_is_read_in_that_order_and_what_does_not_before_it_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let (us, eu) =
+            ("1_CloudTrail_us-east-1_20260131T1200Z_x.json.gz", "1_CloudTrail_eu-west-1_20260131T1205Z_a.json.gz");
+        let all = ["b.ndjson", "a.jsonl.gz", "1_CloudTrail_eu-west-1_2026-01-31_a.json", us, eu, "notes.txt", "json"];
+        for name in all {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let sources = Sources::at(&[folder.path().to_owned()]);
+        assert_eq!(names(&sources), [all[2], "a.jsonl.gz", "b.ndjson", us, eu]);
+        assert_eq!(sources.problems, []);
+    }
+
+    #[test]
+    fn a_file_that_is_named_is_read_whatever_it_is_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes.txt");
+        fs::write(&path, "").unwrap();
+        let sources = Sources::at(&[path, "-".into(), folder.path().join("nowhere")]);
+        assert_eq!(names(&sources), ["notes.txt", "standard input"]);
+        assert_eq!(sources.problems.len(), 1);
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_a_problem_only_if_it_is_called_like_a_log() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("latest")).unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("latest.json.gz")).unwrap();
+        let problems = Sources::at(&[folder.path().to_owned()]).problems;
+        assert!(problems.iter().any(|problem| problem.what.ends_with("latest.json.gz")), "{problems:?}");
+        assert!(!problems.iter().any(|problem| problem.what.ends_with("latest")), "{problems:?}");
+    }
+
+    #[test]
+    fn compressed_is_what_begins_like_gzip() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            let mut text = String::new();
+            let source = Source::File { path, size: 0 };
+            source.open(&ProgressBar::hidden())?.read_to_string(&mut text).map(|_| text)
+        };
+        let gz = |bytes: &[u8]| {
+            let mut deflated = Vec::new();
+            flate2::bufread::GzEncoder::new(bytes, flate2::Compression::fast()).read_to_end(&mut deflated).unwrap();
+            deflated
+        };
+        assert_eq!(text("a.json", b"[]").unwrap(), "[]");
+        assert_eq!(text("a.json", &gz(b"[]")).unwrap(), "[]");
+        assert_eq!(text("a.gz", &[gz(b"[]"), gz(b"[]")].concat()).unwrap(), "[][]");
+        assert_eq!(text("a.gz", b"").unwrap(), "");
+        assert_eq!(text("a.gz", b"[]").unwrap_err().kind(), ErrorKind::InvalidData);
+    }
+}
