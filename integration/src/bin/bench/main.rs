@@ -34,7 +34,7 @@ zip       the size of what is deployed
 audit     events of CloudTrail's a second, from compressed files to findings, on one core
 
 The figures are printed as a table and written to bench.json in the target directory,
-as a list of {name, value, unit, goal, peer, peer_value, how}. Measuring takes less than two minutes. Other work on the machine
+as a list of {name, value, unit, goal, peer, peer_value, how}. Measuring takes about three minutes, two of them for `audit`. Other work on the machine
 makes every time longer: for figures to publish, let it do nothing else.
 ";
 
