@@ -17,6 +17,9 @@ pub(super) const A_LOG: &str = "name logs of CloudTrail's: Records, or one recor
 /// How much is read of a file at once.
 const BUFFER: usize = 64 * 1024;
 
+/// The kind of the error of a file that is no gzip and is called one.
+const NO_GZIP: ErrorKind = ErrorKind::InvalidData;
+
 /// What gzip begins with.
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
@@ -122,7 +125,7 @@ impl Source {
         if begins.starts_with(&MAGIC) {
             Ok(Box::new(MultiGzDecoder::new(input)))
         } else if is_named_gz && !begins.is_empty() {
-            Err(io::Error::new(ErrorKind::InvalidData, "it is called .gz and is no gzip"))
+            Err(NO_GZIP.into())
         } else {
             Ok(Box::new(input))
         }
@@ -145,16 +148,18 @@ impl Source {
 
 /// Why something cannot be read, or not to its end.
 pub(super) fn unreadable(name: &str, error: &io::Error) -> Problem {
-    let (why, to_do) = match error.kind() {
-        ErrorKind::NotFound => ("there is no such file or folder".to_owned(), "check the path"),
-        ErrorKind::PermissionDenied => ("it may not be read".to_owned(), "check its permissions"),
-        ErrorKind::UnexpectedEof => ("its gzip breaks off".to_owned(), "fetch it again"),
+    let known = [
+        (ErrorKind::NotFound, "there is no such file or folder", "check the path"),
+        (ErrorKind::PermissionDenied, "it may not be read", "check its permissions"),
+        (ErrorKind::UnexpectedEof, "its gzip breaks off", "fetch it again"),
         // What flate2 says of damage.
-        ErrorKind::InvalidInput => ("its gzip is damaged".to_owned(), "fetch it again"),
-        ErrorKind::InvalidData => (error.to_string(), A_LOG),
-        _ => (error.to_string(), "check it, and try again"),
-    };
-    Problem::wrong_use(name, why, to_do)
+        (ErrorKind::InvalidInput, "its gzip is damaged", "fetch it again"),
+        (NO_GZIP, "it is called .gz and is no gzip", A_LOG),
+    ];
+    match known.into_iter().find(|(kind, _, _)| *kind == error.kind()) {
+        Some((_, why, to_do)) => Problem::wrong_use(name, why, to_do),
+        None => Problem::wrong_use(name, error.to_string(), "check it, and try again"),
+    }
 }
 
 /// By its name. In folders there are other things, too; a file that is named itself is always read.
@@ -234,6 +239,6 @@ mod tests {
         assert_eq!(text("a.json", &gz(b"[]")).unwrap(), "[]");
         assert_eq!(text("a.gz", &[gz(b"[]"), gz(b"[]")].concat()).unwrap(), "[][]");
         assert_eq!(text("a.gz", b"").unwrap(), "");
-        assert_eq!(text("a.gz", b"[]").unwrap_err().kind(), ErrorKind::InvalidData);
+        assert_eq!(text("a.gz", b"[]").unwrap_err().kind(), NO_GZIP);
     }
 }
