@@ -50,7 +50,7 @@ impl App<SecretsManager, Webhooks, Option<DynamoTable>> {
         let language = common.audience.language;
         let delivery = Delivery {
             keyring: Keyring::new(secrets, secret),
-            channels: Webhooks::new(addresses, common.audience, patience)?,
+            channels: Webhooks::new(addresses, common.audience, patience),
             deliveries: common.people.table.map(|name| DynamoTable::new(&sdk, name)),
             routes,
             patience,

@@ -52,7 +52,9 @@ async fn a_lock_out_reaches_people_and_so_does_its_end() {
             function.stop().await;
             assert!(!function.output().contains("MARKED"), "{:#?}", function.output().lines());
         }
-        let everything = format!("{:?} {:?}", cloud.aws.table().await.unwrap(), receiver.received());
+        let published = cloud.published().unwrap();
+        assert!(!published.is_empty());
+        let everything = format!("{:?} {published:?} {:?}", cloud.aws.table().await.unwrap(), receiver.received());
         assert!(!everything.contains("MARKED"), "{everything}");
     }
 }

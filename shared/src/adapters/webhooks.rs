@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use reqwest::{Client, Response, Url, header, redirect::Policy};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 /// The most that is read of an answer, in bytes.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -23,9 +23,11 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 /// Slack and PagerDuty.
 #[derive(Debug, Clone)]
 pub struct Webhooks {
-    client: Client,
+    /// Made when it is needed: it reads all certificate authorities of the machine.
+    client: OnceLock<Client>,
     addresses: Addresses,
     audience: Audience,
+    patience: Duration,
 }
 
 /// Where the services are.
@@ -48,14 +50,17 @@ impl Default for Addresses {
 
 impl Webhooks {
     /// The services at these addresses, for those who read it there; one call takes at most `patience`.
-    ///
-    /// # Errors
-    /// When there is no TLS to be had.
-    pub fn new(addresses: Addresses, audience: Audience, patience: Duration) -> Result<Self, CallError> {
-        // A redirect would show the secrets to somebody else.
-        let client = Client::builder().timeout(patience).redirect(Policy::none()).build();
-        let client = client.map_err(|_| failed("webhooks:New", CallErrorKind::Refused, "no HTTPS client").error)?;
-        Ok(Self { client, addresses, audience })
+    pub const fn new(addresses: Addresses, audience: Audience, patience: Duration) -> Self {
+        Self { client: OnceLock::new(), addresses, audience, patience }
+    }
+
+    fn client(&self) -> Option<&Client> {
+        if self.client.get().is_none() {
+            // A redirect would show the secrets to somebody else.
+            let client = Client::builder().timeout(self.patience).redirect(Policy::none()).build().ok()?;
+            let _ = self.client.set(client);
+        }
+        self.client.get()
     }
 
     /// What is particular to those who are told, now.
@@ -73,7 +78,8 @@ impl Webhooks {
         let failed = |kind, message: &str| failed(operation, kind, message);
         let url = Url::parse(url).ok().filter(is_private);
         let url = url.ok_or_else(|| failed(CallErrorKind::Refused, "the address is not an HTTPS URL"))?;
-        let call = self.client.post(url).header(header::CONTENT_TYPE, "application/json; charset=utf-8");
+        let client = self.client().ok_or_else(|| failed(CallErrorKind::Refused, "there is no TLS to be had"))?;
+        let call = client.post(url).header(header::CONTENT_TYPE, "application/json; charset=utf-8");
         let call = match token {
             Some(token) => call.bearer_auth(token.expose_secret()),
             None => call,

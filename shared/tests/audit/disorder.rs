@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(scenario::all);
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 6, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn duplicates_and_disorder_change_nothing(seed: u64) {

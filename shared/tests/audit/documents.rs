@@ -2,7 +2,10 @@
 
 use crate::scenario::{self, Scenario};
 use relatch::{
-    audit::finding::{Kind, Severity},
+    audit::{
+        finding::{Kind, Severity},
+        policy::Policy,
+    },
     language::Language::English,
 };
 use std::{env, fmt::Write, fs, path::PathBuf};
@@ -35,7 +38,8 @@ fn root() -> PathBuf {
 
 fn findings() -> String {
     let scenarios = scenario::all();
-    let mut text = String::from(HEAD);
+    Policy::from_json(POLICY).unwrap();
+    let mut text = format!("{HEAD}\n```json\n{POLICY}\n```\n{TABLE}");
     for kind in Kind::all() {
         let page = kind.page();
         let _ = writeln!(
@@ -92,9 +96,69 @@ const HEAD: &str = "\
 
 What the audit notices. The names are a stable interface. This page is written from the code and its scenarios, which a
 test holds it to: what is found of the examples below is what they say, and nothing else. How to write scenarios of your
-own is in [SCENARIOS.md](SCENARIOS.md), how to set a policy in the documentation of `relatch::audit::policy`.
+own is in [SCENARIOS.md](SCENARIOS.md).
 
-Every finding can be put in the shadow (`\"shadowed\": [\"NAME\"]`): it is recorded then, and nobody is told.
+What one principal does within an hour is one incident, and one alert: a thief who reads twenty secrets is a new reader of
+each, and a burst, and all of it is told at once.
+
+## Policy
+
+What is normal in your account is said by a policy. It is JSON; every field may be left out, and `{}` is a policy that
+works. What is wrong with one is told all at once, each with its place. In lists of names, `*` stands for any characters;
+a principal is named by its ARN or by what comes last in it.
+";
+
+/// Every field that there is.
+const POLICY: &str = r#"{
+  "environments": {
+    "names": ["dev", "staging", "prod"],
+    "production": ["prod"],
+    "without-people": ["prod"],
+    "secrets": ["{project}-{env}-secret-{name}", "{project}-{env}-{oauth|jwt|database}", "{env}/{name}"],
+    "principals": ["{project}-{env}-{name}"],
+    "accounts": { "111122223333": "prod" }
+  },
+  "working-hours": { "time-zone": "Asia/Tokyo", "days": "mon-fri", "from": "09:00", "to": "18:30" },
+  "decoys": { "names": ["shop-prod-secret-payments-master"], "except": ["backup"] },
+  "trusted": { "principals": ["terraform", "ci-*"], "accounts": ["444455556666"], "tools": [] },
+  "own": {
+    "functions": ["relatch-*"], "trails": ["*"], "rules": ["relatch-*"],
+    "topics": ["relatch-*", "*-security-alerts"], "queues": ["relatch-*"], "alarms": ["relatch-*"],
+    "deployers": ["cloudformation-*"]
+  },
+  "thresholds": {
+    "read-burst": { "count": 20, "minutes": 6 },
+    "denied-burst": { "count": 10, "minutes": 10 },
+    "multi-region-read": { "count": 5, "minutes": 10 },
+    "parameter-decrypt-burst": { "count": 26, "minutes": 60 },
+    "mass-deletion": { "count": 5, "minutes": 10 },
+    "console-login-failures": { "count": 3, "minutes": 5 },
+    "unauthorized-burst": { "count": 10, "minutes": 10 },
+    "stale-after-minutes": 60,
+    "unseen-after-minutes": 20,
+    "incident-gap-minutes": 60
+  },
+  "learning-days": 14,
+  "shadowed": ["off-hours-read"]
+}"#;
+
+const TABLE: &str = "
+| field | says | unless it is set |
+| --- | --- | --- |
+| `environments` | which there are, whose findings are graver, where no person should read, and how names and accounts tell | as above, without accounts |
+| `working-hours` | when people work | no read is out of hours |
+| `decoys` | what nobody has a reason to touch, and who may all the same | there are none |
+| `trusted` | whose reads and changes are as they should be; accounts that may read and be let in | nobody |
+| `own` | what keeps watch, and who may deploy it | as above, without deployers |
+| `thresholds` | how much is too much | as above |
+| `learning-days` | how long a reader has to be known to be usual | 14 |
+| `shadowed` | the findings that are recorded and not told | none |
+
+What a principal does on two earlier days is its job, up to twice the most it ever did. Until then, and where nothing was
+learned from history, tools that read, decrypt or delete much are told of once a day: trust them by name, or let history
+be learned.
+
+## All of them
 
 | finding | in words | severity | security event |
 | --- | --- | --- | --- |

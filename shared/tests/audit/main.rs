@@ -6,6 +6,7 @@
 mod disorder;
 mod documents;
 mod judgement;
+mod month;
 mod record;
 mod scenario;
 mod score;

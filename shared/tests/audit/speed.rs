@@ -3,7 +3,7 @@
 use crate::record::{Event, records};
 use relatch::audit::{judge::Judge, policy::Policy};
 use relatch_events::{cloudtrail::log, fact::Fact, moment::Moment};
-use std::{hint::black_box, time::Instant};
+use std::{fs, hint::black_box};
 
 const FACTS: usize = 200_000;
 
@@ -17,18 +17,29 @@ fn an_uninteresting_fact_costs_less_than_a_microsecond() {
         let id = Some(format!("{index:08x}-0000-4000-8000-000000000000"));
         Box::new(Fact { id, at, ..usual[(index * 7_919) % usual.len()].clone() })
     };
-    // What it costs to make facts and to let go of them is not theirs.
-    let before = Instant::now();
-    (0..FACTS).for_each(|index| drop(black_box(made(index))));
-    let making = before.elapsed();
-    let (mut judge, mut found) = (Judge::new(Policy::default()), Vec::new());
-    let before = Instant::now();
-    for index in 0..FACTS {
-        judge.take(made(index), &mut found);
-    }
-    let each = before.elapsed().saturating_sub(making).as_nanos() / FACTS as u128;
+    // The best of five: whatever else the machine does makes none of them faster.
+    let each = (0..5).map(|_| {
+        // What it costs to make facts and to let go of them is not theirs.
+        let before = on_processor();
+        (0..FACTS).for_each(|index| drop(black_box(made(index))));
+        let making = on_processor() - before;
+        let (mut judge, mut found) = (Judge::new(Policy::default()), Vec::new());
+        let before = on_processor();
+        for index in 0..FACTS {
+            judge.take(made(index), &mut found);
+        }
+        assert!(found.is_empty());
+        (on_processor() - before).saturating_sub(making) / FACTS as u64
+    });
+    let each = each.min().unwrap();
     println!("{each} ns for each of {FACTS} facts");
-    assert!(found.is_empty() && each < 1_000);
+    assert!(each < 1_000);
+}
+
+/// Nanoseconds that this thread was on a processor: what else the machine does counts less.
+fn on_processor() -> u64 {
+    let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    stat.split(' ').next().unwrap().parse().unwrap()
 }
 
 fn fact(role: usize, secret: usize) -> Fact {

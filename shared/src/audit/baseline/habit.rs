@@ -143,11 +143,6 @@ impl<T: Ord + Clone, const N: usize> Latest<T, N> {
         self.0.iter().any(|(known, _)| known.borrow() == value)
     }
 
-    /// The values, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().map(|(value, _)| value)
-    }
-
     pub(super) fn sort(&mut self) {
         self.0.sort();
     }

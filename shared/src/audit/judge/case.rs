@@ -112,6 +112,20 @@ impl<'a> Case<'a> {
         finding
     }
 
+    /// Adds a finding about each secret of the fact of which it is news, or about the principal alone where there is none.
+    pub(super) fn raise_of_each(&mut self, kind: Kind, evidence: &[Evidence]) {
+        let fact = self.fact;
+        if fact.secrets().next().is_none() && self.is_news(kind) {
+            self.raise(kind, false).evidence.extend_from_slice(evidence);
+        }
+        for target in fact.secrets() {
+            let (secret, _) = self.meet(target);
+            if self.is_news_of(kind, secret) {
+                self.raise_of(kind, target, false).evidence.extend_from_slice(evidence);
+            }
+        }
+    }
+
     fn raise_at(&mut self, kind: Kind, is_production: bool, is_worst: bool) -> &mut Finding {
         let severity = kind.page().severity(is_production, is_worst);
         self.found.push(Finding::of(kind, severity, self.fact));

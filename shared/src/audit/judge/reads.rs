@@ -39,8 +39,8 @@ pub(super) fn judge(case: &mut Case<'_>, access: &Access) {
             read(case, access);
         }
     }
-    if case.fact.actor.kind == ActorKind::Root && access.read != Read::Decrypt && case.is_news(Kind::RootRead) {
-        case.raise(Kind::RootRead, false);
+    if case.fact.actor.kind == ActorKind::Root && access.read != Read::Decrypt {
+        case.raise_of_each(Kind::RootRead, &[]);
     }
 }
 
@@ -60,6 +60,10 @@ struct Known {
 fn read(case: &mut Case<'_>, access: &Access) {
     let fact = case.fact;
     let is_trusted = case.is_trusted();
+    let is_of_bulk = case.recent().bulk.as_ref().is_some_and(|batch| join::is_member(batch, fact));
+    if is_of_bulk && !is_trusted {
+        case.raise_of_each(Kind::BulkRead, &[]);
+    }
     for target in fact.secrets() {
         let known = known(case, target);
         let is_own = case.has_created(known.secret);
@@ -314,9 +318,14 @@ impl Breadth {
 fn batch(case: &mut Case<'_>, selection: &Selection) {
     case.unexplained.explained_all(case.fact);
     case.unexplained.heard(case.at);
-    if *selection == Selection::Everything && !case.is_trusted() && case.is_news(Kind::BulkRead) {
+    if *selection != Selection::Everything || case.is_trusted() {
+        return;
+    }
+    if case.is_news(Kind::BulkRead) {
         case.raise(Kind::BulkRead, false);
     }
+    let batch = case.fact.clone();
+    case.recent().bulk = Some(Box::new(batch));
 }
 
 fn denied(case: &mut Case<'_>) {
@@ -362,7 +371,7 @@ fn decrypted(case: &mut Case<'_>, access: &Access) {
         let reader = case.reader(secret);
         let is_explained = reader.reason.is_some_and(|reason| at.since(reason).abs() <= REASON);
         stale(case, target, secret, access);
-        if !is_explained && join::needs_reason(fact) {
+        if !is_explained && join::needs_reason(fact) && !case.unexplained.is_waiting(&fact.actor.id, target) {
             let severity = Kind::UnseenRead.page().severity(case.is_production(), false);
             let mut finding = Finding::of(Kind::UnseenRead, severity, fact);
             finding.evidence.push(case.usual_readers(target));
@@ -399,6 +408,10 @@ const MOST_WAITING: usize = 10_000;
 const MOST_NAMELESS: usize = 200;
 
 impl Unexplained {
+    fn is_waiting(&self, principal: &str, target: &Target) -> bool {
+        !self.waiting.is_empty() && self.waiting.contains_key(&key(principal, target))
+    }
+
     fn wait(&mut self, target: &Target, at: Moment, fact: &Fact, finding: Finding) {
         if self.nameless.iter().any(|reason| join::explains(reason, fact)) || self.waiting.len() >= MOST_WAITING {
             return;
@@ -421,6 +434,14 @@ impl Unexplained {
     /// Takes note of what may explain decryptions of any secret.
     pub(super) fn explained_all(&mut self, reason: &Fact) {
         self.waiting.retain(|_, (_, decrypt, _)| !join::explains(reason, decrypt));
+        let is_same = |known: &&mut Fact| {
+            (&known.actor.id, &known.region, &known.what) == (&reason.actor.id, &reason.region, &reason.what)
+                && known.targets == reason.targets
+        };
+        if let Some(known) = self.nameless.iter_mut().find(is_same) {
+            known.at = known.at.max(reason.at);
+            return;
+        }
         if self.nameless.len() >= MOST_NAMELESS {
             self.nameless.remove(0);
         }

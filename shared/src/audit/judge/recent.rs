@@ -2,7 +2,7 @@
 
 use super::standing::PrincipalStanding;
 use crate::audit::finding::Kind;
-use relatch_events::moment::Moment;
+use relatch_events::{fact::Fact, moment::Moment};
 
 /// What a principal did just now; and what the policy says of it, so that it is asked once.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +24,8 @@ pub(in crate::audit) struct Recent {
     pub(super) operations: Window<u64>,
     /// Sign-ins that failed.
     pub(super) sign_ins: Window<u64>,
+    /// The batch by which it last asked for everything.
+    pub(super) bulk: Option<Box<Fact>>,
     /// When it last deleted a secret for good.
     pub(super) forced: Option<Moment>,
     /// What was told of it.

@@ -46,10 +46,8 @@ pub(super) fn judge(case: &mut Case<'_>) {
             }
         }
     }
-    if let Some(mark) = mark(case)
-        && case.is_news(Kind::HostileTool)
-    {
-        case.raise(Kind::HostileTool, false).evidence.push(Evidence::Tool(mark.to_owned()));
+    if let Some(mark) = mark(case) {
+        case.raise_of_each(Kind::HostileTool, &[Evidence::Tool(mark.to_owned())]);
     }
 }
 

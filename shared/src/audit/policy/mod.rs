@@ -98,11 +98,10 @@ pub struct Trusted {
     pub tools: Vec<String>,
 }
 
-/// What is Relatch's own, or as dear to it: what keeps watch.
+/// What is Relatch's own, or as dear to it: what keeps watch. Its roles are not among it: of what they change, only what
+/// was [announced](super::judge::Judge::announce) is as it should be.
 #[derive(Debug, Clone)]
 pub struct Own {
-    /// Its roles. Only [announced](super::Judge::announce) changes of theirs are as they should be.
-    pub principals: Vec<Pattern>,
     /// Functions that rotate, respond, watch or tell.
     pub functions: Vec<Pattern>,
     /// Trails.
@@ -196,7 +195,6 @@ impl Default for Own {
     fn default() -> Self {
         let named = |texts: &[&str]| texts.iter().map(|text| Pattern::new(text)).collect::<Vec<_>>();
         Self {
-            principals: named(&["relatch-*"]),
             functions: named(&["relatch-*"]),
             trails: named(&["*"]),
             rules: named(&["relatch-*"]),

@@ -107,7 +107,6 @@ fn trusted(fields: &mut Fields<'_>) -> Trusted {
 fn own(fields: &mut Fields<'_>) -> Own {
     let default = Own::default();
     Own {
-        principals: fields.patterns("principals").unwrap_or(default.principals),
         functions: fields.patterns("functions").unwrap_or(default.functions),
         trails: fields.patterns("trails").unwrap_or(default.trails),
         rules: fields.patterns("rules").unwrap_or(default.rules),
