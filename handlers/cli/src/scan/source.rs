@@ -147,7 +147,6 @@ impl Source {
 }
 
 /// Why something cannot be read, or not to its end.
-#[expect(clippy::wildcard_enum_match_arm, reason = "of the many kinds, those that a file can be of are named")]
 pub(super) fn unreadable(name: &str, error: &io::Error) -> Problem {
     let known = [
         (ErrorKind::NotFound, "there is no such file or folder", "check the path"),
