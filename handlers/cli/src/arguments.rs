@@ -78,10 +78,10 @@ pub enum Errand {
     OnAws(Command),
     /// Who read which secret, and is that normal? Reads CloudTrail logs
     ///
-    /// Judges the records of CloudTrail in files, as the `audit` function judges them
-    /// when they come in. Folders are read with all that is in them (.json, .jsonl,
-    /// .ndjson, with .gz or without); a file may hold Records, single records or events
-    /// of EventBridge. Asks AWS nothing, and needs neither credentials nor a region.
+    /// Judges the records of CloudTrail in files. Folders are read with all that is in
+    /// them (.json, .jsonl, .ndjson, with .gz or without); a file may hold Records,
+    /// single records or events of EventBridge. Asks AWS nothing, and needs neither
+    /// credentials nor a region.
     ///
     /// Findings of one principal that are near each other in time are one incident.
     /// Nobody is a new reader before a secret is known for 14 days: give it some weeks.

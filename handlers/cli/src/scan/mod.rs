@@ -1,4 +1,4 @@
-//! `relatch scan`: CloudTrail's logs in files, judged as what comes in is judged. Asks nobody anything.
+//! `relatch scan`: CloudTrail's logs in files, judged. Asks nobody anything.
 
 mod ocsf;
 mod source;
