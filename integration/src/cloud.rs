@@ -322,7 +322,10 @@ fn without_database(name: &str, aws: &Endpoint, settings: &[(&str, &str)]) -> Re
 }
 
 /// A handler's binary: built into the same folder as the program that asks.
-fn handler(name: &str) -> Result<PathBuf> {
+///
+/// # Errors
+/// When it has not been built.
+pub fn handler(name: &str) -> Result<PathBuf> {
     let program = env::current_exe()?;
     let folder = program.parent().context("this program is in no folder")?;
     let found = [folder.join(name), folder.join("..").join(name)].into_iter().find(|path| path.is_file());

@@ -3,6 +3,7 @@
 //! A real PostgreSQL with TLS, a stand-in for the AWS APIs that is stricter than AWS, and the real
 //! handler binaries driven through a Lambda Runtime API.
 
+pub mod activity;
 pub mod aws;
 pub mod certificates;
 pub mod cli;

@@ -157,36 +157,22 @@ impl Config {
         if let Some(url) = runbooks.as_ref().filter(|url| !url.starts_with("https://") || url.len() > LONGEST_URL) {
             problems.push(format!("RELATCH_RUNBOOKS must be a URL that begins with `https://`, not `{url}`"));
         }
-        let patience = match setting("RELATCH_TIMEOUT_MS").map(|text| (text.parse::<u64>(), text)) {
-            None => Duration::from_secs(2),
-            Some((Ok(milliseconds @ 100..=60_000), _)) => Duration::from_millis(milliseconds),
-            Some((_, text)) => {
-                problems.push(format!("RELATCH_TIMEOUT_MS must be a number from 100 to 60000, not `{text}`"));
-                Duration::ZERO
-            }
-        };
-        let stuck = match setting("RELATCH_STUCK_MINUTES").map(|text| (text.parse::<u64>(), text)) {
-            None => Duration::from_secs(60 * 60),
-            Some((Ok(minutes @ 15..=10_080), _)) => Duration::from_secs(minutes * 60),
-            Some((_, text)) => {
-                problems.push(format!("RELATCH_STUCK_MINUTES must be a number from 15 to 10080, not `{text}`"));
-                Duration::ZERO
-            }
-        };
-        let usual = policy::Settings::default();
-        let mut seconds =
-            |name: &str, range: RangeInclusive<i64>, usual| match setting(name).map(|text| (text.parse(), text)) {
-                None => usual,
-                Some((Ok(seconds), _)) if range.contains(&seconds) => SignedDuration::from_secs(seconds),
-                Some((_, text)) => {
-                    problems.push(format!(
-                        "{name} must be a number from {} to {}, not `{text}`",
-                        range.start(),
-                        range.end()
-                    ));
+        let mut number = |name: &str, range: RangeInclusive<i64>, usual| {
+            let Some(text) = setting(name) else { return usual };
+            match text.parse() {
+                Ok(number) if range.contains(&number) => number,
+                Ok(_) | Err(_) => {
+                    let (least, most) = range.into_inner();
+                    problems.push(format!("{name} must be a number from {least} to {most}, not `{text}`"));
                     usual
                 }
-            };
+            }
+        };
+        let patience = Duration::from_millis(number("RELATCH_TIMEOUT_MS", 100..=60_000, 2000).unsigned_abs());
+        let stuck = Duration::from_secs(60 * number("RELATCH_STUCK_MINUTES", 15..=10_080, 60).unsigned_abs());
+        let usual = policy::Settings::default();
+        let mut seconds =
+            |name: &str, range, usual: SignedDuration| SignedDuration::from_secs(number(name, range, usual.as_secs()));
         let policy = policy::Settings {
             wait: seconds("RELATCH_GROUP_WAIT_SECONDS", 0..=3600, usual.wait),
             interval: seconds("RELATCH_GROUP_INTERVAL_SECONDS", 0..=86_400, usual.interval),

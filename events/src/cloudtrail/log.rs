@@ -1,6 +1,7 @@
 //! Many records from a file, one after the other.
 
 use super::{
+    envelope::{Content, Invocation},
     record::{Malformed, Record},
     scan::{self, Scan},
 };
@@ -18,7 +19,8 @@ pub const LARGEST: usize = 4 * 1024 * 1024;
 const BUFFER: usize = 256 * 1024;
 
 /// The records of a file, in their order: `{"Records":[…]}` as CloudTrail delivers it (uncompressed), a list of records,
-/// or records one after the other, as on lines of their own. Several such files may follow each other.
+/// or records one after the other, as on lines of their own; in place of a record may be an event of EventBridge that
+/// holds one. Several such files may follow each other.
 ///
 /// Of the file, not more is held than a record and what was read along with it. One that cannot be read is told and
 /// counted, and takes no other with it.
@@ -81,12 +83,28 @@ enum Next {
     Nothing,
 }
 
-/// Reads one record that came by itself.
+/// Reads one record that came by itself, or within an event of EventBridge.
 ///
 /// # Errors
 /// When it is none.
 pub fn read(json: &[u8]) -> Result<Option<Fact>, Malformed> {
-    Record::parse(json).map(|record| fact::fact(&record))
+    match Record::parse(json) {
+        Ok(record) => Ok(fact::fact(&record)),
+        Err(Malformed::NotARecord) => enveloped(json).ok_or(Malformed::NotARecord)?,
+        Err(why) => Err(why),
+    }
+}
+
+/// What the record in an event of EventBridge means, if it is one that holds a record.
+fn enveloped(json: &[u8]) -> Option<Result<Option<Fact>, Malformed>> {
+    let invocation = Invocation::parse(json).ok()?;
+    match invocation.parcels.as_slice() {
+        [one] => match &one.content {
+            Ok(Content::Record(record)) => Some(Record::parse(record.as_bytes()).map(|record| fact::fact(&record))),
+            Ok(Content::Files(_) | Content::Event { .. } | Content::Nothing) | Err(_) => None,
+        },
+        _ => None,
+    }
 }
 
 impl<R: Read> Log<R> {
@@ -364,6 +382,21 @@ mod tests {
         }
         let twice = format!("{}\n{}", list(&records), list(&records));
         assert_eq!(entries(twice.as_bytes()).len(), 2 * records.len());
+    }
+
+    #[test]
+    fn a_record_means_the_same_within_an_event_of_eventbridge() {
+        let records = records();
+        let event = |record: &String| {
+            format!(
+                r#"{{"version":"0","id":"e","detail-type":"AWS API Call via CloudTrail","source":"aws.x","detail":{record}}}"#
+            )
+        };
+        let file: Vec<String> = records.iter().map(event).collect();
+        let found: Vec<_> = entries(file.join("\n").as_bytes()).iter().map(meant).collect();
+        assert_eq!(found, expected(&records));
+        let other = r#"{"version":"0","detail-type":"GuardDuty Finding","source":"aws.guardduty","detail":{"id":"1"}}"#;
+        assert_eq!(entries(other.as_bytes()), [Entry::Malformed { offset: 0, why: Malformed::NotARecord }]);
     }
 
     #[test]

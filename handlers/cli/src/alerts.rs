@@ -33,12 +33,7 @@ pub(crate) fn people(member: &Member) -> &'static str {
 
 /// All that is firing, or that people take to be firing; what is worst first.
 fn members(entries: &[Entry], silences: &[Silence], now: Timestamp) -> Vec<Member> {
-    let mut keys: Vec<Key> = Vec::new();
-    for key in entries.iter().map(|entry| Key::of(&entry.alert)) {
-        if !keys.contains(&key) {
-            keys.push(key);
-        }
-    }
+    let keys = Key::of_each(entries.iter().map(|entry| &entry.alert));
     // When the group was told does not change what is told of it.
     let groups = keys.into_iter().map(|key| Group::gather(key, None, entries, silences, now));
     let mut members: Vec<Member> = groups.flat_map(|group| group.members).collect();

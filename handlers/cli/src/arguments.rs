@@ -2,12 +2,16 @@
 
 use crate::outside::THE_TABLE;
 use clap::{
-    Args, Parser, Subcommand,
+    Args, Parser, Subcommand, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use jiff::{SignedDuration, Span, SpanRelativeTo};
-use relatch::{alert::Condition, config::Environment};
-use relatch_events::secret::{EmptyName, SecretId};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, civil::DateTime, tz::TimeZone};
+use relatch::{alert::Condition, audit::finding::Severity, config::Environment};
+use relatch_events::{
+    moment::Moment,
+    secret::{EmptyName, SecretId},
+};
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,11 +20,23 @@ Examples:
   relatch check shop/prod/database           is everything ready for a rotation?
   relatch pause --all --reason 'failover'    nobody rotates or repairs anything
   relatch alerts                             what is firing, and who knows of it
+  relatch scan AWSLogs/                      who read which secret, by the logs
   relatch doctor shop/prod/database --json --profile prod --region eu-central-1
 
 Settings are the functions' own RELATCH_… variables, such as RELATCH_CA_FILE.
 Exit status: 0 fine, or done; 1 something was found, or not done; 2 wrong use;
 3 could not look.";
+
+const SCAN_EXAMPLES: &str = "\
+Examples:
+  relatch scan AWSLogs/                          everything, as a table
+  relatch scan AWSLogs/ --since 2026-01-31       what is earlier is only known
+  relatch scan AWSLogs/ --policy policy.json --fail-on high
+  relatch scan AWSLogs/ --format ocsf --accesses > events.ocsf.jsonl
+  aws s3 cp s3://trail/….json.gz - | relatch scan -
+
+Exit status: 0 nothing was found; 1 something as grave as --fail-on was; 2 wrong
+use, or a file that cannot be read: the others are scanned all the same.";
 
 /// Looks after database passwords in AWS Secrets Manager: for the person on call.
 #[derive(Debug, Parser)]
@@ -28,7 +44,7 @@ Exit status: 0 fine, or done; 1 something was found, or not done; 2 wrong use;
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub errand: Errand,
     /// Where, and as whom.
     #[command(flatten)]
     pub place: Place,
@@ -55,6 +71,25 @@ pub struct Place {
 }
 
 /// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Errand {
+    /// With AWS.
+    #[command(flatten)]
+    OnAws(Command),
+    /// Who read which secret, and is that normal? Reads CloudTrail logs
+    ///
+    /// Judges the records of CloudTrail in files. Folders are read with all that is in
+    /// them (.json, .jsonl, .ndjson, with .gz or without); a file may hold Records,
+    /// single records or events of EventBridge. Asks AWS nothing, and needs neither
+    /// credentials nor a region.
+    ///
+    /// Findings of one principal that are near each other in time are one incident.
+    /// Nobody is a new reader before a secret is known for 14 days: give it some weeks.
+    #[command(verbatim_doc_comment, after_help = SCAN_EXAMPLES)]
+    Scan(Scan),
+}
+
+/// What to do with AWS.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Is everything ready for a rotation? Changes nothing
@@ -138,6 +173,52 @@ pub enum Command {
         #[command(flatten)]
         manner: Manner,
     },
+}
+
+/// What is to be scanned, and how it is told.
+#[derive(Debug, Args)]
+pub struct Scan {
+    /// Files and folders of CloudTrail logs; - is standard input.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// What is normal, in JSON; else the defaults.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// table, json, jsonl (security events) or ocsf (1.5).
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "table",
+        conflicts_with = "json",
+        hide_possible_values = true
+    )]
+    pub format: Format,
+    /// Tell of each read, too: API Activity, with --format ocsf.
+    #[arg(long)]
+    pub accesses: bool,
+    /// Only findings from then on, such as 2026-01-31 (UTC).
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub since: Option<Moment>,
+    /// Only findings before, such as 2026-01-31T12:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub until: Option<Moment>,
+    /// low, medium, high or critical: what status 1 is for.
+    #[arg(long, value_name = "SEVERITY", default_value = "low", value_parser = severity(), hide_possible_values = true)]
+    pub fail_on: Severity,
+}
+
+/// How findings are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Incidents, for a person.
+    Table,
+    /// Incidents, in one object.
+    Json,
+    /// Security events, one to a line.
+    Jsonl,
+    /// Detection Findings of the Open Cybersecurity Schema Framework, one to a line.
+    Ocsf,
 }
 
 /// A change of a secret.
@@ -258,6 +339,13 @@ pub struct Whom {
     pub all: bool,
 }
 
+impl Arguments {
+    /// Whether the answer is to be one JSON object.
+    pub fn are_for_programs(&self) -> bool {
+        self.place.json || matches!(&self.errand, Errand::Scan(Scan { format: Format::Json, .. }))
+    }
+}
+
 impl Command {
     /// The secret that is meant, if it is one.
     pub const fn secret(&self) -> Option<&SecretId> {
@@ -330,6 +418,18 @@ fn subject(text: &str) -> Result<String, &'static str> {
     }
 }
 
+/// A day is from its first moment on, in UTC, as CloudTrail's own times are.
+fn moment(text: &str) -> Result<Moment, &'static str> {
+    let civil = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+    let at = text.parse::<Timestamp>().ok().or_else(civil);
+    at.map(|at| Moment::from_millis(at.as_millisecond())).ok_or("it is a time such as 2026-01-31T12:00:00Z, or a day")
+}
+
+fn severity() -> impl TypedValueParser<Value = Severity> {
+    let known = |name: String| Severity::ALL.into_iter().find(|it| it.name() == name).ok_or("no such severity");
+    PossibleValuesParser::new(Severity::ALL.map(Severity::name)).try_map(known)
+}
+
 fn condition() -> impl TypedValueParser<Value = Condition> {
     let known = |name: String| Condition::by_name(&name).ok_or("no such condition");
     PossibleValuesParser::new(Condition::ALL.map(Condition::name)).try_map(known)
@@ -370,6 +470,18 @@ mod tests {
         assert_eq!(hours("PT15M"), Ok(0.25));
         for wrong in ["", "soon", "2", "1mo", "0s", "-1h", "1h ago", "30d 1s", "5w", "9999999999999999999h"] {
             assert!(hours(wrong).is_err(), "{wrong}: {:?}", hours(wrong));
+        }
+    }
+
+    #[test]
+    fn a_time_is_a_moment_or_the_beginning_of_a_day_in_utc() {
+        let millis = |text| moment(text).map(Moment::as_millis);
+        assert_eq!(millis("1970-01-02"), Ok(86_400_000));
+        assert_eq!(millis("1970-01-01T00:01"), Ok(60_000));
+        assert_eq!(millis("1970-01-01T01:00:01+01:00"), Ok(1_000));
+        assert_eq!(millis("1970-01-01T00:00:01Z"), Ok(1_000));
+        for wrong in ["", "yesterday", "2026-02-30", "12:00"] {
+            assert!(millis(wrong).is_err(), "{wrong}");
         }
     }
 

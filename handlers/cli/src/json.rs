@@ -1,12 +1,21 @@
 //! The same answers as a program reads them. Field names are a stable interface; `version` grows when one changes its
 //! meaning or goes.
 
-use crate::{alerts::people, arguments::Place};
+use crate::{
+    alerts::people,
+    arguments::Place,
+    problem::Problem,
+    scan::{Damage, Tally},
+};
 use jiff::Timestamp;
 use relatch::{
     alert::{
         Condition, Severity,
         policy::{Member, Silence},
+    },
+    audit::{
+        finding::{self, Finding, timestamp},
+        incident::Incident,
     },
     config::Environment,
     ports::{Label, Pause},
@@ -93,6 +102,36 @@ pub(crate) fn silences(silences: &[Silence]) -> Value {
 /// `relatch silence` and `relatch unsilence`.
 pub(crate) fn silence(outcome: &str, silence: Option<&Silence>) -> Value {
     json!({ "version": 1, "outcome": outcome, "silence": silence.map(fields) })
+}
+
+/// `relatch scan`. Findings are security events.
+pub(crate) fn scan(incidents: &[Incident], tally: &Tally, problems: &[Problem]) -> Value {
+    let Tally { files, records, facts, ignored, duplicate, malformed, named } = tally;
+    let incidents = incidents.iter().map(|incident| {
+        let span = incident.span();
+        json!({
+            "key": incident.key,
+            "severity": incident.severity().map(finding::Severity::name),
+            "kinds": incident.kinds().into_iter().map(finding::Kind::name).collect::<Vec<_>>(),
+            "from": span.and_then(|(from, _)| timestamp(from)),
+            "to": span.and_then(|(_, to)| timestamp(to)),
+            "shadowed": incident.is_shadowed(),
+            "findings": incident.findings.iter().map(Finding::security_event).collect::<Vec<_>>(),
+        })
+    });
+    let named = named
+        .iter()
+        .map(|Damage { file, offset, why }| json!({ "file": file, "offset": offset, "why": why.to_string() }));
+    json!({
+        "version": 1,
+        "incidents": incidents.collect::<Vec<_>>(),
+        "files": files,
+        "records": {
+            "all": records, "facts": facts, "ignored": ignored, "duplicate": duplicate, "malformed": malformed,
+        },
+        "malformed": named.collect::<Vec<_>>(),
+        "unreadable": problems.iter().map(Problem::fields).collect::<Vec<_>>(),
+    })
 }
 
 /// One that has not begun has no id.

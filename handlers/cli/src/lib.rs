@@ -1,7 +1,7 @@
-//! The `relatch` command, for the person on call: look, repair, pause, silence.
+//! The `relatch` command, for the person on call: look, repair, pause, silence, scan.
 //!
 //! Only wiring: what is looked at and what follows from it is decided in [`relatch::rollback::survey`], what a repair does
-//! in [`relatch::rollback`]. Read in this order: [`arguments`], what can be asked for · this file, how it is answered ·
+//! in [`relatch::rollback`], what there is to be found in logs in [`relatch::audit`]. Read in this order: [`arguments`], what can be asked for · this file, how it is answered ·
 //! `screen` and `json`, the answers · [`problem`], why there is none.
 
 mod alerts;
@@ -9,6 +9,7 @@ pub mod arguments;
 mod json;
 mod outside;
 pub mod problem;
+mod scan;
 mod screen;
 mod silences;
 mod terminal;
@@ -16,7 +17,7 @@ mod terminal;
 pub use arguments::Arguments;
 pub use problem::Status;
 
-use arguments::{Change, Command, Manner, Pause, Place, Resume, Whom};
+use arguments::{Change, Command, Errand, Manner, Pause, Place, Resume, Whom};
 use jiff::Timestamp;
 use outside::Outside;
 use problem::Problem;
@@ -41,9 +42,13 @@ const REPAIRING: Duration = Duration::from_secs(10 * 60);
 
 /// Does what is asked for, says what came of it, and how the process should end.
 pub async fn run(arguments: Arguments) -> Status {
-    let terminal = Terminal::new(arguments.place.json);
-    // Boxed: what a repair holds is large.
-    match Box::pin(answer(&arguments, &terminal)).await {
+    let terminal = Terminal::new(arguments.are_for_programs());
+    let answer = match &arguments.errand {
+        Errand::Scan(asked) => scan::scan(asked, terminal),
+        // Boxed: what a repair holds is large.
+        Errand::OnAws(command) => Box::pin(answer(command, &arguments.place, &terminal)).await,
+    };
+    match answer {
         Ok(status) => status,
         Err(problem) => {
             terminal.problem(&problem);
@@ -52,8 +57,7 @@ pub async fn run(arguments: Arguments) -> Status {
     }
 }
 
-async fn answer(arguments: &Arguments, terminal: &Terminal) -> Result<Status, Problem> {
-    let (command, place) = (&arguments.command, &arguments.place);
+async fn answer(command: &Command, place: &Place, terminal: &Terminal) -> Result<Status, Problem> {
     terminal.can_ask(manner(command))?;
     let outside = Outside::open(place, command).await?;
     match command {

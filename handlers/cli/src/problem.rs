@@ -118,8 +118,12 @@ impl Problem {
 
     /// As a program reads it.
     pub fn json(&self) -> Value {
+        json!({ "version": 1, "error": self.fields() })
+    }
+
+    pub(crate) fn fields(&self) -> Value {
         let Self { what, why, to_do, .. } = self;
-        json!({ "version": 1, "error": { "what": what, "why": why, "toDo": to_do } })
+        json!({ "what": what, "why": why, "toDo": to_do })
     }
 
     fn blind(what: &str, why: String, to_do: &'static str) -> Self {

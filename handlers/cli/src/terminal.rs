@@ -38,6 +38,11 @@ impl Terminal {
         };
     }
 
+    /// What is said beside the answer.
+    pub(crate) fn aside(self, text: &str) {
+        let _ = anstream::stderr().write_all(text.as_bytes());
+    }
+
     /// Why there is no answer.
     pub(crate) fn problem(self, problem: &Problem) {
         if self.json {

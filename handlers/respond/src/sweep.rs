@@ -124,7 +124,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alar
     /// What is firing of a secret that is no longer there would be repeated for ever: nobody looks at it again.
     async fn tell_of_gone(&self, all: &BTreeSet<String>) -> Result<(), CallError> {
         let firing = self.alerts.all_firing(self.metrics.environment).await?;
-        for alert in firing.into_iter().filter(|alert| alert.subject.contains(":secret:")) {
+        for alert in firing.into_iter().filter(|alert| alert.secret().is_some()) {
             if !all.contains(&alert.subject) {
                 let gone = findings::gone(alert, self.alerts.language);
                 self.alerts.resolve(&gone, Timestamp::now()).await?;

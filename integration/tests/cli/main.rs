@@ -6,6 +6,7 @@ mod blind;
 mod changes;
 mod looking;
 mod pausing;
+mod scanning;
 mod scene;
 mod silencing;
 mod using;

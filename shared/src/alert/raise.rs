@@ -130,15 +130,8 @@ impl<T: Register, P: Topic> Alerts<T, P> {
     /// # Errors
     /// When the table cannot be reached; or something could not be published, after all else has been.
     pub async fn flush(&self, environment: Environment, now: Timestamp) -> Result<Vec<Alert>, CallError> {
-        let mut keys: Vec<Key> = Vec::new();
-        for alert in self.all_firing(environment).await? {
-            let key = Key::of(&alert);
-            if !keys.contains(&key) {
-                keys.push(key);
-            }
-        }
         let (mut told, mut problem) = (Vec::new(), None);
-        for key in keys {
+        for key in Key::of_each(&self.all_firing(environment).await?) {
             match self.settle(&key, now).await {
                 Ok(Ok(message)) => told.push(message),
                 Ok(Err(_)) => {}

@@ -10,12 +10,19 @@ pub(crate) struct Figure {
     name: String,
     value: f64,
     unit: &'static str,
-    /// The most that the value may be.
-    goal: Option<f64>,
+    goal: Option<Goal>,
     peer: Option<&'static str>,
     peer_value: Option<f64>,
     /// Of what the value is the median, how far it spreads.
     how: String,
+}
+
+/// How far the value may go. In JSON only the number: what it bounds is in the name.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(untagged)]
+enum Goal {
+    AtMost(f64),
+    AtLeast(f64),
 }
 
 impl Figure {
@@ -30,7 +37,11 @@ impl Figure {
     }
 
     pub(crate) fn at_most(self, goal: f64) -> Self {
-        Self { goal: Some(goal), ..self }
+        Self { goal: Some(Goal::AtMost(goal)), ..self }
+    }
+
+    pub(crate) fn at_least(self, goal: f64) -> Self {
+        Self { goal: Some(Goal::AtLeast(goal)), ..self }
     }
 
     pub(crate) fn beside(self, peer: &'static str, value: f64) -> Self {
@@ -43,7 +54,10 @@ impl Figure {
 
     /// Whether the value keeps within its goal, or has none.
     pub(crate) fn met(&self) -> bool {
-        self.goal.is_none_or(|goal| self.value <= goal)
+        self.goal.is_none_or(|goal| match goal {
+            Goal::AtMost(goal) => self.value <= goal,
+            Goal::AtLeast(goal) => self.value >= goal,
+        })
     }
 }
 
@@ -51,7 +65,11 @@ impl Figure {
 pub(crate) fn table(figures: &[Figure]) -> String {
     let number = |value: f64| if value.fract() == 0.0 { format!("{value}") } else { format!("{value:.2}") };
     let rows = figures.iter().map(|figure| {
-        let goal = figure.goal.map(|goal| format!("≤ {goal} {}", if figure.met() { "✓" } else { "✗ MISSED" }));
+        let bound = figure.goal.map(|goal| match goal {
+            Goal::AtMost(goal) => format!("≤ {goal}"),
+            Goal::AtLeast(goal) => format!("≥ {goal}"),
+        });
+        let goal = bound.map(|bound| format!("{bound} {}", if figure.met() { "✓" } else { "✗ MISSED" }));
         let peer = figure.peer.zip(figure.peer_value).map(|(peer, value)| format!("{} {peer}", number(value)));
         [
             figure.name.clone(),
@@ -99,6 +117,12 @@ impl Sample {
 
     pub(crate) fn worst(&self) -> f64 {
         self.0.last().copied().unwrap_or(f64::NAN)
+    }
+
+    /// The same, of large numbers.
+    pub(crate) fn spread_in_whole(&self) -> String {
+        let least = self.0.first().copied().unwrap_or(f64::NAN);
+        format!("median of {}, from {least:.0} to {:.0}", self.0.len(), self.worst())
     }
 
     fn spread(&self) -> String {

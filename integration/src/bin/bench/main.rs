@@ -1,10 +1,11 @@
-//! What a rotation costs, for how long it shuts anybody out, and how fast and how large the function is: measured,
-//! and put beside goals and peers.
+//! What a rotation costs, for how long it shuts anybody out, how fast and how large the functions are, and how many
+//! events the audit takes: measured, and put beside goals and peers.
 //!
 //! What each figure means, and what it does not say, is in `docs/BENCHMARKS.md`.
 
 #![allow(clippy::print_stdout, reason = "a program whose output is a table")]
 
+mod audit;
 mod figure;
 mod package;
 mod recover;
@@ -23,27 +24,34 @@ Measures a rotation on the local cloud, and the start of the function, beside go
 
   make bench                              everything, on a release build
   scripts/run bench --release --check     the same; exit status 1 when a goal is missed
-  scripts/run bench --release start       only one group: rotation, recover, start or zip; several may be named
+  scripts/run bench --release start       only one group: rotation, recover, start, zip or audit; several may be named
 
 rotation  calls to AWS, connections and refused logins of one rotation, every step in a cold process;
           the window in which AWSCURRENT does not log in
 recover   from the word that a rotation has failed to an AWSCURRENT that opens the database
 start     from exec to the first request for work, and memory, beside the smallest function there is
 zip       the size of what is deployed
+audit     events of CloudTrail's a second, from compressed files to findings, on one core
 
-Goals are upper bounds. The figures are printed as a table and written to bench.json in the target directory,
-as a list of {name, value, unit, goal, peer, peer_value, how}. Measuring takes less than a minute. Other work on the machine
+The figures are printed as a table and written to bench.json in the target directory,
+as a list of {name, value, unit, goal, peer, peer_value, how}. Measuring takes about three minutes, two of them for `audit`. Other work on the machine
 makes every time longer: for figures to publish, let it do nothing else.
 ";
 
 /// The groups of figures, in the order in which they are measured.
-const GROUPS: [&str; 4] = ["rotation", "recover", "start", "zip"];
+const GROUPS: [&str; 5] = ["rotation", "recover", "start", "zip", "audit"];
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
         print!("{HELP}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let [first, way, files @ ..] = arguments.as_slice()
+        && first == audit::ONCE
+    {
+        audit::once(way, files)?;
         return Ok(ExitCode::SUCCESS);
     }
     let (options, groups): (Vec<_>, Vec<_>) = arguments.iter().partition(|argument| argument.starts_with('-'));
@@ -68,6 +76,9 @@ async fn main() -> Result<ExitCode> {
     }
     if wanted("zip") {
         figures.extend(package::measure(&binaries)?);
+    }
+    if wanted("audit") {
+        figures.extend(audit::measure()?);
     }
 
     println!("\n{}\n{}", machine(), figure::table(&figures));

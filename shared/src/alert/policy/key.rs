@@ -25,6 +25,17 @@ impl Key {
         Self { environment: alert.environment, condition: alert.condition, subject }
     }
 
+    /// The groups that alerts belong to, each once, in the order of their first.
+    pub fn of_each<'a>(alerts: impl IntoIterator<Item = &'a Alert>) -> Vec<Self> {
+        let mut keys = Vec::new();
+        for key in alerts.into_iter().map(Self::of) {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        keys
+    }
+
     /// Whether an alert belongs to it.
     pub fn holds(&self, alert: &Alert) -> bool {
         *self == Self::of(alert)

@@ -1,0 +1,206 @@
+//! `relatch scan`: CloudTrail's logs in files, judged. Asks nobody anything.
+
+mod ocsf;
+mod source;
+
+use crate::{
+    arguments::{Format, Scan},
+    json,
+    problem::{Problem, Status},
+    screen,
+    terminal::Terminal,
+};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Timestamp;
+use relatch::audit::{
+    finding::Finding,
+    incident,
+    judge::{Judge, Taken},
+    policy::Policy,
+};
+use relatch_events::{
+    cloudtrail::{
+        log::{Entry, Log},
+        record::Malformed,
+    },
+    fact::{Fact, What},
+    moment::Moment,
+};
+use serde_json::Value;
+use source::{Source, Sources};
+use std::{
+    fs,
+    io::{self, BufWriter, Write},
+    path::Path,
+};
+
+/// So many malformed records are named. Whoever wants to see more of them has another problem.
+const NAMED: usize = 5;
+
+/// What became of the records. As many as were read were facts, ignored, duplicate or malformed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) files: u64,
+    pub(crate) records: u64,
+    /// They say something about secrets, or about what keeps watch over them.
+    pub(crate) facts: u64,
+    /// They do not.
+    pub(crate) ignored: u64,
+    /// Facts that had been read before.
+    pub(crate) duplicate: u64,
+    pub(crate) malformed: u64,
+    /// The first of the malformed.
+    pub(crate) named: Vec<Damage>,
+}
+
+/// Where a malformed record is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Damage {
+    pub(crate) file: String,
+    /// Bytes from the beginning of what is in the file, uncompressed.
+    pub(crate) offset: u64,
+    pub(crate) why: Malformed,
+}
+
+pub(crate) fn scan(asked: &Scan, terminal: Terminal) -> Result<Status, Problem> {
+    if asked.accesses && asked.format != Format::Ocsf {
+        return Err(Problem::wrong_use("--accesses", "only OCSF tells of accesses", "add --format ocsf"));
+    }
+    let policy = asked.policy.as_deref().map_or_else(|| Ok(Policy::default()), policy)?;
+    let gap = policy.thresholds.incident_gap;
+    let Sources { files, mut problems } = Sources::at(&asked.paths);
+    let bar = bar(&files);
+    let lines = BufWriter::new(anstream::stdout());
+    let mut scanner = Scanner {
+        asked,
+        judge: Judge::new(policy),
+        found: Vec::new(),
+        tally: Tally::default(),
+        lines,
+        now: Timestamp::now(),
+    };
+    for source in &files {
+        problems.extend(scanner.read(source, &bar).err());
+    }
+    bar.finish_and_clear();
+    problems.iter().for_each(|problem| terminal.aside(&format!("{problem}\n")));
+
+    scanner.judge.finish(&mut scanner.found);
+    let mut found = std::mem::take(&mut scanner.found);
+    found.retain(|finding| is_within(finding.at, asked));
+    let is_found = found.iter().any(|finding| !finding.shadowed && finding.severity >= asked.fail_on);
+    match asked.format {
+        Format::Table | Format::Json => {
+            let (incidents, tally) = (incident::incidents(found, gap), &scanner.tally);
+            let screen = || screen::scan::scan(&incidents, tally, problems.is_empty());
+            terminal.show(screen, || json::scan(&incidents, tally, &problems));
+        }
+        Format::Jsonl | Format::Ocsf => {
+            found.sort_by(|one, other| (one.at, &one.key, one.kind).cmp(&(other.at, &other.key, other.kind)));
+            for finding in &found {
+                scanner.tell(&match asked.format {
+                    Format::Ocsf => ocsf::finding(finding, scanner.now),
+                    Format::Table | Format::Json | Format::Jsonl => finding.security_event(),
+                });
+            }
+            let _ = scanner.lines.flush();
+            terminal.aside(&screen::scan::tally(&scanner.tally));
+        }
+    }
+    Ok(match (problems.is_empty(), is_found) {
+        (false, _) => Status::WrongUse,
+        (true, true) => Status::Found,
+        (true, false) => Status::Fine,
+    })
+}
+
+fn policy(path: &Path) -> Result<Policy, Problem> {
+    let name = path.display().to_string();
+    let text = fs::read_to_string(path).map_err(|error| source::unreadable(&name, &error))?;
+    Policy::from_json(&text).map_err(|bad| {
+        let problems = bad.0.into_iter().map(|problem| match problem.path.as_str() {
+            "" => problem.what,
+            path => format!("{path} {}", problem.what),
+        });
+        let all = problems.collect::<Vec<_>>().join(", ");
+        Problem::wrong_use(name, all, "correct it: docs/CLI.md shows a policy")
+    })
+}
+
+/// What is not dated is never left out.
+fn is_within(at: Option<Moment>, asked: &Scan) -> bool {
+    at.is_none_or(|at| asked.since.is_none_or(|since| since <= at) && asked.until.is_none_or(|until| at < until))
+}
+
+/// How far it is, where somebody watches. How much comes through a pipe nobody knows.
+fn bar(files: &[Source]) -> ProgressBar {
+    let size = files.iter().map(Source::size).sum::<Option<u64>>();
+    let bar = ProgressBar::with_draw_target(size, ProgressDrawTarget::stderr_with_hz(10));
+    let template = if size.is_some() { "{bar:40} {bytes} of {total_bytes}, {eta} left" } else { "{spinner} {bytes}" };
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// Reads and judges.
+struct Scanner<'a, W> {
+    asked: &'a Scan,
+    judge: Judge,
+    found: Vec<Finding>,
+    tally: Tally,
+    /// Where what a program reads line by line goes.
+    lines: W,
+    /// When what is not dated is told.
+    now: Timestamp,
+}
+
+impl<W: Write> Scanner<'_, W> {
+    /// Takes a file in, as far as it can be read.
+    fn read(&mut self, source: &Source, bar: &ProgressBar) -> Result<(), Problem> {
+        let name = source.name();
+        let unreadable = |error: io::Error| source::unreadable(&name, &error);
+        let input = source.open(bar).map_err(unreadable)?;
+        self.tally.files += 1;
+        let (mut are_none, mut first) = (true, None);
+        for entry in Log::new(input) {
+            let entry = entry.map_err(unreadable)?;
+            self.tally.records += 1;
+            are_none &= matches!(entry, Entry::Malformed { .. });
+            match entry {
+                Entry::Fact(fact) => self.take(fact),
+                Entry::Ignored => self.tally.ignored += 1,
+                Entry::Malformed { offset, why } => {
+                    self.tally.malformed += 1;
+                    first = first.or(Some(why));
+                    if self.tally.named.len() < NAMED {
+                        self.tally.named.push(Damage { file: name.clone(), offset, why });
+                    }
+                }
+            }
+        }
+        match first.filter(|_| are_none) {
+            Some(why) => {
+                Err(Problem::wrong_use(name, format!("it holds no record of CloudTrail's: {why}"), source::A_LOG))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn take(&mut self, fact: Box<Fact>) {
+        let is_told = self.asked.accesses && matches!(fact.what, What::Access(_)) && is_within(fact.at, self.asked);
+        let access = is_told.then(|| ocsf::access(&fact, self.now));
+        match self.judge.take(fact, &mut self.found) {
+            Taken::Duplicate => self.tally.duplicate += 1,
+            Taken::New => {
+                self.tally.facts += 1;
+                access.iter().for_each(|access| self.tell(access));
+            }
+        }
+    }
+
+    /// Whoever has closed the pipe has read enough.
+    fn tell(&mut self, value: &Value) {
+        let _ = writeln!(self.lines, "{value}");
+    }
+}
