@@ -1,0 +1,333 @@
+//! Who may do what: every role, asked for every action that AWS has, on what is its own and on what is not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use awsim_iam_policy::{ContextValue, PolicyDocument};
+use relatch_integration::template::Templates;
+use serde_json::Value;
+
+use crate::evaluation::{Context, Principal, allows, attached, list, policy};
+use crate::scene::{ACCOUNT, REGION, World};
+
+/// What is asked for of a world: a resource, or `*`, in circumstances that a policy may ask about.
+struct Case {
+    service: String,
+    /// The same for the same thing in another world.
+    label: String,
+    arn: String,
+    context: Context,
+    policy: Option<PolicyDocument>,
+}
+
+/// Whose it is that is asked for, and how; a column of the matrix each.
+const COLUMNS: [&str; 6] = ["own", "dev", "staging", "other project", "other account", "own, plaintext"];
+
+/// Allowed beyond one's own, since AWS knows nothing smaller.
+const ACCOUNT_WIDE: &[(&str, &str)] = &[
+    ("cloudwatch:DescribeAlarms", "composite alarms are described only to those who may describe all"),
+    ("rds:DescribeDBClusters", "which cluster a host name belongs to is not known before"),
+    ("rds:DescribeDBInstances", "as clusters"),
+    ("rds:DescribeDBProxyTargets", "as clusters"),
+    ("rds:ModifyDBCluster", "AllowMasterReset, off by default, says so; the program asks for a pinned resource id"),
+    ("rds:ModifyDBInstance", "as clusters"),
+];
+
+#[test]
+fn every_role_is_allowed_exactly_what_it_needs() {
+    let worlds = worlds("prod");
+    let matrix = matrix(&worlds);
+    for (role, rows) in &matrix.roles {
+        for ((action, label), allowed) in rows {
+            let row = format!("{role}: {action} on {label}");
+            let wide = ACCOUNT_WIDE.iter().any(|(wide, _)| wide == action);
+            assert!(wide || allowed[0], "{row}, which is not its own");
+            assert!(wide || !allowed[1..=3].contains(&true), "{row} of another environment or project");
+            assert!(!allowed[4], "{row} of another account");
+            assert!(!label.contains("directly"), "{row}: past the service that keeps what the key encrypts");
+        }
+    }
+    for (wide, _) in ACCOUNT_WIDE {
+        assert!(matrix.roles.values().flatten().any(|((action, _), _)| action == wide), "nobody needs {wide}");
+    }
+    insta::assert_snapshot!(matrix.print());
+}
+
+#[test]
+fn neither_dev_nor_staging_reaches_another_environment() {
+    for environment in ["dev", "staging"] {
+        let mut worlds = worlds(environment);
+        // In place of its own column stands that of prod.
+        let own = worlds.iter().position(|world| world.environment == environment && world.account == ACCOUNT).unwrap();
+        let prod = worlds.iter().position(|world| world.environment == "prod" && world.project == "shop").unwrap();
+        assert_eq!(own, 0);
+        worlds.swap(1, prod);
+        for (role, rows) in matrix(&worlds).roles {
+            for ((action, label), allowed) in rows {
+                let wide = ACCOUNT_WIDE.iter().any(|(wide, _)| *wide == action);
+                assert!(wide || !allowed[1..=4].contains(&true), "{environment}'s {role}: {action} on {label}");
+            }
+        }
+    }
+}
+
+/// A queue, a topic, a bucket or a secret is spoken to over TLS, whoever speaks.
+#[test]
+fn what_has_a_policy_of_its_own_refuses_plaintext() {
+    let matrix = matrix(&worlds("prod"));
+    let guarded =
+        |action: &str| ["sqs:", "sns:", "s3:", "secretsmanager:"].iter().any(|service| action.starts_with(service));
+    let open: BTreeSet<_> = matrix
+        .roles
+        .iter()
+        .flat_map(|(role, rows)| rows.iter().map(move |((action, label), allowed)| (role, action, label, allowed)))
+        .filter(|(_, action, _, allowed)| guarded(action) && allowed[5])
+        // What is brought along has the policy that its owner gave it.
+        .filter(|(_, _, label, _)| !label.starts_with("given"))
+        .map(|(role, action, label, _)| format!("{role}: {action} on {label}"))
+        .collect();
+    assert_eq!(open, BTreeSet::new());
+}
+
+/// The worlds in the order of the columns, one's own first.
+fn worlds(own: &'static str) -> Vec<World> {
+    let mut environments = vec!["prod", "dev", "staging"];
+    environments.retain(|environment| *environment != own);
+    let mut worlds = vec![World::new("shop", own, ACCOUNT)];
+    worlds.extend(environments.into_iter().map(|environment| World::new("shop", environment, ACCOUNT)));
+    worlds.push(World::new("bank", own, ACCOUNT));
+    worlds.push(World::new("shop", own, "999999999999"));
+    worlds
+}
+
+struct Matrix {
+    /// By role; what is denied everywhere has no row.
+    roles: BTreeMap<String, BTreeMap<(String, String), [bool; COLUMNS.len()]>>,
+    actions: usize,
+    services: usize,
+}
+
+fn matrix(worlds: &[World]) -> Matrix {
+    let known = Templates::actions().unwrap();
+    let cases: Vec<_> = worlds.iter().map(cases).collect();
+    let own = &worlds[0];
+    let spelling = spelling(own);
+    let mut roles = BTreeMap::new();
+    for (name, who) in principals(own) {
+        let mut rows = BTreeMap::new();
+        for (service, actions) in &known {
+            let labels: BTreeSet<_> =
+                cases.iter().flatten().filter(|case| case.service == *service).map(|case| &case.label).collect();
+            for (action, has_resources) in actions {
+                let action = format!("{service}:{action}");
+                let ask = |case: &Case, tls: bool| {
+                    let mut context = case.context.clone();
+                    context.insert("aws:SecureTransport".to_owned(), ContextValue::Bool(tls));
+                    context.insert("aws:PrincipalArn".to_owned(), ContextValue::String(who.arn.clone()));
+                    context.insert("aws:PrincipalAccount".to_owned(), ContextValue::String(who.account.clone()));
+                    allows(&who, &action, &case.arn, &context, case.policy.as_ref())
+                };
+                let written = || spelling.get(&action).unwrap_or(&action).clone();
+                for label in labels.iter().filter(|_| *has_resources) {
+                    let find = |world: usize| {
+                        cases[world].iter().find(|case| case.service == *service && case.label == **label)
+                    };
+                    let mut allowed = [false; COLUMNS.len()];
+                    for (world, allowed) in allowed.iter_mut().take(worlds.len()).enumerate() {
+                        *allowed = find(world).is_some_and(|case| ask(case, true));
+                    }
+                    allowed[5] = find(0).is_some_and(|case| ask(case, false));
+                    if allowed.contains(&true) {
+                        rows.insert((written(), (*label).clone()), allowed);
+                    }
+                }
+                if labels.is_empty() || !has_resources {
+                    for case in anything(&name, own) {
+                        let allowed = [ask(&case, true), false, false, false, false, ask(&case, false)];
+                        if allowed.contains(&true) {
+                            rows.insert((written(), case.label), allowed);
+                        }
+                    }
+                }
+            }
+        }
+        roles.insert(name, rows);
+    }
+    Matrix { roles, actions: known.values().map(Vec::len).sum(), services: known.len() }
+}
+
+impl Matrix {
+    fn print(&self) -> String {
+        let mut page = format!(
+            "Of the {} actions of {} services, each role of shop-prod is allowed what stands here, and nothing else.\n",
+            self.actions, self.services
+        );
+        for (role, rows) in &self.roles {
+            let widths = rows.keys().fold((0, 0), |widths: (usize, usize), (action, label)| {
+                (widths.0.max(action.len()), widths.1.max(label.len()))
+            });
+            let _ =
+                writeln!(page, "\n{role}\n{:a$}  {:l$}  {}", "", "on", COLUMNS.join(" | "), a = widths.0, l = widths.1);
+            for ((action, label), allowed) in rows {
+                let cells = COLUMNS.iter().zip(allowed).map(|(column, allowed)| {
+                    let cell = if *allowed { "yes" } else { "-" };
+                    format!("{cell:w$}", w = column.len())
+                });
+                let cells = cells.collect::<Vec<_>>().join(" | ");
+                let _ = writeln!(page, "{action:a$}  {label:l$}  {}", cells.trim_end(), a = widths.0, l = widths.1);
+            }
+        }
+        page.push_str("\nBeyond one's own, since AWS knows nothing smaller:\n");
+        for (action, reason) in ACCOUNT_WIDE {
+            let _ = writeln!(page, "{action}: {reason}");
+        }
+        page
+    }
+}
+
+/// Every role of a world, by the name of its function, or by its own.
+fn principals(world: &World) -> BTreeMap<String, Principal> {
+    let functions = world.functions();
+    let roles = world.deployment.of_kind("AWS::IAM::Role").map(|role| {
+        let arn = role.arn.clone().unwrap();
+        let function = functions.iter().find(|(_, of)| **of == arn).map(|(name, _)| name.clone());
+        let policies = attached(&world.deployment, &arn).iter().map(policy).collect();
+        let who = Principal { arn, account: world.account.to_owned(), policies };
+        (function.unwrap_or_else(|| format!("role {}", role.path)), who)
+    });
+    roles.collect()
+}
+
+/// Actions as the templates spell them.
+fn spelling(world: &World) -> BTreeMap<String, String> {
+    let roles = world.deployment.of_kind("AWS::IAM::Role");
+    let documents = roles.flat_map(|role| attached(&world.deployment, &role.name));
+    let statements = documents.flat_map(|document| list(&document["Statement"]));
+    let actions = statements.flat_map(|statement| list(&statement["Action"]));
+    actions.filter_map(|action| action.as_str().map(|action| (action.to_lowercase(), action.to_owned()))).collect()
+}
+
+/// Everything of a world that a policy can name.
+fn cases(world: &World) -> Vec<Case> {
+    let mut cases = Vec::new();
+    let neutral = |text: &str| text.replace(&world.prefix(), "…");
+    for resource in &world.deployment.resources {
+        let Some(arn) = &resource.arn else { continue };
+        let policy = resource_policy(world, &resource.kind, arn);
+        let mut context = Context::new();
+        for tag in list(&resource.properties["Tags"]) {
+            if let (Some(name), Some(value)) = (tag["Key"].as_str(), tag["Value"].as_str()) {
+                context.insert(format!("aws:ResourceTag/{name}"), ContextValue::String(value.to_owned()));
+            }
+        }
+        let label = neutral(&resource.path);
+        cases.extend(circumstances(world, &label, arn, &context, policy.as_ref()));
+    }
+    // What is brought along.
+    for (name, value) in world.parameters.iter().filter(|(_, value)| value.starts_with("arn:")) {
+        cases.extend(circumstances(world, &format!("given: {name}"), value, &Context::new(), None));
+    }
+    for (kind, name) in [("cluster", "database"), ("db", "database")] {
+        let arn = format!("arn:aws:rds:{REGION}:{}:{kind}:{}-{name}", world.account, world.prefix());
+        cases.extend(circumstances(world, &format!("given: a {kind}"), &arn, &Context::new(), None));
+    }
+    let secret = |name: &str| {
+        format!("arn:aws:secretsmanager:{REGION}:{}:secret:{}-secret-{name}-z9Y8x7", world.account, world.prefix())
+    };
+    let rotate = format!("arn:aws:lambda:{REGION}:{}:function:{}-rotate", world.account, world.prefix());
+    let rotated = Context::from([(ROTATED_BY.to_owned(), ContextValue::String(rotate))]);
+    cases.extend(circumstances(world, "given: a secret, rotated", &secret("given"), &rotated, None));
+    cases.extend(circumstances(world, "given: a secret, not rotated", &secret("by-hand"), &Context::new(), None));
+    cases
+}
+
+const ROTATED_BY: &str = "secretsmanager:resource/AllowRotationLambdaArn";
+
+/// The ways in which one thing is asked for: through which service a key is used, which items of a table.
+fn circumstances(
+    world: &World,
+    label: &str,
+    arn: &str,
+    context: &Context,
+    policy: Option<&PolicyDocument>,
+) -> Vec<Case> {
+    let service = arn.split(':').nth(2).unwrap().to_owned();
+    let case = |how: &str, arn: String, more: Vec<(&str, ContextValue)>| {
+        let mut context = context.clone();
+        context.extend(more.into_iter().map(|(key, value)| (key.to_owned(), value)));
+        Case { service: service.clone(), label: format!("{label}{how}"), arn, context, policy: policy.cloned() }
+    };
+    let text = |text: String| ContextValue::String(text);
+    match service.as_str() {
+        "kms" => {
+            let through = |service: &str| {
+                let via = ("kms:ViaService", text(format!("{service}.{REGION}.amazonaws.com")));
+                case(
+                    &format!(", through {service}"),
+                    arn.to_owned(),
+                    vec![via, ("kms:CallerAccount", text(world.account.to_owned()))],
+                )
+            };
+            let services = ["secretsmanager", "sns", "sqs", "dynamodb", "s3", "logs", "lambda"];
+            let directly =
+                case(", directly", arn.to_owned(), vec![("kms:CallerAccount", text(world.account.to_owned()))]);
+            services.into_iter().map(through).chain([directly]).collect()
+        }
+        "dynamodb" => {
+            let of = |keys: &str| {
+                let keys = ContextValue::StringList(vec![format!("{keys}#{}", world.environment)]);
+                vec![("dynamodb:LeadingKeys", keys)]
+            };
+            let prefixes = ["alerts", "secret", "ledger", "chain", "event", "baseline"];
+            let mut items: Vec<_> =
+                prefixes.iter().map(|items| case(&format!(", {items}#"), arn.to_owned(), of(items))).collect();
+            let controls = ContextValue::StringList(vec!["controls".to_owned()]);
+            items.push(case(", controls", arn.to_owned(), vec![("dynamodb:LeadingKeys", controls)]));
+            items
+        }
+        "secretsmanager" if !context.contains_key(ROTATED_BY) => {
+            let schedule = world.deployment.of_kind("AWS::SecretsManager::RotationSchedule");
+            let by = schedule.filter(|one| one.properties["SecretId"] == arn).find_map(|one| {
+                one.properties["RotationLambdaARN"].as_str().map(|by| (ROTATED_BY, text(by.to_owned())))
+            });
+            vec![case("", arn.to_owned(), by.into_iter().collect())]
+        }
+        "logs" => vec![case("", format!("{arn}:log-stream:one"), Vec::new())],
+        "s3" => vec![case("", arn.to_owned(), Vec::new()), case("/*", format!("{arn}/object"), Vec::new())],
+        _ => vec![case("", arn.to_owned(), Vec::new())],
+    }
+}
+
+/// What has no resource to name. Lambda itself attaches a function to a VPC, with the function's role.
+fn anything(role: &str, world: &World) -> [Case; 2] {
+    let star = |label: &str, context| Case {
+        service: String::new(),
+        label: label.to_owned(),
+        arn: "*".to_owned(),
+        context,
+        policy: None,
+    };
+    let function = format!("arn:aws:lambda:{REGION}:{}:function:{}-{role}", world.account, world.prefix());
+    let by_code = Context::from([("lambda:SourceFunctionArn".to_owned(), ContextValue::String(function))]);
+    [star("*, by the program", by_code), star("*, by AWS itself", Context::new())]
+}
+
+/// The policy that is put on a resource.
+fn resource_policy(world: &World, kind: &str, arn: &str) -> Option<PolicyDocument> {
+    let (of, names, document) = match kind {
+        "AWS::KMS::Key" => return policy_of(&world.deployment.named(kind, arn)?.properties["KeyPolicy"]),
+        "AWS::SecretsManager::Secret" => ("AWS::SecretsManager::ResourcePolicy", "SecretId", "ResourcePolicy"),
+        "AWS::SNS::Topic" => ("AWS::SNS::TopicPolicy", "Topics", "PolicyDocument"),
+        "AWS::SQS::Queue" => ("AWS::SQS::QueuePolicy", "Queues", "PolicyDocument"),
+        "AWS::S3::Bucket" => ("AWS::S3::BucketPolicy", "Bucket", "PolicyDocument"),
+        _ => return None,
+    };
+    let resource = world.deployment.named(kind, arn)?;
+    let mut policies = world.deployment.of_kind(of);
+    let put = policies.find(|one| list(&one.properties[names]).iter().any(|name| *name == resource.reference))?;
+    policy_of(&put.properties[document])
+}
+
+fn policy_of(document: &Value) -> Option<PolicyDocument> {
+    (!document.is_null()).then(|| policy(document))
+}
