@@ -151,6 +151,17 @@ impl Endpoint {
         self.cloud.emulator.own(service, None, form).await.map(drop)
     }
 
+    /// Whether EventBridge would hand an event to a rule with this pattern, whatever the rule's state. The emulator's
+    /// own engine answers, which compiles patterns as AWS does and refuses what AWS refuses.
+    ///
+    /// # Errors
+    /// When it is not a pattern, or not an event with EventBridge's envelope.
+    pub async fn event_matches(&self, pattern: &Value, event: &Value) -> anyhow::Result<bool> {
+        let question = json!({ "EventPattern": pattern.to_string(), "Event": event.to_string() });
+        let answer = self.emulated_json("events", "AWSEvents.TestEventPattern", &question).await?;
+        answer["Result"].as_bool().context("an answer without a result")
+    }
+
     /// Every item of the table, as DynamoDB writes them.
     ///
     /// # Errors

@@ -28,7 +28,8 @@ const CREDENTIALS: &str = "sts";
 /// What a call needs beside, or in place of, the action of its name.
 const NEEDS: &[(&str, &[&str])] = &[
     // DynamoDB Developer Guide, "Using IAM with transactions": each part is an action of its own.
-    ("dynamodb:TransactWriteItems", &["dynamodb:PutItem", "dynamodb:UpdateItem"]),
+    // Ours has no part but puts; a condition of a put is no part.
+    ("dynamodb:TransactWriteItems", &["dynamodb:PutItem"]),
     // Of what a key of one's own encrypts.
     ("secretsmanager:GetSecretValue", &["secretsmanager:GetSecretValue", "kms:Decrypt"]),
     ("secretsmanager:PutSecretValue", &["secretsmanager:PutSecretValue", "kms:Decrypt", "kms:GenerateDataKey"]),

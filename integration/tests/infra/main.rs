@@ -5,4 +5,5 @@
 mod agreement;
 mod authority;
 mod evaluation;
+mod rules;
 mod scene;

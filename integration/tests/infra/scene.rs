@@ -10,7 +10,7 @@ pub(crate) const ROOT: &str = "infra/template.yaml";
 /// The account of every deployment but one.
 pub(crate) const ACCOUNT: &str = "123456789012";
 /// The region of every deployment.
-pub(crate) const REGION: &str = "eu-central-1";
+pub(crate) const REGION: &str = "eu-west-1";
 
 /// Every template, expanded.
 pub(crate) static TEMPLATES: LazyLock<Templates> = LazyLock::new(|| Templates::expand(&[ROOT]).unwrap());
@@ -28,10 +28,21 @@ impl World {
     /// Everything that can be turned on is on, and everything that can be brought along is brought along: the most that
     /// a role can be allowed.
     pub(crate) fn new(project: &'static str, environment: &'static str, account: &'static str) -> Self {
+        Self::with(project, environment, account, &[])
+    }
+
+    /// The same with some parameters of its own.
+    pub(crate) fn with(
+        project: &'static str,
+        environment: &'static str,
+        account: &'static str,
+        own: &[(&str, &str)],
+    ) -> Self {
         let template = TEMPLATES.get(ROOT).unwrap();
         let declared = template["Parameters"].as_object().unwrap();
-        let parameters: Parameters =
+        let mut parameters: Parameters =
             everything(project, environment, account).filter(|(name, _)| declared.contains_key(name)).collect();
+        parameters.extend(own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let place =
             Place { account: account.to_owned(), region: REGION.to_owned(), stack: format!("{project}-{environment}") };
         let deployment = TEMPLATES.deploy(ROOT, place, &parameters).unwrap();
@@ -41,6 +52,12 @@ impl World {
     /// How every name in it begins.
     pub(crate) fn prefix(&self) -> String {
         format!("{}-{}", self.project, self.environment)
+    }
+
+    /// The handler that runs as a function, by the function's ARN or name.
+    pub(crate) fn function_of(&self, by: &str) -> Option<&str> {
+        let function = self.deployment.named("AWS::Lambda::Function", by)?;
+        function.name.strip_prefix(&self.prefix())?.strip_prefix('-')
     }
 
     /// The functions: each by its name without the prefix, with its role's ARN.
