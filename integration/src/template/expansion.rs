@@ -14,7 +14,8 @@ use serde_json::Value;
 pub struct Templates(BTreeMap<String, Value>);
 
 impl Templates {
-    /// Expands templates, named by their paths from the project's folder, and the nested stacks that they name.
+    /// Expands templates, named by their paths from the project's folder, and the nested stacks that they name. Settings
+    /// of an environment, in TOML, are taken along as they are.
     ///
     /// That takes Python a second, and each test is a process of its own: what came of it is kept in the user's cache
     /// under a hash of everything it was made of.
@@ -98,7 +99,7 @@ fn kept(project: &Path, roots: &[&str]) -> Result<PathBuf> {
             let path = entry?.path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|kind| kind == "yaml") {
+            } else if path.extension().is_some_and(|kind| kind == "yaml" || kind == "toml") {
                 files.push(path);
             }
         }

@@ -57,7 +57,7 @@ pub struct Resource {
     pub reference: String,
     /// Its properties, with nothing left to resolve.
     pub properties: Value,
-    /// Whether its removal from the template leaves it (`DeletionPolicy`).
+    /// Whether what it holds outlives it: it is kept, or a snapshot of it (`DeletionPolicy`).
     pub retained: bool,
 }
 
@@ -148,7 +148,7 @@ impl<'t> Stack<'t> {
             into.push(Resource {
                 arn: identity::arn(&kind, &name, &self.place),
                 reference: identity::reference(&kind, &name, &self.place),
-                retained: declared["DeletionPolicy"].as_str().is_some_and(|policy| policy.starts_with("Retain")),
+                retained: declared["DeletionPolicy"].as_str().is_some_and(|policy| policy != "Delete"),
                 properties: properties.unwrap_or_else(|| json!({})),
                 path,
                 kind,

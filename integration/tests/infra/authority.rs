@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use awsim_iam_policy::{ContextValue, PolicyDocument};
-use relatch_integration::template::Templates;
+use relatch_integration::template::{Resource, Templates};
 use serde_json::Value;
 
-use crate::evaluation::{Context, Principal, allows, attached, list, policy};
-use crate::scene::{ACCOUNT, REGION, World};
+use crate::evaluation::{Context, MANAGED_BY_AWS, Principal, allows, attached, lets_through, list, policy};
+use crate::scene::{ACCOUNT, APPLICATION, REGION, World};
 
 /// What is asked for of a world: a resource, or `*`, in circumstances that a policy may ask about.
 struct Case {
@@ -54,7 +54,9 @@ fn every_role_is_allowed_exactly_what_it_needs() {
         for ((action, label), allowed) in rows {
             let row = format!("{role}: {action} on {label}");
             assert!(allowed[0], "{row}, which is not its own");
-            assert!(!label.contains("directly"), "{row}: past the service that keeps what the key encrypts");
+            let of_ciphertexts = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncrypt"];
+            let ciphertexts = of_ciphertexts.iter().any(|prefix| action.starts_with(prefix));
+            assert!(!(ciphertexts && label.contains("directly")), "{row}: past the service that the key is for");
             // What is brought along has the policy that its owner gave it, and `*` has none.
             let guarded = ["sqs:", "sns:", "s3:", "secretsmanager:"].iter().any(|service| action.starts_with(service));
             let ours = !label.starts_with("given") && !label.starts_with('*');
@@ -87,6 +89,79 @@ fn stays_at_home(matrix: &Matrix) {
             assert!(!allowed[4], "{row} of another account");
         }
     }
+}
+
+/// What is in the network reaches what is its own through the endpoints, and nothing else: no other environment's
+/// secrets, and nothing with the credentials of another account.
+#[test]
+fn the_endpoints_let_through_what_is_needed_and_nothing_else() {
+    let worlds = worlds("prod");
+    let matrix = matrix(&worlds);
+    let mut page = String::new();
+    let endpoints: BTreeMap<_, _> = worlds[0]
+        .deployment
+        .of_kind("AWS::EC2::VPCEndpoint")
+        .map(|endpoint| {
+            let service = endpoint.properties["ServiceName"].as_str().unwrap().rsplit('.').next().unwrap();
+            (
+                if service == "monitoring" { "cloudwatch" } else { service },
+                policy(&endpoint.properties["PolicyDocument"]),
+            )
+        })
+        .collect();
+    let mut cases: Vec<_> = worlds.iter().map(cases).collect();
+    let principals = principals(&worlds[0]);
+    for function in ["rotate", "respond"] {
+        let who = &principals[function];
+        let mut anything = anything(function, &worlds[0]);
+        cases[0].iter_mut().chain(&mut anything).for_each(|case| case.asked_by(who));
+        for (action, label) in matrix.roles[function].keys() {
+            let service = action.split(':').next().unwrap();
+            // Logs and traces go by way of the service itself.
+            let by_the_program = label != "*, by AWS itself" && service != "logs" && service != "xray";
+            if let Some(endpoint) = endpoints.get(service).filter(|_| by_the_program) {
+                let case = cases[0].iter().chain(&anything).find(|case| case.label == *label).unwrap();
+                let passes = lets_through(endpoint, who, action, &case.arn, &case.context);
+                assert!(passes, "{function} is allowed {action} on {label}, and cannot reach it");
+            } else {
+                assert!(!by_the_program, "there is no endpoint for {function}'s {action}");
+            }
+        }
+    }
+    let known = Templates::actions().unwrap();
+    let who = &principals["rotate"];
+    let stranger = Principal {
+        arn: "arn:aws:iam::999999999999:role/stranger".to_owned(),
+        account: "999999999999".to_owned(),
+        policies: Vec::new(),
+    };
+    for (service, endpoint) in &endpoints {
+        let mut rows: BTreeMap<[bool; 5], Vec<&str>> = BTreeMap::new();
+        for (action, has_resources) in &known[*service] {
+            let full = format!("{service}:{action}");
+            let mut through = |who: &Principal, world: usize| {
+                cases[world].iter_mut().for_each(|case| case.asked_by(who));
+                let mut anything = anything("rotate", &worlds[world]);
+                anything.iter_mut().for_each(|case| case.asked_by(who));
+                let of_service = cases[world].iter().filter(|case| case.service == *service);
+                let asked: Vec<_> = if *has_resources { of_service.collect() } else { anything.iter().collect() };
+                asked.into_iter().any(|case| lets_through(endpoint, who, &full, &case.arn, &case.context))
+            };
+            let row = [through(who, 0), through(who, 1), through(who, 3), through(who, 4), through(&stranger, 0)];
+            assert!(!row[4], "the endpoint of {service} lets another account's credentials do {action}");
+            if row.contains(&true) {
+                rows.entry(row).or_default().push(action);
+            }
+        }
+        let _ = writeln!(page, "{service}");
+        for (row, actions) in rows {
+            let names = ["own", "other environment's", "other project's", "other account's"];
+            let reached: Vec<_> =
+                names.into_iter().zip(row).filter(|(_, reached)| *reached).map(|(name, _)| name).collect();
+            let _ = writeln!(page, "  {}: {}", reached.join(", "), actions.join(" "));
+        }
+    }
+    insta::assert_snapshot!(page);
 }
 
 /// The worlds in the order of the columns, one's own first.
@@ -135,7 +210,9 @@ fn matrix(worlds: &[World]) -> Matrix {
                     };
                     let mut allowed = [false; COLUMNS.len()];
                     for (world, allowed) in allowed.iter_mut().take(worlds.len()).enumerate() {
-                        *allowed = find(world).is_some_and(&ask);
+                        // What all of an account share, as its bus, is nobody else's.
+                        let shared = |case: &Case| world > 0 && find(0).is_some_and(|own| own.arn == case.arn);
+                        *allowed = find(world).is_some_and(|case| !shared(case) && ask(case));
                     }
                     if allowed.contains(&true) {
                         allowed[5] = find(0).is_some_and(over_plaintext);
@@ -158,7 +235,8 @@ fn matrix(worlds: &[World]) -> Matrix {
 impl Matrix {
     fn print(&self) -> String {
         let mut page = format!(
-            "Of the {} actions of {} services, each role of shop-prod is allowed what stands here, and nothing else.\n",
+            "Of the {} actions of {} services, each role of shop-prod is allowed what stands here, and nothing else.\n\
+             plaintext: whether no policy would refuse it; AWS itself offers few services without TLS.\n",
             self.actions, self.services
         );
         for (role, rows) in &self.roles {
@@ -183,6 +261,10 @@ impl Matrix {
         for (action, reason) in ACCOUNT_WIDE {
             let _ = writeln!(page, "{action}: {reason}");
         }
+        page.push_str("\nPolicies of AWS's own, which are not looked into:\n");
+        for (name, reason) in MANAGED_BY_AWS {
+            let _ = writeln!(page, "{name}: {reason}");
+        }
         page
     }
 }
@@ -196,15 +278,22 @@ fn gathered(rows: &BTreeMap<(String, String), [bool; COLUMNS.len()]>) -> Vec<(St
         gathered.entry((action, thing.to_owned(), *allowed)).or_default().push(circumstance);
     }
     let rows = gathered.into_iter().map(|((action, thing, allowed), circumstances)| {
-        let every_item = circumstances.len() == ITEMS.len();
+        // Whatever the circumstances: all items, every way to use a key, whoever asks.
+        let any = [ITEMS.len(), THROUGH.len() + 1].contains(&circumstances.len()) || circumstances == STAR;
         let label = match circumstances.as_slice() {
-            _ if every_item || allowed[1] || circumstances == [""] => thing,
+            _ if any || allowed[1] || circumstances == [""] => thing,
             some => format!("{thing}, {}", some.join(" ")),
         };
         (action.to_owned(), label, allowed)
     });
     rows.collect()
 }
+
+/// The services that use a key for their callers.
+const THROUGH: [&str; 8] = ["dynamodb", "lambda", "logs", "rds", "s3", "secretsmanager", "sns", "sqs"];
+
+/// Who asks for what has no resource.
+const STAR: [&str; 2] = ["by AWS itself", "by the program"];
 
 /// How the keys of the table's items begin.
 const ITEMS: [&str; 7] = ["alerts#", "baseline#", "chain#", "controls", "event#", "ledger#", "secret#"];
@@ -219,7 +308,14 @@ fn principals(world: &World) -> BTreeMap<String, Principal> {
         let who = Principal { arn, account: world.account.to_owned(), policies };
         (function.unwrap_or_else(|| format!("role {}", role.path)), who)
     });
-    roles.collect()
+    let mut roles: BTreeMap<_, _> = roles.collect();
+    let policy_of = |one: &&Resource| one.path.ends_with("ApplicationPolicy");
+    if let Some(for_applications) = world.deployment.of_kind("AWS::IAM::ManagedPolicy").find(policy_of) {
+        let arn = format!("arn:aws:iam::{}:role/{}-{APPLICATION}", world.account, world.prefix());
+        let policies = vec![policy(&for_applications.properties["PolicyDocument"])];
+        roles.insert("an application".to_owned(), Principal { arn, account: world.account.to_owned(), policies });
+    }
+    roles
 }
 
 /// Actions as the templates spell them.
@@ -260,8 +356,14 @@ fn cases(world: &World) -> Vec<Case> {
     };
     let rotate = format!("arn:aws:lambda:{REGION}:{}:function:{}-rotate", world.account, world.prefix());
     let rotated = Context::from([(ROTATED_BY.to_owned(), ContextValue::String(rotate))]);
-    cases.extend(circumstances(world, "given: a secret, rotated", &secret("given"), &rotated, None));
-    cases.extend(circumstances(world, "given: a secret, not rotated", &secret("by-hand"), &Context::new(), None));
+    cases.extend(circumstances(world, "given: a rotated secret", &secret("given"), &rotated, None));
+    cases.extend(circumstances(
+        world,
+        "given: a secret that is not rotated",
+        &secret("by-hand"),
+        &Context::new(),
+        None,
+    ));
     cases
 }
 
@@ -292,10 +394,9 @@ fn circumstances(
                     vec![via, ("kms:CallerAccount", text(world.account.to_owned()))],
                 )
             };
-            let services = ["secretsmanager", "sns", "sqs", "dynamodb", "s3", "logs", "lambda"];
             let directly =
                 case(", directly", arn.to_owned(), vec![("kms:CallerAccount", text(world.account.to_owned()))]);
-            services.into_iter().map(through).chain([directly]).collect()
+            THROUGH.into_iter().map(through).chain([directly]).collect()
         }
         "dynamodb" => {
             let of = |items: &str| {
@@ -317,7 +418,15 @@ fn circumstances(
             vec![case("", arn.to_owned(), by.into_iter().collect())]
         }
         "logs" => vec![case("", format!("{arn}:log-stream:one"), Vec::new())],
-        "s3" => vec![case("", arn.to_owned(), Vec::new()), case("/*", format!("{arn}/object"), Vec::new())],
+        "s3" => {
+            let object = |how: &str, key: &str| case(how, format!("{arn}/{key}"), Vec::new());
+            let file = format!("AWSLogs/{}/CloudTrail/{REGION}/2026/01/31/a.json.gz", world.account);
+            vec![
+                case("", arn.to_owned(), Vec::new()),
+                object("/*, log files", &file),
+                object("/*, other objects", "other"),
+            ]
+        }
         _ => vec![case("", arn.to_owned(), Vec::new())],
     }
 }
@@ -326,14 +435,14 @@ fn circumstances(
 fn anything(role: &str, world: &World) -> [Case; 2] {
     let star = |label: &str, context| Case {
         service: String::new(),
-        label: label.to_owned(),
+        label: format!("*, {label}"),
         arn: "*".to_owned(),
         context,
         policy: None,
     };
     let function = format!("arn:aws:lambda:{REGION}:{}:function:{}-{role}", world.account, world.prefix());
     let by_code = Context::from([("lambda:SourceFunctionArn".to_owned(), ContextValue::String(function))]);
-    [star("*, by the program", by_code), star("*, by AWS itself", Context::new())]
+    [star(STAR[1], by_code), star(STAR[0], Context::new())]
 }
 
 /// The policy that is put on a resource.

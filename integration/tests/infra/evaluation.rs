@@ -50,15 +50,23 @@ pub(crate) fn list(value: &Value) -> Vec<Value> {
     }
 }
 
+/// Policies that AWS writes and changes, which are not looked into, each with the reason.
+pub(crate) const MANAGED_BY_AWS: &[(&str, &str)] = &[(
+    "service-role/AWSBackupServiceRolePolicyForBackup",
+    "what AWS Backup asks for; only backup.amazonaws.com can take the role on",
+)];
+
 /// The documents that are attached to a role: its own, managed ones, and those that name it.
 pub(crate) fn attached(deployment: &Deployment, role: &str) -> Vec<Value> {
     let role = deployment.named("AWS::IAM::Role", role).expect("a role of this deployment");
     let own = list(&role.properties["Policies"]).into_iter().map(|one| one["PolicyDocument"].clone());
-    let managed = list(&role.properties["ManagedPolicyArns"]).into_iter().map(|arn| {
+    let managed = list(&role.properties["ManagedPolicyArns"]).into_iter().filter_map(|arn| {
         let arn = arn.as_str().unwrap();
         let policy = deployment.named("AWS::IAM::ManagedPolicy", arn);
+        let known = policy.is_some() || MANAGED_BY_AWS.iter().any(|(name, _)| arn.ends_with(name));
         // What AWS writes in its policies changes, and is never the least.
-        policy.unwrap_or_else(|| panic!("{arn} is a policy of somebody else")).properties["PolicyDocument"].clone()
+        assert!(known, "{arn} is a policy of somebody else");
+        policy.map(|policy| policy.properties["PolicyDocument"].clone())
     });
     let naming =
         deployment.resources.iter().filter(|one| one.kind == "AWS::IAM::Policy" || one.kind == "AWS::IAM::RolePolicy");

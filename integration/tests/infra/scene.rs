@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use relatch_integration::template::{Deployment, Parameters, Place, Templates};
+use serde_json::Value;
 
 /// The template that is deployed.
 pub(crate) const ROOT: &str = "infra/template.yaml";
@@ -13,7 +14,57 @@ pub(crate) const ACCOUNT: &str = "123456789012";
 pub(crate) const REGION: &str = "eu-west-1";
 
 /// Every template, expanded.
-pub(crate) static TEMPLATES: LazyLock<Templates> = LazyLock::new(|| Templates::expand(&[ROOT]).unwrap());
+pub(crate) static TEMPLATES: LazyLock<Templates> = LazyLock::new(|| {
+    let environments = ENVIRONMENTS.map(environment_file);
+    Templates::expand(&[ROOT, &environments[0], &environments[1], &environments[2]]).unwrap()
+});
+
+/// The environments there are, each with a file of its own.
+pub(crate) const ENVIRONMENTS: [&str; 3] = ["dev", "staging", "prod"];
+
+fn environment_file(environment: &str) -> String {
+    format!("infra/environments/{environment}.toml")
+}
+
+/// An environment's parameters, as its file has them.
+pub(crate) fn parameters_of(environment: &str) -> Parameters {
+    let file = TEMPLATES.get(&environment_file(environment)).unwrap();
+    let parameters = file["default"]["deploy"]["parameters"]["parameter_overrides"].as_object().unwrap();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    parameters.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+}
+
+/// An environment as `make deploy` would make it.
+pub(crate) fn as_deployed(environment: &str) -> Deployment {
+    let place =
+        Place { account: ACCOUNT.to_owned(), region: REGION.to_owned(), stack: format!("relatch-{environment}") };
+    TEMPLATES.deploy(ROOT, place, &parameters_of(environment)).unwrap()
+}
+
+#[test]
+fn every_environment_deploys() {
+    for environment in ENVIRONMENTS {
+        let deployment = as_deployed(environment);
+        let names =
+            deployment.resources.iter().filter(|one| one.name.contains("-dev-") || one.name.contains("-staging-"));
+        let foreign: Vec<_> = names.filter(|one| !one.name.contains(&format!("-{environment}-"))).collect();
+        assert!(foreign.is_empty(), "{environment} has names of another: {foreign:?}");
+    }
+}
+
+/// What holds data outlives its stack.
+#[test]
+fn what_holds_data_is_kept() {
+    let deployment = World::new("shop", "prod", ACCOUNT).deployment;
+    let lost = deployment.resources.iter().filter(|one| {
+        let holds = ["DynamoDB::Table", "KMS::Key", "S3::Bucket", "SecretsManager::Secret", "RDS::DBCluster"];
+        holds.iter().any(|kind| one.kind.ends_with(kind)) && !one.retained
+    });
+    assert_eq!(lost.map(|one| one.path.as_str()).collect::<Vec<_>>(), [""; 0]);
+}
+
+/// The role of an application that has the policy for it.
+pub(crate) const APPLICATION: &str = "application";
 
 /// A deployment, and what it was given.
 pub(crate) struct World {
@@ -77,21 +128,28 @@ fn everything(project: &str, environment: &str, account: &str) -> impl Iterator<
     let arn = |service: &str, rest: &str| format!("arn:aws:{service}:{REGION}:{account}:{rest}");
     let secret = |name: &str| arn("secretsmanager", &format!("secret:{prefix}-{name}-a1B2c3"));
     let key = |name: &str| arn("kms", &format!("key/{prefix}-{name}"));
+    let role = |name: &str| format!("arn:aws:iam::{account}:role/{prefix}-{name}");
     let given = [
         ("Project", project.to_owned()),
         ("Environment", environment.to_owned()),
-        ("SecretNamePrefix", format!("{prefix}-secret-")),
-        ("SecretId", format!("{prefix}-secret-database")),
         ("AdminSecretArn", secret("admin")),
-        ("KmsKeyArn", key("secrets")),
-        ("ChannelsSecretArn", secret("channels")),
-        ("ChannelsKmsKeyArn", key("channels")),
-        ("AlertKmsKeyArn", key("alerts")),
-        ("SubnetIds", "subnet-1,subnet-2".to_owned()),
-        ("SecurityGroupIds", "sg-1".to_owned()),
         ("AllowMasterReset", "true".to_owned()),
-        ("OnCallEmail", "oncall@example.com".to_owned()),
+        ("Anchors", "true".to_owned()),
+        ("AuditPolicyParameter", format!("/{prefix}/audit-policy")),
+        ("BreakGlassRoleArn", role("emergency")),
+        ("ChannelsKmsKeyArn", key("channels")),
+        ("ChannelsSecretArn", secret("channels")),
+        ("Containment", "rotate,deny".to_owned()),
+        ("Database", "aurora".to_owned()),
+        ("DatabaseMonthlySnapshotDays", "365".to_owned()),
+        ("DatabaseProxy", "true".to_owned()),
+        ("DatabaseStopAtNight", "true".to_owned()),
+        ("OnCallEmail", "on-call@example.com".to_owned()),
+        ("ReaderRoleArns", role(APPLICATION)),
+        ("ReplicaRegion", "eu-central-1".to_owned()),
         ("ReservedConcurrency", "5".to_owned()),
+        ("SecurityEmail", "security@example.com".to_owned()),
+        ("TrailDataEvents", "true".to_owned()),
     ];
     given.into_iter().map(|(name, value)| (name.to_owned(), value))
 }
