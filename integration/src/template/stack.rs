@@ -312,7 +312,12 @@ impl<'t> Stack<'t> {
         if let Some(value) = self.parameters.get(to) {
             return Ok(Some(value.clone()));
         }
-        let kind = text(&self.resource(to)?["Type"])?;
+        let declared = self.resource(to)?;
+        let kind = text(&declared["Type"])?;
+        if kind == "AWS::SecretsManager::SecretTargetAttachment" {
+            // It is the secret, with the target in it.
+            return self.value(&declared["Properties"]["SecretId"]);
+        }
         Ok(Some(identity::reference(&kind, &self.name(to)?, place).into()))
     }
 

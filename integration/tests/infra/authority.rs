@@ -64,6 +64,12 @@ fn every_role_is_allowed_exactly_what_it_needs() {
         }
     }
     stays_at_home(&matrix);
+    for (role, who) in principals(&World::new("shop", "prod", ACCOUNT)) {
+        for action in who.actions() {
+            let used = matrix.roles[&role].keys().any(|(allowed, _)| allowed.eq_ignore_ascii_case(&action));
+            assert!(used, "{role} has {action} in its policies, and may do it to nothing");
+        }
+    }
     for (wide, _) in ACCOUNT_WIDE {
         assert!(matrix.roles.values().flatten().any(|((action, _), _)| action == wide), "nobody needs {wide}");
     }
@@ -118,7 +124,11 @@ fn the_endpoints_let_through_what_is_needed_and_nothing_else() {
         for (action, label) in matrix.roles[function].keys() {
             let service = action.split(':').next().unwrap();
             // Logs and traces go by way of the service itself.
-            let by_the_program = label != "*, by AWS itself" && service != "logs" && service != "xray";
+            let by_the_program = label != "*, by AWS itself"
+                && !label.contains("through ")
+                && !["logs", "xray"].contains(&service)
+                // Nobody invokes it: RotateSecret asks whether its caller may.
+                && action != "lambda:InvokeFunction";
             if let Some(endpoint) = endpoints.get(service).filter(|_| by_the_program) {
                 let case = cases[0].iter().chain(&anything).find(|case| case.label == *label).unwrap();
                 let passes = lets_through(endpoint, who, action, &case.arn, &case.context);
@@ -186,15 +196,22 @@ fn matrix(worlds: &[World]) -> Matrix {
     let known = Templates::actions().unwrap();
     let mut cases: Vec<_> = worlds.iter().map(cases).collect();
     let own = &worlds[0];
-    let spelling = spelling(own);
+    let principals = principals(own);
+    let written = principals.values().flat_map(Principal::actions);
+    let spelling: BTreeMap<_, _> = written.map(|action| (action.to_lowercase(), action)).collect();
     let mut roles = BTreeMap::new();
-    for (name, who) in principals(own) {
+    for (name, who) in principals {
         let mut anything = anything(&name, own);
         cases.iter_mut().flatten().chain(&mut anything).for_each(|case| case.asked_by(&who));
         let mut rows = BTreeMap::new();
         for (service, actions) in &known {
-            let labels: BTreeSet<_> =
-                cases.iter().flatten().filter(|case| case.service == *service).map(|case| &case.label).collect();
+            // The same thing of each world, by its label.
+            let mut things: BTreeMap<&str, [Option<&Case>; 5]> = BTreeMap::new();
+            for (world, cases) in cases.iter().enumerate() {
+                for case in cases.iter().filter(|case| case.service == *service) {
+                    things.entry(&case.label).or_default()[world] = Some(case);
+                }
+            }
             for (action, has_resources) in actions {
                 let action = format!("{service}:{action}");
                 let ask = |case: &Case| allows(&who, &action, &case.arn, &case.context, case.policy.as_ref());
@@ -204,25 +221,24 @@ fn matrix(worlds: &[World]) -> Matrix {
                     allows(&who, &action, &case.arn, &context, case.policy.as_ref())
                 };
                 let written = || spelling.get(&action).unwrap_or(&action).clone();
-                for label in labels.iter().filter(|_| *has_resources) {
-                    let find = |world: usize| {
-                        cases[world].iter().find(|case| case.service == *service && case.label == **label)
-                    };
+                // What cannot be allowed on single resources is asked for on all of them; unless a policy names one even so.
+                let asks_for_all = things.is_empty() || !has_resources;
+                let for_all: Vec<_> = anything.iter().filter(|case| asks_for_all && ask(case)).collect();
+                for case in &for_all {
+                    let allowed = [true, false, false, false, false, over_plaintext(case)];
+                    rows.insert((written(), case.label.clone()), allowed);
+                }
+                for (label, of_worlds) in things.iter().filter(|_| for_all.is_empty()) {
                     let mut allowed = [false; COLUMNS.len()];
-                    for (world, allowed) in allowed.iter_mut().take(worlds.len()).enumerate() {
+                    for (world, case) in of_worlds.iter().enumerate() {
                         // What all of an account share, as its bus, is nobody else's.
-                        let shared = |case: &Case| world > 0 && find(0).is_some_and(|own| own.arn == case.arn);
-                        *allowed = find(world).is_some_and(|case| !shared(case) && ask(case));
+                        let shared = |case: &Case| world > 0 && of_worlds[0].is_some_and(|own| own.arn == case.arn);
+                        allowed[world] = case.is_some_and(|case| !shared(case) && ask(case));
                     }
                     if allowed.contains(&true) {
-                        allowed[5] = find(0).is_some_and(over_plaintext);
-                        rows.insert((written(), (*label).clone()), allowed);
-                    }
-                }
-                if labels.is_empty() || !has_resources {
-                    for case in anything.iter().filter(|case| ask(case)) {
-                        let allowed = [true, false, false, false, false, over_plaintext(case)];
-                        rows.insert((written(), case.label.clone()), allowed);
+                        // What a service does for its caller, it does over TLS.
+                        allowed[5] = !label.contains("through ") && of_worlds[0].is_some_and(over_plaintext);
+                        rows.insert((written(), (*label).to_owned()), allowed);
                     }
                 }
             }
@@ -318,15 +334,6 @@ fn principals(world: &World) -> BTreeMap<String, Principal> {
     roles
 }
 
-/// Actions as the templates spell them.
-fn spelling(world: &World) -> BTreeMap<String, String> {
-    let roles = world.deployment.of_kind("AWS::IAM::Role");
-    let documents = roles.flat_map(|role| attached(&world.deployment, &role.name));
-    let statements = documents.flat_map(|document| list(&document["Statement"]));
-    let actions = statements.flat_map(|statement| list(&statement["Action"]));
-    actions.filter_map(|action| action.as_str().map(|action| (action.to_lowercase(), action.to_owned()))).collect()
-}
-
 /// Everything of a world that a policy can name.
 fn cases(world: &World) -> Vec<Case> {
     let mut cases = Vec::new();
@@ -351,12 +358,19 @@ fn cases(world: &World) -> Vec<Case> {
         let arn = format!("arn:aws:rds:{REGION}:{}:{kind}:{}-{name}", world.account, world.prefix());
         cases.extend(circumstances(world, &format!("given: a {kind}"), &arn, &Context::new(), None));
     }
+    if let Some(parameter) = world.parameters.get("AuditPolicyParameter") {
+        let arn = format!("arn:aws:ssm:{REGION}:{}:parameter{parameter}", world.account);
+        cases.extend(circumstances(world, "given: AuditPolicyParameter", &arn, &Context::new(), None));
+    }
+    let bus = format!("arn:aws:events:{REGION}:{}:event-bus/default", world.account);
+    let own_word = Context::from([("events:source".to_owned(), ContextValue::String("relatch".to_owned()))]);
+    cases.extend(circumstances(world, "given: the default bus", &bus, &own_word, None));
     let secret = |name: &str| {
         format!("arn:aws:secretsmanager:{REGION}:{}:secret:{}-secret-{name}-z9Y8x7", world.account, world.prefix())
     };
     let rotate = format!("arn:aws:lambda:{REGION}:{}:function:{}-rotate", world.account, world.prefix());
     let rotated = Context::from([(ROTATED_BY.to_owned(), ContextValue::String(rotate))]);
-    cases.extend(circumstances(world, "given: a rotated secret", &secret("given"), &rotated, None));
+    cases.extend(circumstances(world, "given: a rotated secret", &secret("database-given"), &rotated, None));
     cases.extend(circumstances(
         world,
         "given: a secret that is not rotated",

@@ -1,6 +1,6 @@
 //! Whether IAM allows a request: the evaluator's answers to single policies, put together as AWS does in one account.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use awsim_iam_policy::{
     AuthzRequest, ContextValue, Decision, Effect, EvalContext, PolicyDocument, evaluate, parse_value,
@@ -18,6 +18,15 @@ pub(crate) struct Principal {
     pub(crate) account: String,
     /// What is attached to it.
     pub(crate) policies: Vec<PolicyDocument>,
+}
+
+impl Principal {
+    /// The actions that its policies name to allow them.
+    pub(crate) fn actions(&self) -> BTreeSet<String> {
+        let statements = self.policies.iter().flat_map(|policy| &policy.statements);
+        let allowing = statements.filter(|statement| statement.effect == Effect::Allow);
+        allowing.filter_map(|one| one.action.as_ref()).flat_map(|actions| actions.iter().map(str::to_owned)).collect()
+    }
 }
 
 /// A policy as a template has it.
