@@ -63,6 +63,7 @@ def objections(change):
 
 def main(file, *may_go):
     import boto3
+    import botocore.exceptions
 
     with open(file, "rb") as config:
         settings = tomllib.load(config)["default"]["deploy"]["parameters"]
@@ -100,7 +101,14 @@ def main(file, *may_go):
         return 1
     cloudformation.execute_change_set(**change_set)
     waiter = cloudformation.get_waiter("stack_create_complete" if is_new else "stack_update_complete")
-    waiter.wait(StackName=stack, WaiterConfig={"Delay": 15, "MaxAttempts": 240})
+    try:
+        waiter.wait(StackName=stack, WaiterConfig={"Delay": 15, "MaxAttempts": 240})
+    except botocore.exceptions.WaiterError:
+        print("It came to nothing, and was rolled back:", file=sys.stderr)
+        for event in cloudformation.describe_stack_events(StackName=stack)["StackEvents"]:
+            if event["ResourceStatus"].endswith("_FAILED"):
+                print(f"  {event['LogicalResourceId']}: {event.get('ResourceStatusReason')}", file=sys.stderr)
+        return 1
     for output in cloudformation.describe_stacks(StackName=stack)["Stacks"][0].get("Outputs", []):
         print(f"{output['OutputKey']} = {output['OutputValue']}")
     return 0
