@@ -25,9 +25,10 @@ const NEEDS: &[(&str, &[&str])] = &[
     ("sns:Publish", &["sns:Publish", "kms:Decrypt", "kms:GenerateDataKey"]),
     // Secrets Manager User Guide, "Permissions for rotation".
     ("secretsmanager:RotateSecret", &["secretsmanager:RotateSecret", "lambda:InvokeFunction"]),
-    ("s3:GetObject", &["s3:GetObject", "kms:Decrypt"]),
+    ("s3:GetObject", &["s3:GetObject", "s3:GetObjectVersion", "kms:Decrypt"]),
     // Service Authorization Reference, "Actions, resources, and condition keys for Amazon S3".
     ("s3:HeadObject", &["s3:GetObject"]),
+    ("s3:ListObjectVersions", &["s3:ListBucketVersions"]),
     ("s3:ListObjectsV2", &["s3:ListBucket"]),
     // Of a parameter that is a SecureString; ours is none.
     ("ssm:GetParameter", &["ssm:GetParameter"]),
@@ -40,11 +41,11 @@ const OPEN: &[&str] = &[
     "audit: kms:GetPublicKey is allowed, and never called",
     "audit: kms:Sign is allowed, and never called",
     "audit: s3:GetObject is allowed, and never called",
-    "audit: s3:ListBucket is allowed, and never called",
+    "audit: s3:GetObjectVersion is allowed, and never called",
+    "audit: s3:ListBucketVersions is allowed, and never called",
     "audit: s3:PutObject is allowed, and never called",
     "audit: ssm:GetParameter is allowed, and never called",
     "respond: lambda:InvokeFunction is allowed, and never called",
-    "respond: secretsmanager:DeleteResourcePolicy is allowed, and never called",
     "respond: secretsmanager:GetResourcePolicy is allowed, and never called",
     "respond: secretsmanager:PutResourcePolicy is allowed, and never called",
     "respond: secretsmanager:RotateSecret is allowed, and never called",

@@ -1,6 +1,6 @@
 //! Who may do what: every role, asked for every action that AWS has, on what is its own and on what is not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use awsim_iam_policy::{ContextValue, PolicyDocument};
@@ -363,7 +363,8 @@ fn cases(world: &World) -> Vec<Case> {
         cases.extend(circumstances(world, "given: AuditPolicyParameter", &arn, &Context::new(), None));
     }
     let bus = format!("arn:aws:events:{REGION}:{}:event-bus/default", world.account);
-    let own_word = Context::from([("events:source".to_owned(), ContextValue::String("relatch".to_owned()))]);
+    let said = [("events:source", "relatch"), ("events:detail-type", "Relatch Containment Requested")];
+    let own_word = said.map(|(key, value)| (key.to_owned(), ContextValue::String(value.to_owned()))).into();
     cases.extend(circumstances(world, "given: the default bus", &bus, &own_word, None));
     let secret = |name: &str| {
         format!("arn:aws:secretsmanager:{REGION}:{}:secret:{}-secret-{name}-z9Y8x7", world.account, world.prefix())

@@ -4,6 +4,7 @@
 
 mod agreement;
 mod authority;
+mod costs;
 mod evaluation;
 mod rules;
 mod scene;

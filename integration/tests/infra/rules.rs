@@ -43,7 +43,8 @@ impl Fixture {
         let is_for_audit = invocation.parcels.iter().any(|parcel| match &parcel.content {
             Ok(Content::Record(record)) => log::read(record.as_bytes()).is_ok_and(|fact| fact.is_some()),
             Ok(Content::Files(files)) => files.iter().any(|file| file.kind() == FileKind::Log),
-            Ok(Content::Event { .. } | Content::Nothing) | Err(_) => false,
+            Ok(Content::Event { source, .. }) => source == "aws.guardduty",
+            Ok(Content::Nothing) | Err(_) => false,
         });
         if is_for_audit {
             for_functions.insert("audit");
@@ -57,11 +58,7 @@ impl Fixture {
 
 /// Facts that no rule brings, each with the reason.
 const UNHEARD: &[(&str, &str)] = &[
-    ("cloudtrail/odd-without-type-and-ids: audit", "made without eventType, which CloudTrail always tells"),
-    ("cloudtrail/parameter-with-a-version: audit", "made with a text where CloudTrail tells true"),
-    ("cloudtrail/read-without-anything-else: audit", "made without eventType"),
     ("cloudtrail/rotation-started: respond", "nothing is to be done about it"),
-    ("service-events/only-what-is-needed: audit", "made without eventType"),
     ("service-events/rotation-started: respond", "nothing is to be done about it"),
 ];
 
@@ -69,7 +66,7 @@ const UNHEARD: &[(&str, &str)] = &[
 const IN_VAIN: &[(&str, &str)] = &[];
 
 /// Rules that no fixture is for.
-const IDLE: &[&str] = &["relatch-prod-containment"];
+const IDLE: &[&str] = &["relatch-prod-audit-guardduty", "relatch-prod-containment"];
 
 #[tokio::test]
 async fn each_rule_matches_its_facts_and_nothing_else() {
@@ -209,8 +206,11 @@ fn receiver(world: &World, rule: &Resource) -> String {
 fn fixtures() -> Vec<Fixture> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events/fixtures");
     let mut fixtures = Vec::new();
-    for kind in ["alarms", "cloudtrail", "containment", "service-events"] {
-        for file in fs::read_dir(folder.join(kind)).into_iter().flatten() {
+    // What Secrets Manager asks a function for, and what a schedule says, comes by no pattern.
+    let kinds = fs::read_dir(&folder).unwrap().map(|kind| kind.unwrap().path()).filter(|kind| kind.is_dir());
+    let kinds = kinds.map(|kind| kind.file_name().unwrap().to_string_lossy().into_owned());
+    for kind in kinds.filter(|kind| !["flush", "rotation", "sweep"].contains(&kind.as_str())) {
+        for file in fs::read_dir(folder.join(&kind)).unwrap() {
             let file = file.unwrap().path();
             let name = format!("{kind}/{}", file.file_stem().unwrap().to_string_lossy());
             // Some are malformed on purpose, and can have no envelope; some come by another way.
