@@ -13,6 +13,7 @@
 //! | [`emulator`] | SNS, DynamoDB, CloudWatch: a process of their own, started when it is first needed |
 //! | [`fault`] | what can go wrong with a call |
 
+pub mod account;
 pub mod emulator;
 pub mod fault;
 pub mod rds;

@@ -5,6 +5,7 @@
 mod agreement;
 mod authority;
 mod costs;
+mod deployment;
 mod evaluation;
 mod rules;
 mod scene;
