@@ -196,6 +196,17 @@ impl Account {
         Ok(String::from_utf8(self.send(request.uri("/").body(form.into())?).await?.into())?)
     }
 
+    /// Invokes a function that was deployed.
+    ///
+    /// # Errors
+    /// When it cannot be invoked, or fails.
+    pub async fn invoke(&self, function: &str, event: &Value) -> Result<Value> {
+        let request = signed("lambda").uri(format!("/2015-03-31/functions/{function}/invocations"));
+        let answer: Value = serde_json::from_slice(&self.send(request.body(event.to_string().into())?).await?)?;
+        ensure!(answer["errorType"].is_null(), "{function}: {answer}");
+        Ok(answer)
+    }
+
     async fn put(&self, path: &str, body: Vec<u8>) -> Result<()> {
         self.send(signed("s3").method("PUT").uri(path).body(body.into())?).await.map(drop)
     }

@@ -19,7 +19,10 @@ async fn what_is_deployed_takes_in_a_read_and_tells_of_it() {
     let left_out = account.deploy(&TEMPLATES, ROOT, "relatch-dev", &parameters).await.unwrap();
     insta::assert_snapshot!(left_out.join("\n"));
 
-    let listener = account.json("sqs", "AmazonSQS.CreateQueue", &json!({ "QueueName": "listener" })).await.unwrap();
+    let open = json!({ "Statement": { "Effect": "Allow", "Principal": { "Service": "sns.amazonaws.com" },
+        "Action": "sqs:SendMessage", "Resource": "*" } });
+    let listener = json!({ "QueueName": "listener", "Attributes": { "Policy": open.to_string() } });
+    let listener = account.json("sqs", "AmazonSQS.CreateQueue", &listener).await.unwrap();
     let subscription = [
         ("Action", "Subscribe".to_owned()),
         ("TopicArn", format!("arn:aws:sns:{REGION}:{ACCOUNT}:relatch-dev-alerts")),
@@ -57,6 +60,10 @@ async fn what_is_deployed_takes_in_a_read_and_tells_of_it() {
             .await
             .contains("ledger#dev#arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop-prod-secret-database")
     );
+
+    // With what its role allows it looks at the secrets, the table and the alarms.
+    let sweep = account.invoke("relatch-dev-respond", &json!({ "relatch": "sweep" })).await.unwrap();
+    assert_eq!((&sweep["secrets"], &sweep["couldNotLook"]), (&json!(0), &json!([])), "{sweep}");
 }
 
 /// What is asked for until it is there. The test runner ends what never comes.
