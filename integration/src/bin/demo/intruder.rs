@@ -12,9 +12,9 @@ use relatch_integration::queue::Queue;
 use relatch_integration::trail;
 use serde_json::{Value, json};
 
+use crate::log;
 use crate::people::{OnCall, incidents};
 use crate::play::{Functions, Play, attempt};
-use crate::log;
 use crate::screen::{GOOD, PLAIN, Screen};
 use crate::stage::Stage;
 
