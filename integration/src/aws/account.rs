@@ -20,7 +20,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -288,10 +288,6 @@ fn carried(template: &mut Value) -> Vec<String> {
         if let Some(path) = resource.pointer_mut("/Properties/TemplateURL") {
             *path = format!("http://localhost/templates/{}", path.as_str().unwrap_or_default()).into();
         }
-    }
-    // A condition that splits a parameter is more than the emulator can decide; it asks whether this is another region.
-    if let Some(condition) = template.pointer_mut("/Conditions/IsElsewhere") {
-        *condition = json!({ "Fn::Equals": ["here", "elsewhere"] });
     }
     left_out
 }

@@ -175,7 +175,7 @@ fn the_endpoints_let_through_what_is_needed_and_nothing_else() {
 }
 
 /// The worlds in the order of the columns, one's own first.
-fn worlds(own: &'static str) -> Vec<World> {
+pub(crate) fn worlds(own: &'static str) -> Vec<World> {
     let mut environments = vec!["prod", "dev", "staging"];
     environments.retain(|environment| *environment != own);
     let mut worlds = vec![World::new("shop", own, ACCOUNT)];
@@ -461,7 +461,7 @@ fn anything(role: &str, world: &World) -> [Case; 2] {
 }
 
 /// The policy that is put on a resource.
-fn resource_policy(world: &World, kind: &str, arn: &str) -> Option<PolicyDocument> {
+pub(crate) fn resource_policy(world: &World, kind: &str, arn: &str) -> Option<PolicyDocument> {
     let (of, names, document) = match kind {
         "AWS::KMS::Key" => return policy_of(&world.deployment.named(kind, arn)?.properties["KeyPolicy"]),
         "AWS::SecretsManager::Secret" => ("AWS::SecretsManager::ResourcePolicy", "SecretId", "ResourcePolicy"),

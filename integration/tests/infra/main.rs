@@ -9,3 +9,4 @@ mod deployment;
 mod evaluation;
 mod rules;
 mod scene;
+mod visitors;
