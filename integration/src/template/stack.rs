@@ -238,10 +238,8 @@ impl<'t> Stack<'t> {
     }
 
     fn list(&self, written: &Value) -> Result<Vec<Value>> {
-        match self.some(written)? {
-            Value::Array(items) => Ok(items),
-            other => bail!("{other} is not a list"),
-        }
+        let value = self.some(written)?;
+        value.as_array().cloned().with_context(|| format!("{value} is not a list"))
     }
 
     fn call(&self, function: &str, argument: &Value) -> Result<Option<Value>> {
@@ -322,9 +320,9 @@ impl<'t> Stack<'t> {
     }
 
     fn attribute(&self, argument: &Value) -> Result<Value> {
-        let parts = match argument {
-            Value::String(whole) => whole.split('.').map(str::to_owned).collect(),
-            other => other.as_array().into_iter().flatten().map(text).collect::<Result<Vec<_>>>()?,
+        let parts = match argument.as_array() {
+            Some(parts) => parts.iter().map(text).collect::<Result<Vec<_>>>()?,
+            None => text(argument)?.split('.').map(str::to_owned).collect(),
         };
         let (id, attribute) = parts.split_first().context("an attribute of nothing")?;
         let (kind, attribute) = (text(&self.resource(id)?["Type"])?, attribute.join("."));
@@ -338,9 +336,9 @@ impl<'t> Stack<'t> {
 
     fn substitute(&self, argument: &Value) -> Result<String> {
         let none = Map::new();
-        let (pattern, own) = match argument {
-            Value::Array(both) => (text(&both[0])?, object(&both[1])),
-            one => (text(one)?, &none),
+        let (pattern, own) = match argument.as_array() {
+            Some(both) => (text(&both[0])?, object(&both[1])),
+            None => (text(argument)?, &none),
         };
         let (mut whole, mut rest) = (String::new(), pattern.as_str());
         while let Some((before, after)) = rest.split_once("${") {
@@ -398,12 +396,12 @@ fn parameter(declared: &Value, given: &Value) -> Result<Value> {
         );
     }
     let is_list = kind == "CommaDelimitedList" || kind.starts_with("List<");
-    Ok(match given {
-        Value::Array(items) if is_list => items.clone().into(),
-        other if is_list => text(other)?.split(',').map(|item| Value::from(item.trim())).collect(),
+    Ok(match given.as_array() {
+        Some(items) if is_list => items.clone().into(),
         // A nested stack is given a list as one text.
-        Value::Array(items) => items.iter().map(text).collect::<Result<Vec<_>>>()?.join(",").into(),
-        other => text(other)?.into(),
+        Some(items) => items.iter().map(text).collect::<Result<Vec<_>>>()?.join(",").into(),
+        None if is_list => text(given)?.split(',').map(|item| Value::from(item.trim())).collect(),
+        None => text(given)?.into(),
     })
 }
 

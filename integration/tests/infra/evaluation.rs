@@ -43,19 +43,20 @@ pub(crate) fn policy(document: &Value) -> PolicyDocument {
     parse_value(&document).unwrap_or_else(|problem| panic!("{problem}: {document}"))
 }
 
-fn statements_mut(document: &mut Value) -> Vec<&mut Value> {
-    match &mut document["Statement"] {
-        Value::Array(all) => all.iter_mut().collect(),
-        one => vec![one],
+fn statements_mut(document: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let written = &mut document["Statement"];
+    if !written.is_array() {
+        *written = Value::from(vec![written.take()]);
     }
+    written.as_array_mut().into_iter().flatten()
 }
 
 /// A text or a list of texts, as a list.
 pub(crate) fn list(value: &Value) -> Vec<Value> {
-    match value {
-        Value::Null => Vec::new(),
-        Value::Array(items) => items.clone(),
-        one => vec![one.clone()],
+    match value.as_array() {
+        Some(items) => items.clone(),
+        None if value.is_null() => Vec::new(),
+        None => vec![value.clone()],
     }
 }
 
@@ -146,7 +147,6 @@ fn same_account(who: &Principal, arn: &str) -> bool {
     arn.split(':').nth(4).is_none_or(|account| account.is_empty() || account == who.account)
 }
 
-#[cfg(test)]
 mod tests {
     use super::*;
 
