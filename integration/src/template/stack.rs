@@ -368,6 +368,14 @@ impl<'t> Stack<'t> {
             "Fn::Not" => !self.truth(&argument[0])?,
             "Fn::And" => each().collect::<Result<Vec<_>>>()?.into_iter().all(|holds| holds),
             "Fn::Or" => each().collect::<Result<Vec<_>>>()?.into_iter().any(|holds| holds),
+            "Fn::EachMemberEquals" => {
+                let wanted = self.some(&argument[1])?;
+                self.list(&argument[0])?.iter().all(|one| *one == wanted)
+            }
+            "Fn::EachMemberIn" => {
+                let allowed = self.list(&argument[1])?;
+                self.list(&argument[0])?.iter().all(|one| allowed.contains(one))
+            }
             "Fn::Contains" => self.list(&argument[0])?.contains(&self.some(&argument[1])?),
             "Condition" => self.condition(&text(argument)?)?,
             _ => bail!("the function {function} is not known here"),

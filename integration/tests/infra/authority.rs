@@ -8,7 +8,7 @@ use relatch_integration::template::{Resource, Templates};
 use serde_json::Value;
 
 use crate::evaluation::{Context, MANAGED_BY_AWS, Principal, allows, attached, lets_through, list, policy};
-use crate::scene::{ACCOUNT, APPLICATION, REGION, World};
+use crate::scene::{ACCOUNT, APPLICATION, ENVIRONMENTS, REGION, World, brought};
 
 /// What is asked for of a world: a resource, or `*`, in circumstances that a policy may ask about.
 struct Case {
@@ -84,6 +84,23 @@ fn dev_reaches_neither_staging_nor_prod() {
 #[test]
 fn staging_reaches_neither_dev_nor_prod() {
     stays_at_home(&matrix(&worlds("staging")));
+}
+
+/// Nor is it more open where secrets, keys, topics, the trail and the network are brought along.
+#[test]
+fn what_is_brought_along_opens_nothing_more() {
+    let matrix = matrix(&worlds_with("prod", brought));
+    stays_at_home(&matrix);
+    for (role, rows) in &matrix.roles {
+        for ((action, label), allowed) in rows {
+            assert!(allowed[0], "{role}: {action} on {label}, which is not its own");
+        }
+    }
+    let reads = |role: &str, label: &str| {
+        matrix.roles[role].contains_key(&("secretsmanager:GetSecretValue".to_owned(), label.to_owned()))
+    };
+    assert!(reads("rotate", "given: a rotated secret") && reads("respond", "given: a rotated secret"));
+    assert!(!reads("rotate", "given: a secret that is not rotated"), "a secret that nobody gave to it");
 }
 
 fn stays_at_home(matrix: &Matrix) {
@@ -176,12 +193,21 @@ fn the_endpoints_let_through_what_is_needed_and_nothing_else() {
 
 /// The worlds in the order of the columns, one's own first.
 pub(crate) fn worlds(own: &'static str) -> Vec<World> {
-    let mut environments = vec!["prod", "dev", "staging"];
-    environments.retain(|environment| *environment != own);
-    let mut worlds = vec![World::new("shop", own, ACCOUNT)];
-    worlds.extend(environments.into_iter().map(|environment| World::new("shop", environment, ACCOUNT)));
-    worlds.push(World::new("bank", own, ACCOUNT));
-    worlds.push(World::new("shop", own, "999999999999"));
+    worlds_with(own, |_, _, _| Vec::new())
+}
+
+/// The same, with parameters of each one's own.
+fn worlds_with(own: &'static str, given: impl Fn(&str, &str, &str) -> Vec<(&'static str, String)>) -> Vec<World> {
+    let world = |project: &'static str, environment: &'static str, account: &'static str| {
+        let given = given(project, environment, account);
+        let given: Vec<_> = given.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        World::with(project, environment, account, &given)
+    };
+    let others = ENVIRONMENTS.into_iter().filter(|environment| *environment != own);
+    let mut worlds = vec![world("shop", own, ACCOUNT)];
+    worlds.extend(others.map(|environment| world("shop", environment, ACCOUNT)));
+    worlds.push(world("bank", own, ACCOUNT));
+    worlds.push(world("shop", own, "999999999999"));
     worlds
 }
 

@@ -123,6 +123,27 @@ impl World {
     }
 }
 
+/// What a deployment is given that brings along all it can: secrets, their key, subnets, topics, a trail.
+pub(crate) fn brought(project: &str, environment: &str, account: &str) -> Vec<(&'static str, String)> {
+    let prefix = format!("{project}-{environment}");
+    let key = |name: &str| format!("arn:aws:kms:{REGION}:{account}:key/{prefix}-{name}");
+    vec![
+        ("AlertKmsKeyArn", key("alerts")),
+        ("AlertTopicArn", format!("arn:aws:sns:{REGION}:{account}:{prefix}-own-alerts")),
+        ("Database", "none".to_owned()),
+        ("KmsKeyArn", key("secrets")),
+        ("Network", "own".to_owned()),
+        ("SecretId", format!("{prefix}-secret-database")),
+        ("SecretNamePrefix", format!("{prefix}-secret-database")),
+        ("Secrets", "own".to_owned()),
+        ("SecurityGroupIds", "sg-1".to_owned()),
+        ("SubnetIds", "subnet-1,subnet-2".to_owned()),
+        ("Trail", "own".to_owned()),
+        ("TrailBucketName", format!("{prefix}-own-trail")),
+        ("TrailKmsKeyArn", key("trail")),
+    ]
+}
+
 fn everything(project: &str, environment: &str, account: &str) -> impl Iterator<Item = (String, String)> {
     let prefix = format!("{project}-{environment}");
     let arn = |service: &str, rest: &str| format!("arn:aws:{service}:{REGION}:{account}:{rest}");
