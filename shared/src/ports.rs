@@ -19,6 +19,7 @@ use crate::{
     config::Environment,
     secret::{ChannelKeys, DatabaseCredentials},
 };
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use relatch_events::{
     rotation::Step,
@@ -982,4 +983,19 @@ pub trait Ledger {
     /// Which of these records the history of anything they are about does not lead to, in their order: their sequence
     /// numbers. None, unless somebody has tampered with it: only the chain is proof against that.
     async fn unlisted(&self, environment: Environment, records: &[Record]) -> Result<Vec<u64>, CallError>;
+}
+
+/// Objects in buckets.
+pub trait Objects {
+    /// An object that is being read.
+    type Body: Body;
+
+    /// Opens an object. What it holds comes by and by.
+    async fn open(&self, bucket: &str, key: &str) -> Result<Self::Body, CallError>;
+}
+
+/// What an object holds, as it comes.
+pub trait Body {
+    /// The next bytes; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, CallError>;
 }
