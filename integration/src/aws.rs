@@ -191,9 +191,15 @@ impl Endpoint {
     /// # Errors
     /// When the emulator does not start.
     pub async fn table(&self) -> anyhow::Result<Vec<Value>> {
-        let answer =
-            self.emulated_json("dynamodb", "DynamoDB_20120810.Scan", &json!({ "TableName": emulator::TABLE })).await?;
-        Ok(answer["Items"].as_array().cloned().unwrap_or_default())
+        let (mut items, mut request) = (Vec::new(), json!({ "TableName": emulator::TABLE }));
+        loop {
+            let mut page = self.emulated_json("dynamodb", "DynamoDB_20120810.Scan", &request).await?;
+            items.extend(page["Items"].as_array().cloned().unwrap_or_default());
+            match page["LastEvaluatedKey"].take() {
+                Value::Null => return Ok(items),
+                key => request["ExclusiveStartKey"] = key,
+            }
+        }
     }
 
     /// The value for `AWS_ENDPOINT_URL`.
