@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderValue;
@@ -184,6 +185,34 @@ impl Endpoint {
     /// When the emulator refuses.
     pub async fn remove(&self, bucket: &str, key: &str) -> anyhow::Result<()> {
         self.cloud.emulator.rest("s3", "DELETE", &format!("/{bucket}/{key}"), &[], Bytes::new()).await.map(drop)
+    }
+
+    /// Makes a key of KMS's that signs, and returns its ARN.
+    ///
+    /// # Errors
+    /// When the emulator does not start, or refuses.
+    pub async fn signing_key(&self) -> anyhow::Result<String> {
+        let key = json!({ "KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY" });
+        let answer = self.emulated_json("kms", "TrentService.CreateKey", &key).await?;
+        Ok(answer["KeyMetadata"]["Arn"].as_str().context("a key without an ARN")?.to_owned())
+    }
+
+    /// The public half of such a key, in DER.
+    ///
+    /// # Errors
+    /// When the emulator refuses.
+    pub async fn public_key(&self, key: &str) -> anyhow::Result<Vec<u8>> {
+        let answer = self.emulated_json("kms", "TrentService.GetPublicKey", &json!({ "KeyId": key })).await?;
+        Ok(BASE64_STANDARD.decode(answer["PublicKey"].as_str().context("no public key")?)?)
+    }
+
+    /// Writes an item of the table over, as somebody may who has got hold of it.
+    ///
+    /// # Errors
+    /// When the emulator refuses.
+    pub async fn tamper(&self, item: &Value) -> anyhow::Result<()> {
+        let put = json!({ "TableName": emulator::TABLE, "Item": item });
+        self.emulated_json("dynamodb", "DynamoDB_20120810.PutItem", &put).await.map(drop)
     }
 
     /// Every item of the table, as DynamoDB writes them.

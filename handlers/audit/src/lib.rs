@@ -6,14 +6,24 @@
 mod file;
 
 use file::Unread;
+use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent};
 use relatch::{
-    adapters::{self, objects::S3, table::DynamoTable, topic::SnsTopic},
+    adapters::{
+        self,
+        anchors::{KmsKey, LockedBucket},
+        objects::S3,
+        table::DynamoTable,
+        topic::SnsTopic,
+    },
     alert::Alerts,
-    audit::intake::{Intake, Tally},
+    audit::{
+        anchor::{self, NotAnchored},
+        intake::{Intake, Tally},
+    },
     config::Audit,
     invocation::deadline,
-    ports::{Baselines, CallError, Ledger, Objects, Register, Topic},
+    ports::{Anchors, Baselines, CallError, Ledger, Notary, Objects, Register, Topic},
 };
 use relatch_events::{
     cloudtrail::{
@@ -33,20 +43,22 @@ const RESERVE: Duration = Duration::from_millis(1_500);
 
 /// The handler, over an outside that tests may replace.
 #[derive(Debug, Clone)]
-pub struct App<L, T, P, O> {
+pub struct App<L, T, P, O, A, N> {
     /// Where facts are taken in.
     pub intake: Intake<L, T, P>,
     /// Where files are.
     pub objects: O,
+    /// Where the chain of changes is anchored, if anywhere, and who signs that.
+    pub anchorage: Option<(A, N)>,
 }
 
-impl App<DynamoTable, DynamoTable, Option<SnsTopic>, S3> {
+impl App<DynamoTable, DynamoTable, Option<SnsTopic>, S3, LockedBucket, KmsKey> {
     /// The handler over AWS, by the environment.
     ///
     /// # Errors
     /// When a setting is wrong; the error names every one.
     pub async fn from_env() -> Result<Self, Error> {
-        let Audit { common, table, policy, kept } = Audit::from_env()?;
+        let Audit { common, table, policy, kept, anchors } = Audit::from_env()?;
         let sdk = adapters::sdk_config(common.rotation.patience).await;
         let table = DynamoTable::new(&sdk, table);
         let topic = common.people.topic.map(|arn| SnsTopic::new(&sdk, arn).read_by(common.audience.clone()));
@@ -57,7 +69,8 @@ impl App<DynamoTable, DynamoTable, Option<SnsTopic>, S3> {
             language: common.audience.language,
             metrics: common.metrics,
         };
-        Ok(Self { intake: Intake { ledger: table, alerts, policy, kept }, objects: S3::new(&sdk) })
+        let anchorage = anchors.map(|at| (LockedBucket::new(&sdk, at.bucket), KmsKey::new(&sdk, at.key)));
+        Ok(Self { intake: Intake { ledger: table, alerts, policy, kept }, objects: S3::new(&sdk), anchorage })
     }
 }
 
@@ -81,7 +94,7 @@ enum Opened {
     Nothing,
 }
 
-impl<L: Ledger + Baselines, T: Register, P: Topic, O: Objects> App<L, T, P, O> {
+impl<L: Ledger + Baselines, T: Register, P: Topic, O: Objects, A: Anchors, N: Notary> App<L, T, P, O, A, N> {
     /// Takes in what was handed over. A queue is told which messages failed: those that cannot be read, or that name a
     /// file that cannot be read to its end, each by itself, or, when a call failed, all that held a fact.
     ///
@@ -92,6 +105,9 @@ impl<L: Ledger + Baselines, T: Register, P: Topic, O: Objects> App<L, T, P, O> {
             error!(error.kind = "Audit.BadEvent", "The event cannot be used: {problem}");
             diagnostic("Audit.BadEvent", format!("the event cannot be used: {problem}"))
         })?;
+        if let [Parcel { content: Ok(Content::Anchor), .. }] = invocation.parcels.as_slice() {
+            return self.anchor().await;
+        }
         let deadline = deadline(event.context.deadline, RESERVE);
         let (mut tally, mut failed) = (Tally::default(), Vec::new());
         let (mut facts, mut bearers) = (Vec::new(), Vec::new());
@@ -125,6 +141,33 @@ impl<L: Ledger + Baselines, T: Register, P: Topic, O: Objects> App<L, T, P, O> {
         answer(invocation.from, &failed, &tally)
     }
 
+    /// Anchors the end of the chain of changes, if that has moved.
+    async fn anchor(&self) -> Result<Value, Diagnostic> {
+        let Some((anchors, notary)) = &self.anchorage else {
+            let problem = "RELATCH_ANCHORS_BUCKET and RELATCH_ANCHORS_KEY are not set: the chain is not anchored";
+            error!(error.kind = "Audit.NotAnchored", "{problem}");
+            return Err(diagnostic("Audit.NotAnchored", problem.to_owned()));
+        };
+        let Intake { ledger, alerts, .. } = &self.intake;
+        let anchored = anchor::anchor(ledger, anchors, notary, alerts.metrics.environment, Timestamp::now());
+        match Box::pin(anchored).await {
+            Ok(None) => Ok(json!({ "anchored": null })),
+            Ok(Some(signed)) => {
+                let (sequence, place) = (signed.anchor.head.sequence, signed.place());
+                info!(chain.sequence = sequence, chain.anchor = place, "The chain of changes is anchored");
+                Ok(json!({ "anchored": sequence, "place": place }))
+            }
+            Err(problem) => {
+                let kind = match problem {
+                    NotAnchored::Broken(_) => "Audit.ChainBroken",
+                    NotAnchored::Interrupted(_) | NotAnchored::WrongKey(_) => "Audit.NotAnchored",
+                };
+                error!(error.kind = kind, "The chain of changes is not anchored: {problem}");
+                Err(diagnostic(kind, problem.to_string()))
+            }
+        }
+    }
+
     /// Takes in what a file holds, as far as there is time.
     async fn read(&self, file: &LogFile, tally: &mut Tally, deadline: Instant) -> Result<(), Unread> {
         let take_in = async |facts, tally: &mut Tally| self.intake.take(facts, tally).await;
@@ -155,7 +198,7 @@ fn opened(parcel: &Parcel<'_>, tally: &mut Tally) -> Result<Opened, Problem> {
             info!(event.source = source, event.kind = kind, "An event that holds no record");
             Ok(Opened::Nothing)
         }
-        Ok(Content::Nothing) => Ok(Opened::Nothing),
+        Ok(Content::Anchor | Content::Nothing) => Ok(Opened::Nothing),
         Err(why) => {
             tally.malformed += 1;
             Err((*why).into())

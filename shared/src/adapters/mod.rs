@@ -2,6 +2,8 @@
 
 #[cfg(feature = "alarms")]
 pub mod alarms;
+#[cfg(feature = "anchors")]
+pub mod anchors;
 #[cfg(feature = "aws")]
 mod aws;
 #[cfg(feature = "heartbeat")]
