@@ -80,6 +80,7 @@ async fn a_bucket_that_does_not_let_it_in_is_told_apart_and_is_read_later() {
     for (fault, why) in [(Fault::Deny, "give this function's role s3:GetObject"), (Fault::Refuse, "it cannot be had")] {
         scene.aws.fault_always("s3:GetObject", fault);
         assert_eq!(scene.takes(&batch).await, json!({ "batchItemFailures": [{ "itemIdentifier": "message-0" }] }));
+        scene.audit.stop().await;
         assert!(scene.audit.output().contains(why), "{why}\n{:#?}", scene.audit.output().lines());
         scene.aws.clear_faults();
     }
@@ -123,6 +124,7 @@ async fn a_file_that_takes_too_long_fails_and_the_next_attempt_comes_further() {
     scene.aws.fault_on("dynamodb:BatchWriteItem", 41, None, Fault::Silence);
     let failed = [json!({ "itemIdentifier": "message-0" }), json!({ "itemIdentifier": "message-1" })];
     assert_eq!(scene.takes(&batch).await["batchItemFailures"], json!(failed));
+    scene.audit.stop().await;
     assert!(scene.audit.output().contains("there was no time to finish it"), "{:#?}", scene.audit.output().lines());
     assert_eq!(scene.items("ledger#").await, 1_000);
     scene.aws.clear_faults();

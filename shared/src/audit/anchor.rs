@@ -325,7 +325,7 @@ mod tests {
         let pem = format!(
             "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
             BASE64_STANDARD
-                .encode(&der)
+                .encode(&*der)
                 .as_bytes()
                 .chunks(64)
                 .map(String::from_utf8_lossy)
