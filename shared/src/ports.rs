@@ -12,6 +12,7 @@ use crate::{
         policy::{self, Entry, Key},
     },
     audit::{
+        anchor::{NotAnchored, Place, PublicKey, Signature, SignedAnchor},
         baseline::Part,
         chain::{Head, Record},
         ledger::{self, Appended, Noted, Past, Question},
@@ -19,6 +20,7 @@ use crate::{
     config::Environment,
     secret::{ChannelKeys, DatabaseCredentials},
 };
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use relatch_events::{
     rotation::Step,
@@ -982,4 +984,41 @@ pub trait Ledger {
     /// Which of these records the history of anything they are about does not lead to, in their order: their sequence
     /// numbers. None, unless somebody has tampered with it: only the chain is proof against that.
     async fn unlisted(&self, environment: Environment, records: &[Record]) -> Result<Vec<u64>, CallError>;
+}
+
+/// Objects in buckets.
+pub trait Objects {
+    /// An object that is being read.
+    type Body: Body;
+
+    /// Opens an object. What it holds comes by and by.
+    async fn open(&self, bucket: &str, key: &str) -> Result<Self::Body, CallError>;
+}
+
+/// What an object holds, as it comes.
+pub trait Body {
+    /// The next bytes; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, CallError>;
+}
+
+/// Where anchors are kept, so that nobody can change or remove them.
+pub trait Anchors {
+    /// Where there is anything in a folder, from a key on: every version of every object, also of those that were
+    /// overwritten or deleted since.
+    async fn places(&self, folder: &str, from: Option<&str>) -> Result<Vec<Place>, CallError>;
+
+    /// What is there.
+    async fn read(&self, place: &Place) -> Result<Vec<u8>, CallError>;
+
+    /// Keeps an anchor under a key.
+    async fn keep(&self, key: &str, anchor: &SignedAnchor) -> Result<(), CallError>;
+}
+
+/// Who signs anchors.
+pub trait Notary {
+    /// Signs a message of at most 4096 bytes.
+    async fn sign(&self, message: &[u8]) -> Result<Signature, CallError>;
+
+    /// The key by which that is verified. It stays the same.
+    async fn public_key(&self) -> Result<PublicKey, NotAnchored>;
 }

@@ -12,6 +12,8 @@ pub(super) enum Service {
     Sns,
     DynamoDb,
     CloudWatch,
+    S3,
+    Kms,
     Unknown,
 }
 
@@ -24,6 +26,8 @@ impl Service {
             "sns" => Self::Sns,
             "dynamodb" => Self::DynamoDb,
             "monitoring" => Self::CloudWatch,
+            "s3" => Self::S3,
+            "kms" => Self::Kms,
             _ => Self::Unknown,
         }
     }
@@ -35,6 +39,8 @@ impl Service {
             Self::Sns => "sns",
             Self::DynamoDb => "dynamodb",
             Self::CloudWatch => "cloudwatch",
+            Self::S3 => "s3",
+            Self::Kms => "kms",
             Self::Unknown => "?",
         }
     }
@@ -69,6 +75,11 @@ impl Operation {
                 let action = head.uri.path().rsplit_once("/operation/").map_or("?", |(_, action)| action);
                 (action.to_owned(), Ok(Value::Null))
             }
+            Service::S3 => read_rest(head),
+            Service::Kms => {
+                let action = header(head, "x-amz-target").and_then(|target| target.strip_prefix("TrentService."));
+                (action.unwrap_or("?").to_owned(), Ok(serde_json::from_slice(body).unwrap_or(Value::Null)))
+            }
             Service::Unknown => {
                 ("?".to_owned(), Err(AwsError::new("UnknownOperationException", "no such service here")))
             }
@@ -102,6 +113,20 @@ fn read_json(head: &Parts, body: &[u8]) -> (String, Result<Value, AwsError>) {
         serde_json::from_slice(body).map_err(|_| AwsError::new("SerializationException", "the body is not JSON"))
     };
     (action.to_owned(), parameters)
+}
+
+/// S3's actions have no names: they are methods on paths. Only those that Relatch uses are told from each other.
+fn read_rest(head: &Parts) -> (String, Result<Value, AwsError>) {
+    let (bucket, key) = head.uri.path().trim_start_matches('/').split_once('/').unwrap_or_default();
+    let query = head.uri.query().unwrap_or_default();
+    let action = match (head.method.as_str(), key) {
+        ("GET", "") if query.split('&').any(|part| part == "versions" || part == "versions=") => "ListObjectVersions",
+        ("GET", "") if query.contains("list-type=2") => "ListObjectsV2",
+        ("GET", _) if !key.is_empty() => "GetObject",
+        ("PUT", _) if !key.is_empty() => "PutObject",
+        _ => "?",
+    };
+    (action.to_owned(), Ok(json!({ "Bucket": bucket, "Key": key })))
 }
 
 fn emulated_form(body: &[u8]) -> (String, Result<Value, AwsError>) {

@@ -153,6 +153,9 @@ fn kind(code: &str) -> CallErrorKind {
         | "KMSAccessDenied" => CallErrorKind::Denied,
         "ResourceNotFoundException"
         | "NotFound"
+        | "NotFoundException"
+        | "NoSuchBucket"
+        | "NoSuchKey"
         | "DBClusterNotFoundFault"
         | "DBInstanceNotFound"
         | "DBProxyNotFoundFault" => CallErrorKind::NotFound,
@@ -162,6 +165,7 @@ fn kind(code: &str) -> CallErrorKind {
         | "KMSThrottling"
         | "TooManyRequestsException"
         | "LimitExceededException"
+        | "SlowDown"
         | "ProvisionedThroughputExceededException"
         | "RequestLimitExceeded" => CallErrorKind::Throttled,
         "InternalServiceError"

@@ -2,10 +2,14 @@
 
 #[cfg(feature = "alarms")]
 pub mod alarms;
+#[cfg(feature = "anchors")]
+pub mod anchors;
 #[cfg(feature = "aws")]
 mod aws;
 #[cfg(feature = "heartbeat")]
 pub mod heartbeat;
+#[cfg(feature = "objects")]
+pub mod objects;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "rds")]

@@ -17,6 +17,7 @@ use crate::{
     alert::{Alerts, findings},
     ports::{Baselines, CallError, CallErrorKind, Ledger, Register, Topic},
 };
+use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use relatch_events::fact::Fact;
 use std::{collections::HashSet, time::Duration};
@@ -34,6 +35,9 @@ const PAUSES: [Duration; 5] = [
 
 /// An item of DynamoDB's has 400 KB at most, with its key and everything.
 const LARGEST_PART: usize = 390_000;
+
+/// How many parts are kept at the same time.
+const ABREAST: usize = 16;
 
 /// Where facts are taken in.
 #[derive(Debug, Clone)]
@@ -110,7 +114,10 @@ impl<L: Ledger + Baselines, T: Register, P: Topic> Intake<L, T, P> {
             if facts.is_empty() {
                 return Ok(all);
             }
-            sleep(pause).await;
+            // A pause of no length would be one until the clock's next tick.
+            if !pause.is_zero() {
+                sleep(pause).await;
+            }
             let kept = self.ledger.parts(environment, &parts).await?;
             let mut baseline = Baseline::default();
             for (part, kept) in parts.iter().zip(&kept) {
@@ -133,7 +140,7 @@ impl<L: Ledger + Baselines, T: Register, P: Topic> Intake<L, T, P> {
             };
             found.retain(|new| !all.iter().any(|known| is_same(known, new)));
             all.append(&mut found);
-            let mut is_kept = true;
+            let mut changed = Vec::new();
             for (part, kept) in parts.iter().zip(&kept) {
                 let text = judge.baseline().part(part).map_err(|_| unkept(CallErrorKind::Refused, "it is no JSON"))?;
                 let Some(text) = text.filter(|text| Some(text) != kept.text.as_ref()) else { continue };
@@ -141,7 +148,14 @@ impl<L: Ledger + Baselines, T: Register, P: Topic> Intake<L, T, P> {
                     error!(baseline.part = %part, "Too much is known to be kept; what was known before stays");
                     continue;
                 }
-                is_kept &= self.ledger.keep_part(environment, part, &text, kept.revision).await?;
+                changed.push((part, text, kept.revision));
+            }
+            let mut is_kept = true;
+            for abreast in changed.chunks(ABREAST) {
+                let keep = abreast
+                    .iter()
+                    .map(|(part, text, revision)| self.ledger.keep_part(environment, part, text, *revision));
+                is_kept &= try_join_all(keep).await?.into_iter().all(|is_kept| is_kept);
             }
             if is_kept {
                 return Ok(all);

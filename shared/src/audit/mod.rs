@@ -32,6 +32,7 @@
 //! ```
 
 pub mod access_policy;
+pub mod anchor;
 pub mod baseline;
 pub mod chain;
 pub mod finding;

@@ -15,6 +15,17 @@ pub struct Audit {
     pub policy: Policy,
     /// How long lines of the access log are kept (`RELATCH_ACCESS_LOG_DAYS`).
     pub kept: SignedDuration,
+    /// Where the chain's heads are kept and by what they are signed, if anywhere.
+    pub anchors: Option<Anchorage>,
+}
+
+/// Where the chain's heads are kept, and by what they are signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchorage {
+    /// Name of a bucket under Object Lock (`RELATCH_ANCHORS_BUCKET`).
+    pub bucket: String,
+    /// ARN, id or alias of a KMS key for signatures (`RELATCH_ANCHORS_KEY`).
+    pub key: String,
 }
 
 impl Audit {
@@ -43,11 +54,20 @@ impl Audit {
             Some((Ok(days @ 1..=3_650), _)) => Ok(SignedDuration::from_hours(days * 24)),
             Some((_, text)) => Err(format!("RELATCH_ACCESS_LOG_DAYS must be a number from 1 to 3650, not `{text}`")),
         };
-        match (common, table, policy, kept) {
-            (Ok(common), Ok(table), Ok(policy), Ok(kept)) => Ok(Self { common, table, policy, kept }),
-            (common, table, policy, kept) => {
+        let anchors = match (setting("RELATCH_ANCHORS_BUCKET"), setting("RELATCH_ANCHORS_KEY")) {
+            (None, None) => Ok(None),
+            (Some(bucket), Some(key)) => Ok(Some(Anchorage { bucket, key })),
+            (Some(_), None) | (None, Some(_)) => {
+                Err("RELATCH_ANCHORS_BUCKET and RELATCH_ANCHORS_KEY must be set together".to_owned())
+            }
+        };
+        match (common, table, policy, kept, anchors) {
+            (Ok(common), Ok(table), Ok(policy), Ok(kept), Ok(anchors)) => {
+                Ok(Self { common, table, policy, kept, anchors })
+            }
+            (common, table, policy, kept, anchors) => {
                 let mut problems = common.err().map_or(Vec::new(), |ConfigError(problems)| problems);
-                problems.extend([table.err(), policy.err(), kept.err()].into_iter().flatten());
+                problems.extend([table.err(), policy.err(), kept.err(), anchors.err()].into_iter().flatten());
                 Err(ConfigError(problems))
             }
         }
@@ -65,6 +85,7 @@ mod tests {
         let wrong = |name: &str| match name {
             "RELATCH_TIMEOUT_MS" | "RELATCH_ACCESS_LOG_DAYS" => Some("0".to_owned()),
             "RELATCH_AUDIT_POLICY" => Some("[]".to_owned()),
+            "RELATCH_ANCHORS_KEY" => Some("alias/relatch-anchors".to_owned()),
             _ => None,
         };
         insta::assert_snapshot!(Audit::from_settings(wrong).unwrap_err());
