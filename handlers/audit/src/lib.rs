@@ -5,11 +5,12 @@
 
 use lambda_runtime::{Diagnostic, Error, LambdaEvent};
 use relatch::{
-    adapters::{self, table::DynamoTable, topic::SnsTopic},
+    adapters::{self, bus::EventBus, table::DynamoTable, topic::SnsTopic},
     alert::Alerts,
     audit::intake::{Intake, Tally},
     config::Audit,
-    ports::{Baselines, CallError, Ledger, Register, Topic},
+    containment::ask::Asking,
+    ports::{Baselines, Bus, CallError, Ledger, Register, Topic},
 };
 use relatch_events::{
     cloudtrail::{
@@ -24,18 +25,18 @@ use tracing::{error, info};
 
 /// The handler, over an outside that tests may replace.
 #[derive(Debug, Clone)]
-pub struct App<L, T, P> {
+pub struct App<L, T, P, B> {
     /// Where facts are taken in.
-    pub intake: Intake<L, T, P>,
+    pub intake: Intake<L, T, P, B>,
 }
 
-impl App<DynamoTable, DynamoTable, Option<SnsTopic>> {
+impl App<DynamoTable, DynamoTable, Option<SnsTopic>, EventBus> {
     /// The handler over AWS, by the environment.
     ///
     /// # Errors
     /// When a setting is wrong; the error names every one.
     pub async fn from_env() -> Result<Self, Error> {
-        let Audit { common, table, policy, kept } = Audit::from_env()?;
+        let Audit { common, table, policy, kept, measures } = Audit::from_env()?;
         let sdk = adapters::sdk_config(common.rotation.patience).await;
         let table = DynamoTable::new(&sdk, table);
         let topic = common.people.topic.map(|arn| SnsTopic::new(&sdk, arn).read_by(common.audience.clone()));
@@ -46,7 +47,9 @@ impl App<DynamoTable, DynamoTable, Option<SnsTopic>> {
             language: common.audience.language,
             metrics: common.metrics,
         };
-        Ok(Self { intake: Intake { ledger: table, alerts, policy, kept } })
+        let bus = (!measures.is_empty()).then(|| EventBus::new(&sdk));
+        let asking = Asking { bus, measures };
+        Ok(Self { intake: Intake { ledger: table, alerts, policy, kept, asking } })
     }
 }
 
@@ -63,7 +66,7 @@ enum Problem {
     Interrupted(String),
 }
 
-impl<L: Ledger + Baselines, T: Register, P: Topic> App<L, T, P> {
+impl<L: Ledger + Baselines, T: Register, P: Topic, B: Bus> App<L, T, P, B> {
     /// Takes in what was handed over. A queue is told which messages failed: those that cannot be read, each by itself,
     /// or, when a call failed, all that held a fact.
     ///

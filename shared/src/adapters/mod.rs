@@ -4,6 +4,8 @@
 pub mod alarms;
 #[cfg(feature = "aws")]
 mod aws;
+#[cfg(feature = "bus")]
+pub mod bus;
 #[cfg(feature = "heartbeat")]
 pub mod heartbeat;
 #[cfg(feature = "postgres")]

@@ -1,8 +1,12 @@
 //! The settings of the audit.
 
 use super::{Config, ConfigError};
-use crate::audit::{ledger::ACCESSES_ARE_KEPT, policy::Policy};
+use crate::{
+    audit::{ledger::ACCESSES_ARE_KEPT, policy::Policy},
+    containment::Measure,
+};
 use jiff::SignedDuration;
+use std::collections::BTreeSet;
 
 /// What only the audit is told, beside [`Config`].
 #[derive(Debug, Clone)]
@@ -15,6 +19,8 @@ pub struct Audit {
     pub policy: Policy,
     /// How long lines of the access log are kept (`RELATCH_ACCESS_LOG_DAYS`).
     pub kept: SignedDuration,
+    /// What may be asked for about a critical incident (`RELATCH_RESPOND`).
+    pub measures: BTreeSet<Measure>,
 }
 
 impl Audit {
@@ -43,11 +49,14 @@ impl Audit {
             Some((Ok(days @ 1..=3_650), _)) => Ok(SignedDuration::from_hours(days * 24)),
             Some((_, text)) => Err(format!("RELATCH_ACCESS_LOG_DAYS must be a number from 1 to 3650, not `{text}`")),
         };
-        match (common, table, policy, kept) {
-            (Ok(common), Ok(table), Ok(policy), Ok(kept)) => Ok(Self { common, table, policy, kept }),
-            (common, table, policy, kept) => {
+        let measures = super::respond::measures(&setting);
+        match (common, table, policy, kept, measures) {
+            (Ok(common), Ok(table), Ok(policy), Ok(kept), Ok(measures)) => {
+                Ok(Self { common, table, policy, kept, measures })
+            }
+            (common, table, policy, kept, measures) => {
                 let mut problems = common.err().map_or(Vec::new(), |ConfigError(problems)| problems);
-                problems.extend([table.err(), policy.err(), kept.err()].into_iter().flatten());
+                problems.extend([table.err(), policy.err(), kept.err(), measures.err()].into_iter().flatten());
                 Err(ConfigError(problems))
             }
         }
@@ -65,6 +74,7 @@ mod tests {
         let wrong = |name: &str| match name {
             "RELATCH_TIMEOUT_MS" | "RELATCH_ACCESS_LOG_DAYS" => Some("0".to_owned()),
             "RELATCH_AUDIT_POLICY" => Some("[]".to_owned()),
+            "RELATCH_RESPOND" => Some("everything".to_owned()),
             _ => None,
         };
         insta::assert_snapshot!(Audit::from_settings(wrong).unwrap_err());
