@@ -12,6 +12,7 @@ pub(super) enum Service {
     Sns,
     DynamoDb,
     CloudWatch,
+    EventBridge,
     Unknown,
 }
 
@@ -24,6 +25,7 @@ impl Service {
             "sns" => Self::Sns,
             "dynamodb" => Self::DynamoDb,
             "monitoring" => Self::CloudWatch,
+            "events" => Self::EventBridge,
             _ => Self::Unknown,
         }
     }
@@ -35,6 +37,7 @@ impl Service {
             Self::Sns => "sns",
             Self::DynamoDb => "dynamodb",
             Self::CloudWatch => "cloudwatch",
+            Self::EventBridge => "events",
             Self::Unknown => "?",
         }
     }
@@ -44,6 +47,8 @@ impl Service {
 pub(super) struct Operation {
     pub(super) service: Service,
     pub(super) action: String,
+    /// The access key that signed it; empty where none did.
+    pub(super) key: String,
     /// The parameters, or why the request is not acceptable. A form becomes an object of texts.
     pub(super) parameters: Result<Value, AwsError>,
 }
@@ -55,13 +60,18 @@ impl Operation {
             Some(Ok(signature)) => Service::by_scope(signature.service),
             Some(Err(_)) | None => Service::Unknown,
         };
+        let key = match &scope {
+            Some(Ok(signature)) => signature.key.to_owned(),
+            Some(Err(_)) | None => String::new(),
+        };
         let (action, parameters) = match service {
             Service::SecretsManager => read_json(head, body),
             Service::Rds => read_form(body),
             // Whether the parameters are right is for the emulator to say.
             Service::Sns => emulated_form(body),
-            Service::DynamoDb => {
-                let action = header(head, "x-amz-target").and_then(|target| target.strip_prefix("DynamoDB_20120810."));
+            Service::DynamoDb | Service::EventBridge => {
+                let action = header(head, "x-amz-target").and_then(|target| target.split_once('.'));
+                let action = action.map(|(_, action)| action);
                 (action.unwrap_or("?").to_owned(), Ok(serde_json::from_slice(body).unwrap_or(Value::Null)))
             }
             // Smithy's RPC v2: the action is in the path, and the parameters are CBOR.
@@ -74,7 +84,7 @@ impl Operation {
             }
         };
         let parameters = check_signature(head, scope).and(parameters);
-        Self { service, action, parameters }
+        Self { service, action, key, parameters }
     }
 
     /// The parameters without anything secret.
@@ -125,6 +135,7 @@ fn read_form(body: &[u8]) -> (String, Result<Value, AwsError>) {
 
 /// What SigV4's `Authorization` header says. The signature itself is not recomputed.
 struct Signature<'a> {
+    key: &'a str,
     region: &'a str,
     service: &'a str,
     date: &'a str,
@@ -147,7 +158,13 @@ impl<'a> Signature<'a> {
         };
         let hex = signature.len() == 64 && signature.bytes().all(|b| b.is_ascii_hexdigit());
         let dated = date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit());
-        (fields.next().is_none() && !key.is_empty() && hex && dated).then_some(Self { region, service, date, signed })
+        (fields.next().is_none() && !key.is_empty() && hex && dated).then_some(Self {
+            key,
+            region,
+            service,
+            date,
+            signed,
+        })
     }
 }
 

@@ -197,3 +197,147 @@ fn split(whole: &Containment, secrets: Vec<Exposed>) -> Vec<Containment> {
     }
     requests
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::audit::finding::Kind;
+    use proptest::prelude::*;
+    use relatch_events::cloudtrail::{log, target::Place};
+    use serde_json::json;
+
+    const ROLE: &str = "arn:aws:iam::123456789012:role/report";
+    const VERSION: &str = "7f3c1c52-5f0e-4a6b-9d55-0c8f6d1a2b34";
+
+    fn target(name: &str) -> Target {
+        Target::secret(name, Place { account: Some("123456789012"), region: Some("eu-west-1") }).unwrap()
+    }
+
+    fn finding(kind: Kind, severity: Severity, names: &[&str]) -> Finding {
+        Finding {
+            kind,
+            severity,
+            at: Moment::parse("2026-01-31T12:34:56Z"),
+            principal: ROLE.to_owned(),
+            session: None,
+            origin: None,
+            user_agent: None,
+            account: Some("123456789012".to_owned()),
+            region: Some("eu-west-1".to_owned()),
+            action: "secretsmanager:GetSecretValue".to_owned(),
+            targets: names.iter().map(|name| target(name)).collect(),
+            evidence: Vec::new(),
+            events: vec!["e1".to_owned()],
+            key: format!("audit/{ROLE}"),
+            shadowed: false,
+        }
+    }
+
+    /// What CloudTrail records of a read, or of the decryption behind one.
+    fn read(name: &str, version: Option<&str>, error: Option<&str>) -> Fact {
+        fact("secretsmanager", "GetSecretValue", &json!({ "secretId": name, "versionId": version }), error)
+    }
+
+    fn decryption(name: &str) -> Fact {
+        let arn = format!("arn:aws:secretsmanager:eu-west-1:123456789012:secret:{name}-AbCdEf");
+        let context = json!({ "encryptionContext": { "SecretARN": arn, "SecretVersionId": VERSION } });
+        fact("kms", "Decrypt", &context, None)
+    }
+
+    fn fact(service: &str, action: &str, parameters: &serde_json::Value, error: Option<&str>) -> Fact {
+        let mut record = json!({
+            "eventTime": "2026-01-31T12:34:56Z", "eventID": "e1", "eventName": action, "awsRegion": "eu-west-1",
+            "eventSource": format!("{service}.amazonaws.com"), "recipientAccountId": "123456789012",
+            "userIdentity": { "type": "AssumedRole", "accountId": "123456789012",
+                "arn": "arn:aws:sts::123456789012:assumed-role/report/i-0abc",
+                "sessionContext": { "sessionIssuer": { "arn": ROLE, "type": "Role" } } },
+            "requestParameters": parameters,
+        });
+        if service == "kms" {
+            record["userIdentity"]["invokedBy"] = json!("secretsmanager.amazonaws.com");
+            record["sourceIPAddress"] = json!("secretsmanager.amazonaws.com");
+        }
+        if let Some(error) = error {
+            record["errorCode"] = json!(error);
+        }
+        log::read(record.to_string().as_bytes()).unwrap().unwrap()
+    }
+
+    fn asked(findings: Vec<Finding>, facts: &[Fact], measures: &[Measure]) -> String {
+        let incident = Incident { key: format!("audit/{ROLE}"), findings };
+        match requests(&incident, facts, &measures.iter().copied().collect(), Environment::Prod) {
+            Err(why) => format!("nothing: {}", why.name()),
+            Ok(requests) => requests
+                .iter()
+                .map(|request| {
+                    let secrets = request.secrets.iter().map(|exposed| {
+                        let name = exposed.secret.as_str().rsplit(':').next().unwrap_or_default();
+                        let how = if exposed.read.is_some() { "read" } else { "changed" };
+                        format!("{name} {how} {}", exposed.versions.len())
+                    });
+                    format!("{:?} of {}", request.measures, secrets.collect::<Vec<_>>().join(", "))
+                })
+                .collect::<Vec<_>>()
+                .join(" | "),
+        }
+    }
+
+    #[test]
+    fn which_incident_leads_to_which_request() {
+        use Severity::{Critical, High};
+        const BOTH: &[Measure] = &[Measure::Deny, Measure::Rotate];
+        let burst = || finding(Kind::ReadBurst, Critical, &["a", "b"]);
+        let shadowed = || Finding { shadowed: true, ..burst() };
+        let deleted = || finding(Kind::SecretDeleted, Critical, &["c"]);
+        let let_in = [read("a", None, None)];
+        let refused = [read("a", None, Some("AccessDeniedException"))];
+        let with_version = [read("a", None, None), decryption("a")];
+        let twice = [read("a", None, None), read("a", None, None), decryption("a")];
+        let by_version = [read("a", Some(VERSION), None)];
+        let rows = [
+            ("a burst", asked(vec![burst()], &let_in, BOTH)),
+            ("nothing is allowed", asked(vec![burst()], &let_in, &[])),
+            ("only rotate", asked(vec![burst()], &let_in, &[Measure::Rotate])),
+            ("only deny", asked(vec![burst()], &let_in, &[Measure::Deny])),
+            ("not critical", asked(vec![finding(Kind::ReadBurst, High, &["a"])], &let_in, BOTH)),
+            ("in the shadow", asked(vec![shadowed()], &let_in, BOTH)),
+            (
+                "critical only in the shadow",
+                asked(vec![shadowed(), finding(Kind::NewReader, High, &["a"])], &let_in, BOTH),
+            ),
+            ("what else was read", asked(vec![burst(), finding(Kind::NewReader, High, &["d"])], &let_in, BOTH)),
+            ("a decoy, denied", asked(vec![finding(Kind::DecoyTouched, Critical, &["a"])], &refused, BOTH)),
+            ("a decoy, read", asked(vec![finding(Kind::DecoyTouched, Critical, &["a"])], &let_in, BOTH)),
+            ("denied tries beside", asked(vec![burst(), finding(Kind::DeniedRead, High, &["d"])], &let_in, BOTH)),
+            ("deleted", asked(vec![deleted()], &let_in, BOTH)),
+            ("deleted, only rotate", asked(vec![deleted()], &let_in, &[Measure::Rotate])),
+            ("deleted and read", asked(vec![deleted(), burst()], &let_in, BOTH)),
+            ("the trail is stopped", asked(vec![finding(Kind::TrailStopped, Critical, &[])], &let_in, BOTH)),
+            ("the decryption tells the version", asked(vec![burst()], &with_version, BOTH)),
+            ("one of two decryptions", asked(vec![burst()], &twice, BOTH)),
+            ("asked for by its version", asked(vec![burst()], &by_version, BOTH)),
+        ];
+        let lines: Vec<String> = rows.iter().map(|(name, said)| format!("{name}: {said}")).collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    proptest! {
+        #[test]
+        fn however_many_were_read_every_one_is_asked_for_once_in_requests_that_fit(
+            count in 1_usize..3_000, length in 1_usize..500,
+        ) {
+            let names: Vec<String> = (0..count).map(|n| format!("{n}-{}", "x".repeat(length))).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let incident = Incident { key: "k".to_owned(), findings: vec![finding(Kind::ReadBurst, Severity::Critical, &names)] };
+            let requests = requests(&incident, &[], &[Measure::Deny].into(), Environment::Prod).unwrap();
+            for request in &requests {
+                prop_assert!(serde_json::to_string(request).unwrap().len() < 250_000);
+            }
+            let secrets: BTreeSet<_> = requests.iter().flat_map(|request| &request.secrets).map(|one| &one.secret).collect();
+            prop_assert_eq!(secrets.len(), count);
+            prop_assert_eq!(requests.iter().map(|request| request.secrets.len()).sum::<usize>(), count);
+        }
+    }
+}

@@ -398,3 +398,193 @@ impl Spoken for Obstacle {
         .to_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn version(id: &str) -> VersionId {
+        VersionId::try_from(id).unwrap()
+    }
+
+    /// Both are asked for, of somebody who has read the version `old`.
+    fn asked() -> Facts {
+        Facts {
+            deny: true,
+            rotate: true,
+            spared: None,
+            read: Some(Moment::from_millis(0)),
+            versions: vec![version("old")],
+            secret: None,
+            door: None,
+            put: None,
+            shut: 0,
+            is_late: false,
+            labels: None,
+            is_newer: None,
+            began: None,
+        }
+    }
+
+    fn labels(current: &str, pending: Option<&str>) -> Option<Labels> {
+        Some(Labels { current: Some(version(current)), pending: pending.map(version) })
+    }
+
+    /// Everything that can be learned by a look or an action.
+    fn learned(facts: &Facts, plan: &Plan) -> Vec<Facts> {
+        let with = |change: &dyn Fn(&mut Facts)| {
+            let mut facts = facts.clone();
+            change(&mut facts);
+            facts
+        };
+        match plan {
+            Plan::Look(Look::Secret) => {
+                let left = [Obstacle::NotOurs, Obstacle::Managed, Obstacle::Paused].map(Standing::Untouchable);
+                let contained = [None, Some(Obstacle::RotationOff), Some(Obstacle::Stopped)];
+                let all = left.into_iter().chain(contained.map(|rotation| Standing::Contained { rotation }));
+                all.map(|standing| with(&|facts| facts.secret = Some(standing))).collect()
+            }
+            Plan::Look(Look::Policy) => {
+                let stuck = [Unmerged::Full, Unmerged::Unreadable].map(Door::Stuck);
+                let doors = stuck.into_iter().chain([Door::Open("{}".to_owned()), Door::Closed]);
+                doors.map(|door| with(&|facts| facts.door = Some(door.clone()))).collect()
+            }
+            Plan::Look(Look::Effect) => vec![with(&|facts| facts.shut += 1), with(&|facts| facts.shut = 0)],
+            Plan::Look(Look::Labels) => {
+                let all = [("old", None), ("new", None), ("old", Some("next")), ("new", Some("old"))];
+                all.iter().map(|(current, pending)| with(&|f| f.labels = labels(current, *pending))).collect()
+            }
+            Plan::Look(Look::Age) => [true, false].map(|is| with(&|facts| facts.is_newer = Some(is))).to_vec(),
+            Plan::Act(Action::Deny(_)) => {
+                let refused = with(&|facts| facts.put = Some(Put::Refused));
+                vec![refused, with(&|facts| (facts.put, facts.door) = (Some(Put::Taken), None))]
+            }
+            Plan::Act(Action::Rotate) => [Began::Now, Began::Before, Began::Refused]
+                .map(|began| with(&|facts| facts.began = Some(began)))
+                .to_vec(),
+            Plan::End(_) => Vec::new(),
+        }
+    }
+
+    /// Walks every way there is from some facts, and says how each ends. `seen` is asked at every step.
+    fn walk(facts: &Facts, steps: usize, seen: &mut dyn FnMut(&Facts, &Plan)) {
+        let facts = Facts { is_late: facts.is_late || steps > 12, ..facts.clone() };
+        let plan = plan(&facts);
+        seen(&facts, &plan);
+        assert!(steps < 24, "it does not end: {facts:?}");
+        for next in learned(&facts, &plan) {
+            walk(&next, steps + 1, seen);
+        }
+    }
+
+    fn every_request() -> Vec<Facts> {
+        let mut all = Vec::new();
+        for (deny, rotate) in [(true, true), (true, false), (false, true)] {
+            for versions in [vec![version("old")], Vec::new()] {
+                for read in [Some(Moment::from_millis(0)), None] {
+                    for spared in [None, Some(Spared::Never), Some(Spared::Root)] {
+                        all.push(Facts { deny, rotate, spared, read, versions: versions.clone(), ..asked() });
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn nothing_is_rotated_before_the_denial_that_is_asked_for_is_proved() {
+        let (mut rotations, mut denials) = (0, 0);
+        for request in every_request() {
+            walk(&request, 0, &mut |facts, plan| match plan {
+                Plan::Act(Action::Rotate) => {
+                    rotations += 1;
+                    assert!(facts.rotate && facts.read.is_some(), "{facts:?}");
+                    assert!(!facts.deny || (facts.shut >= PROOFS && facts.door == Some(Door::Closed)), "{facts:?}");
+                    assert!(matches!(facts.secret, Some(Standing::Contained { rotation: None })), "{facts:?}");
+                }
+                Plan::Act(Action::Deny(_)) => {
+                    denials += 1;
+                    assert!(facts.deny && facts.spared.is_none() && facts.put.is_none(), "{facts:?}");
+                    assert!(matches!(facts.secret, Some(Standing::Contained { .. })), "{facts:?}");
+                }
+                Plan::End(Ending { denial, rotation }) => {
+                    assert_eq!(facts.deny, *denial != Denial::NotAsked);
+                    if matches!(denial, Denial::Failed(_)) {
+                        assert!(matches!(rotation, Rotation::HeldBack | Rotation::NotAsked), "{facts:?}");
+                    }
+                }
+                Plan::Look(_) => {}
+            });
+        }
+        assert!(rotations > 100 && denials > 10, "{rotations} {denials}");
+    }
+
+    #[test]
+    fn what_is_decided_of_what_was_found() {
+        let known = |rotation| Some(Standing::Contained { rotation });
+        let proved = Facts { secret: known(None), door: Some(Door::Closed), shut: PROOFS, ..asked() };
+        let open = Some(Door::Open("POLICY".to_owned()));
+        let at = |facts: Facts, labels: Option<Labels>| Facts { labels, ..facts };
+        let rows: Vec<(&str, Facts)> = vec![
+            ("nothing is known", asked()),
+            ("not ours", Facts { secret: Some(Standing::Untouchable(Obstacle::NotOurs)), ..asked() }),
+            (
+                "not ours, only rotate",
+                Facts { deny: false, secret: Some(Standing::Untouchable(Obstacle::NotOurs)), ..asked() },
+            ),
+            ("never denied", Facts { spared: Some(Spared::Never), secret: known(None), ..asked() }),
+            (
+                "never denied, only rotate",
+                Facts { deny: false, spared: Some(Spared::Never), secret: known(None), ..asked() },
+            ),
+            ("the policy lets it in", Facts { secret: known(None), door: open.clone(), ..asked() }),
+            (
+                "it was put, and is not there yet",
+                Facts { secret: known(None), door: open.clone(), put: Some(Put::Taken), ..asked() },
+            ),
+            ("it was refused", Facts { secret: known(None), door: open, put: Some(Put::Refused), ..asked() }),
+            ("full", Facts { secret: known(None), door: Some(Door::Stuck(Unmerged::Full)), ..asked() }),
+            ("there, not in effect yet", Facts { shut: 0, ..proved.clone() }),
+            ("seen once", Facts { shut: 1, ..proved.clone() }),
+            ("time is up", Facts { shut: 1, is_late: true, ..proved.clone() }),
+            ("proved", proved.clone()),
+            ("proved, changed only", Facts { read: None, ..proved.clone() }),
+            ("proved, what was read is current", at(proved.clone(), labels("old", None))),
+            ("proved, rotated since", at(proved.clone(), labels("new", None))),
+            ("proved, another is on its way", at(proved.clone(), labels("old", Some("next")))),
+            ("proved, what was read is on its way", at(proved.clone(), labels("new", Some("old")))),
+            (
+                "proved, rotation off",
+                at(Facts { secret: known(Some(Obstacle::RotationOff)), ..proved.clone() }, labels("old", None)),
+            ),
+            (
+                "proved, rotation off, rotated since",
+                at(Facts { secret: known(Some(Obstacle::RotationOff)), ..proved.clone() }, labels("new", None)),
+            ),
+            ("version unknown", at(Facts { versions: Vec::new(), ..proved.clone() }, labels("old", None))),
+            (
+                "version unknown, made since",
+                at(Facts { versions: Vec::new(), is_newer: Some(true), ..proved.clone() }, labels("old", None)),
+            ),
+            (
+                "version unknown, older",
+                at(Facts { versions: Vec::new(), is_newer: Some(false), ..proved.clone() }, labels("old", None)),
+            ),
+            ("begun", Facts { began: Some(Began::Now), ..proved.clone() }),
+            ("begun before", Facts { began: Some(Began::Before), ..proved.clone() }),
+            ("rotation refused", Facts { began: Some(Began::Refused), ..proved }),
+        ];
+        let said = |plan: Plan| match plan {
+            Plan::Look(look) => format!("look: {look:?}"),
+            Plan::Act(action) => format!("act: {action:?}"),
+            Plan::End(Ending { denial, rotation }) => {
+                format!("end: denial {}, rotation {}", denial.name(), rotation.name())
+            }
+        };
+        let lines: Vec<String> =
+            rows.into_iter().map(|(name, facts)| format!("{name}: {}", said(plan(&facts)))).collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+}
