@@ -199,7 +199,17 @@ async fn nothing_is_rotated_while_the_denial_is_not_in_effect_everywhere() {
 }
 
 #[tokio::test]
-async fn a_failure_anywhere_leaves_nothing_or_what_the_next_attempt_completes() {
+async fn a_call_that_fails_anywhere_leaves_nothing_or_what_the_next_attempt_completes() {
+    completes_after(&Fault::Refuse).await;
+}
+
+#[tokio::test]
+async fn so_does_an_answer_that_is_lost_after_the_effect() {
+    completes_after(&Fault::DropReply).await;
+}
+
+/// A fault at every call by itself, as often as the SDK tries; then the event again.
+async fn completes_after(fault: &Fault) {
     let scene = scene(&[BOTH]).await;
     let aws = &scene.cloud.aws;
     let event = request(&scene, "role/report", &["deny", "rotate"]);
@@ -208,25 +218,22 @@ async fn a_failure_anywhere_leaves_nothing_or_what_the_next_attempt_completes() 
     assert!((9..=12).contains(&calls), "{calls}");
     reset(&scene);
     for n in 1..=calls {
-        for fault in [Fault::Refuse, Fault::DropReply] {
-            let (mark, name) = (aws.mark(), fault.name());
-            // As often as the SDK tries.
-            aws.fault_on("secretsmanager:*", n, Some(3), fault);
-            let outcome = scene.respond.invoke(event.clone()).await.unwrap();
-            aws.clear_faults();
-            let pending = scene.labelled("AWSPENDING").is_some();
-            let denied = policy_of(&scene).is_some_and(|text| !policy::denied(&text).is_empty());
-            assert!(denied || !pending, "{name} at {n}: rotated, and not denied");
-            let during = aws.calls_since(mark);
-            assert!(!outcome.is_ok() || (denied && pending), "{name} at {n}: {outcome:?} {during:#?}");
-            let again = scene.responds(event.clone()).await;
-            let case = &again["contained"][0];
-            assert_eq!((&case["denial"], &case["rotation"]), (&json!("proved"), &json!("begun")), "{name} at {n}");
-            let tokens = aws.store().versions("app").unwrap().len();
-            assert_eq!(tokens, 2, "{name} at {n}: rotated once");
-            assert_eq!(policy::denied(&policy_of(&scene).unwrap()).len(), 1);
-            reset(&scene);
-        }
+        let (mark, name) = (aws.mark(), fault.name());
+        aws.fault_on("secretsmanager:*", n, Some(3), fault.clone());
+        let outcome = scene.respond.invoke(event.clone()).await.unwrap();
+        aws.clear_faults();
+        let pending = scene.labelled("AWSPENDING").is_some();
+        let denied = policy_of(&scene).is_some_and(|text| !policy::denied(&text).is_empty());
+        assert!(denied || !pending, "{name} at {n}: rotated, and not denied");
+        let during = aws.calls_since(mark);
+        assert!(!outcome.is_ok() || (denied && pending), "{name} at {n}: {outcome:?} {during:#?}");
+        let again = scene.responds(event.clone()).await;
+        let case = &again["contained"][0];
+        assert_eq!((&case["denial"], &case["rotation"]), (&json!("proved"), &json!("begun")), "{name} at {n}");
+        let tokens = aws.store().versions("app").unwrap().len();
+        assert_eq!(tokens, 2, "{name} at {n}: rotated once");
+        assert_eq!(policy::denied(&policy_of(&scene).unwrap()).len(), 1);
+        reset(&scene);
     }
 }
 
