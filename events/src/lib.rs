@@ -6,6 +6,7 @@
 //!
 //! * [`rotation`]: what Secrets Manager sends to a rotation function.
 //! * [`trigger`]: what wakes the function that puts things right.
+//! * [`containment`]: what the audit asks that function for.
 //! * [`notification`]: what a topic's subscriber is handed.
 //! * [`secret`]: the names by which secrets and their versions are called.
 //! * [`cloudtrail`]: what CloudTrail records, from whichever way it arrives.
@@ -14,6 +15,7 @@
 //! * [`moment`]: when something happened.
 
 pub mod cloudtrail;
+pub mod containment;
 pub mod fact;
 pub mod join;
 pub mod moment;

@@ -9,17 +9,20 @@
 //! | --- | --- |
 //! | [`store`] | secrets, versions and labels, and what a test may do to them by hand |
 //! | [`secrets_manager`] | the actions on them, as awsJson1.1 |
+//! | [`resource_policy`] | the actions on a secret's own policy, and what it denies |
 //! | [`rds`] | scripted instances, clusters and proxies, as awsQuery |
-//! | [`emulator`] | SNS, DynamoDB, CloudWatch, S3, KMS: a process of their own, started when it is first needed |
+//! | [`emulator`] | SNS, DynamoDB, CloudWatch, EventBridge, S3, KMS: a process of their own, started when it is first needed |
 //! | [`fault`] | what can go wrong with a call |
 
 pub mod emulator;
 pub mod fault;
 pub mod rds;
 mod request;
+mod resource_policy;
 pub mod secrets_manager;
 pub mod store;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -63,7 +66,8 @@ pub struct Endpoint {
 pub struct Call {
     /// Place in the order of arrival, from 1.
     pub sequence: u64,
-    /// The service by its name in policies: `secretsmanager`, `rds`, `sns`, `dynamodb`, `cloudwatch`, `s3`, `kms`; `?` where the
+    /// The service by its name in policies: `secretsmanager`, `rds`, `sns`, `dynamodb`, `cloudwatch`, `events`, `s3`,
+    /// `kms`; `?` where the
     /// request does not say.
     pub service: &'static str,
     /// The action, such as `GetSecretValue`; `?` where the request does not say.
@@ -236,6 +240,14 @@ impl Endpoint {
         &self.url
     }
 
+    /// An access key for a role: who signs with it is that role. Whoever signs with another is the role `local`.
+    pub fn key_of(&self, role: &str) -> String {
+        let mut callers = self.cloud.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = format!("ASIALOCAL{:07}", callers.len());
+        callers.insert(key.clone(), format!("arn:aws:iam::{ACCOUNT}:role/{role}"));
+        key
+    }
+
     /// The secrets.
     pub fn store(&self) -> &Store {
         &self.cloud.store
@@ -302,6 +314,8 @@ struct Cloud {
     store: Store,
     rds: Rds,
     journal: Mutex<Journal>,
+    /// The roles behind access keys.
+    callers: Mutex<BTreeMap<String, String>>,
     emulator: Emulator,
 }
 
@@ -425,14 +439,24 @@ impl Cloud {
         }
     }
 
+    fn caller(&self, key: &str) -> String {
+        let callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        callers.get(key).cloned().unwrap_or_else(|| format!("arn:aws:iam::{ACCOUNT}:role/local"))
+    }
+
     async fn carry_out(&self, request: &Asked<'_>, stale: bool) -> Result<Reply, AwsError> {
-        let Operation { service, action, parameters } = request.operation;
+        let Operation { service, action, key, parameters } = request.operation;
         let parameters = parameters.clone()?;
         match service {
-            Service::SecretsManager => secrets_manager::call(&self.store, action, parameters, stale)
+            Service::SecretsManager => secrets_manager::call(&self.store, action, parameters, stale, &self.caller(key))
                 .map(|body| Reply::of(*service, body.to_string())),
             Service::Rds => self.rds.call(action, parameters).map(|body| Reply::of(*service, body)),
-            Service::Sns | Service::DynamoDb | Service::CloudWatch | Service::S3 | Service::Kms => {
+            Service::Sns
+            | Service::DynamoDb
+            | Service::CloudWatch
+            | Service::EventBridge
+            | Service::S3
+            | Service::Kms => {
                 let answer = self.emulator.forward(request.head, request.body.clone()).await;
                 answer.map(Reply::from).map_err(|problem| {
                     AwsError::new("InternalFailure", format!("the emulator: {problem:#}")).with_status(500)
@@ -492,7 +516,7 @@ fn request_id() -> HeaderValue {
 impl Service {
     fn content_type(self) -> &'static str {
         match self {
-            Self::SecretsManager | Self::Kms | Self::Unknown => "application/x-amz-json-1.1",
+            Self::SecretsManager | Self::EventBridge | Self::Kms | Self::Unknown => "application/x-amz-json-1.1",
             Self::DynamoDb => "application/x-amz-json-1.0",
             Self::Rds | Self::Sns | Self::S3 => "text/xml",
             Self::CloudWatch => "application/cbor",
@@ -501,7 +525,7 @@ impl Service {
 
     fn refusal(self, error: &AwsError) -> Reply {
         let body = match self {
-            Self::SecretsManager | Self::Kms | Self::Unknown => {
+            Self::SecretsManager | Self::EventBridge | Self::Kms | Self::Unknown => {
                 json!({ "__type": error.code, "Message": error.message }).to_string()
             }
             Self::DynamoDb => {
@@ -528,6 +552,7 @@ impl Service {
             Self::Rds | Self::Sns | Self::CloudWatch | Self::S3 => "ServiceUnavailable",
             Self::DynamoDb => "InternalServerError",
             Self::Kms => "KMSInternalException",
+            Self::EventBridge => "InternalException",
             Self::SecretsManager | Self::Unknown => "ServiceUnavailableException",
         };
         AwsError::new(code, "The service is unavailable.").with_status(503)
@@ -538,7 +563,7 @@ impl Service {
             Self::Rds | Self::Sns | Self::CloudWatch => "Throttling",
             Self::DynamoDb => "ProvisionedThroughputExceededException",
             Self::S3 => return AwsError::new("SlowDown", "Please reduce your request rate.").with_status(503),
-            Self::SecretsManager | Self::Kms | Self::Unknown => "ThrottlingException",
+            Self::SecretsManager | Self::EventBridge | Self::Kms | Self::Unknown => "ThrottlingException",
         };
         AwsError::new(code, "Rate exceeded")
     }
@@ -547,7 +572,9 @@ impl Service {
         let (code, status) = match self {
             Self::Rds | Self::CloudWatch | Self::S3 => ("AccessDenied", 403),
             Self::Sns => ("AuthorizationError", 403),
-            Self::SecretsManager | Self::DynamoDb | Self::Kms | Self::Unknown => ("AccessDeniedException", 400),
+            Self::SecretsManager | Self::DynamoDb | Self::EventBridge | Self::Kms | Self::Unknown => {
+                ("AccessDeniedException", 400)
+            }
         };
         let message = format!(
             "User: arn:aws:sts::{ACCOUNT}:assumed-role/local/local is not authorized to perform: {}:{action} \

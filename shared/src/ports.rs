@@ -23,6 +23,7 @@ use crate::{
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use relatch_events::{
+    containment::Containment,
     rotation::Step,
     secret::{SecretId, VersionId},
 };
@@ -69,6 +70,43 @@ pub trait Custody: Secrets {
 
     /// A page of the secrets of this account and region, those that are scheduled for deletion among them.
     async fn list(&self, after: Option<&str>) -> Result<Page, CallError>;
+}
+
+/// Who is let to a secret's value, and its rotation before its time: what only containment changes. Secrets Manager is
+/// eventually consistent here too.
+pub trait Gate: Custody {
+    /// The secret's own policy, as JSON; `None` if it has none.
+    async fn policy(&self, secret: &SecretId) -> Result<Option<String>, CallError>;
+
+    /// What Secrets Manager has against a policy, without putting it; empty if nothing.
+    async fn objections(&self, secret: &SecretId, policy: &str) -> Result<Vec<String>, CallError>;
+
+    /// Puts a policy in the place of the present one. One that lets the public in is refused.
+    async fn put_policy(&self, secret: &SecretId, policy: &str) -> Result<(), CallError>;
+
+    /// Takes the policy away.
+    async fn delete_policy(&self, secret: &SecretId) -> Result<(), CallError>;
+
+    /// Whether the secret's own policy denies us the version that holds a label, which no version holds. Nothing is read.
+    async fn is_denied(&self, secret: &SecretId, label: &str) -> Result<bool, CallError>;
+
+    /// Begins a rotation now.
+    async fn rotate(&self, secret: &SecretId) -> Result<Rotating, CallError>;
+}
+
+/// What came of asking for a rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotating {
+    /// It has begun.
+    Now,
+    /// An earlier one is not complete, and is tried again.
+    Before,
+}
+
+/// Where the audit asks for an incident to be contained.
+pub trait Bus {
+    /// Asks.
+    async fn ask(&self, request: &Containment) -> Result<(), CallError>;
 }
 
 /// A version that there still is.

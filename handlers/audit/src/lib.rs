@@ -12,6 +12,7 @@ use relatch::{
     adapters::{
         self,
         anchors::{KmsKey, LockedBucket},
+        bus::EventBus,
         objects::S3,
         table::DynamoTable,
         topic::SnsTopic,
@@ -22,8 +23,9 @@ use relatch::{
         intake::{Intake, Tally},
     },
     config::Audit,
+    containment::ask::Asking,
     invocation::deadline,
-    ports::{Anchors, Baselines, CallError, Ledger, Notary, Objects, Register, Topic},
+    ports::{Anchors, Baselines, Bus, CallError, Ledger, Notary, Objects, Register, Topic},
 };
 use relatch_events::{
     cloudtrail::{
@@ -43,22 +45,22 @@ const RESERVE: Duration = Duration::from_millis(1_500);
 
 /// The handler, over an outside that tests may replace.
 #[derive(Debug, Clone)]
-pub struct App<L, T, P, O, A, N> {
+pub struct App<L, T, P, B, O, A, N> {
     /// Where facts are taken in.
-    pub intake: Intake<L, T, P>,
+    pub intake: Intake<L, T, P, B>,
     /// Where files are.
     pub objects: O,
     /// Where the chain of changes is anchored, if anywhere, and who signs that.
     pub anchorage: Option<(A, N)>,
 }
 
-impl App<DynamoTable, DynamoTable, Option<SnsTopic>, S3, LockedBucket, KmsKey> {
+impl App<DynamoTable, DynamoTable, Option<SnsTopic>, EventBus, S3, LockedBucket, KmsKey> {
     /// The handler over AWS, by the environment.
     ///
     /// # Errors
     /// When a setting is wrong; the error names every one.
     pub async fn from_env() -> Result<Self, Error> {
-        let Audit { common, table, policy, kept, anchors } = Audit::from_env()?;
+        let Audit { common, table, policy, kept, measures, anchors } = Audit::from_env()?;
         let sdk = adapters::sdk_config(common.rotation.patience).await;
         let table = DynamoTable::new(&sdk, table);
         let topic = common.people.topic.map(|arn| SnsTopic::new(&sdk, arn).read_by(common.audience.clone()));
@@ -69,8 +71,10 @@ impl App<DynamoTable, DynamoTable, Option<SnsTopic>, S3, LockedBucket, KmsKey> {
             language: common.audience.language,
             metrics: common.metrics,
         };
+        let bus = (!measures.is_empty()).then(|| EventBus::new(&sdk));
+        let asking = Asking { bus, measures };
         let anchorage = anchors.map(|at| (LockedBucket::new(&sdk, at.bucket), KmsKey::new(&sdk, at.key)));
-        Ok(Self { intake: Intake { ledger: table, alerts, policy, kept }, objects: S3::new(&sdk), anchorage })
+        Ok(Self { intake: Intake { ledger: table, alerts, policy, kept, asking }, objects: S3::new(&sdk), anchorage })
     }
 }
 
@@ -94,7 +98,8 @@ enum Opened {
     Nothing,
 }
 
-impl<L: Ledger + Baselines, T: Register, P: Topic, O: Objects, A: Anchors, N: Notary> App<L, T, P, O, A, N> {
+impl<L: Ledger + Baselines, T: Register, P: Topic, B: Bus, O: Objects, A: Anchors, N: Notary>
+    App<L, T, P, B, O, A, N> {
     /// Takes in what was handed over. A queue is told which messages failed: those that cannot be read, or that name a
     /// file that cannot be read to its end, each by itself, or, when a call failed, all that held a fact.
     ///

@@ -6,7 +6,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, civil::DateTime, tz::TimeZone};
-use relatch::{alert::Condition, audit::finding::Severity, config::Environment};
+use relatch::{alert::Condition, audit::finding::Severity, config::Environment, containment::Principal};
 use relatch_events::{
     moment::Moment,
     secret::{EmptyName, SecretId},
@@ -139,6 +139,14 @@ pub enum Command {
     /// End a pause, and what the circuit breaker has stopped.
     #[command(after_help = "Examples:\n  relatch resume shop/prod/database\n  relatch resume --all --yes")]
     Resume(Resume),
+    /// Let somebody read a secret again whom `respond` has denied it
+    ///
+    /// Takes Relatch's statements out of the secret's policy; all others stay.
+    #[command(
+        verbatim_doc_comment,
+        after_help = "Examples:\n  relatch release shop/prod/database --dry-run\n  relatch release shop/prod/database --principal arn:aws:iam::123456789012:role/report"
+    )]
+    Release(Release),
     /// What is firing, and do people know of it? Changes nothing
     ///
     /// Of each: how severe it is, since when it is so, and whether people were `told`
@@ -227,6 +235,20 @@ pub struct Change {
     /// Name or ARN of the secret.
     #[arg(value_parser = name)]
     pub secret: SecretId,
+    /// How it is to be done.
+    #[command(flatten)]
+    pub manner: Manner,
+}
+
+/// Who is to read a secret again.
+#[derive(Debug, Args)]
+pub struct Release {
+    /// Name or ARN of the secret.
+    #[arg(value_parser = name)]
+    pub secret: SecretId,
+    /// Only this role or user; else all that are denied.
+    #[arg(long, value_name = "ARN", value_parser = principal)]
+    pub principal: Option<Principal>,
     /// How it is to be done.
     #[command(flatten)]
     pub manner: Manner,
@@ -352,6 +374,7 @@ impl Command {
         match self {
             Command::Check { secret } | Command::Doctor { secret } => Some(secret),
             Command::Recover(change) | Command::Rollback(change) => Some(&change.secret),
+            Command::Release(release) => Some(&release.secret),
             Command::Pause(pause) => pause.whom.secret.as_ref(),
             Command::Resume(resume) => resume.whom.secret.as_ref(),
             Command::Silence(silence) => silence.what.secret.as_ref(),
@@ -367,6 +390,7 @@ impl Command {
             | Command::Doctor { .. }
             | Command::Recover(_)
             | Command::Rollback(_)
+            | Command::Release(_)
             | Command::Pause(_)
             | Command::Resume(_) => "all secrets",
         };
@@ -389,6 +413,10 @@ impl Place {
 
 fn name(text: &str) -> Result<SecretId, EmptyName> {
     text.try_into()
+}
+
+fn principal(text: &str) -> Result<Principal, &'static str> {
+    Principal::of(text).map_err(|_| "it is the ARN of a role or a user")
 }
 
 fn address(text: &str) -> Result<String, &'static str> {

@@ -71,6 +71,11 @@ pub(crate) fn control(arn: Option<&str>, outcome: &str, pause: Option<&Pause>) -
     json!({ "version": 1, "secret": arn, "outcome": outcome, "pause": pause })
 }
 
+/// `relatch release`. `denied` is whom it lets in again.
+pub(crate) fn release(arn: &str, outcome: &str, denied: &[String]) -> Value {
+    json!({ "version": 1, "secret": arn, "outcome": outcome, "denied": denied })
+}
+
 /// `relatch alerts`. `told` is how severe people know it to be.
 pub(crate) fn alerts(environment: Environment, members: &[Member], at: Timestamp) -> Value {
     let alerts = members.iter().map(|member| {

@@ -9,6 +9,7 @@ pub mod arguments;
 mod json;
 mod outside;
 pub mod problem;
+mod release;
 mod scan;
 mod screen;
 mod silences;
@@ -65,6 +66,7 @@ async fn answer(command: &Command, place: &Place, terminal: &Terminal) -> Result
         Command::Doctor { secret } => doctor(secret, &outside, place, terminal).await,
         Command::Recover(change) => repair(change, Intent::Recover, &outside, terminal).await,
         Command::Rollback(change) => repair(change, Intent::RollBack, &outside, terminal).await,
+        Command::Release(asked) => release::release(asked, &outside, terminal).await,
         Command::Pause(asked) => pause(asked, &outside, terminal).await,
         Command::Resume(asked) => resume(asked, &outside, terminal).await,
         Command::Alerts { environment } => alerts::show(*environment, &outside, terminal).await,
@@ -78,6 +80,7 @@ const fn manner(command: &Command) -> Option<Manner> {
     match command {
         Command::Check { .. } | Command::Doctor { .. } | Command::Alerts { .. } | Command::Silences => None,
         Command::Recover(change) | Command::Rollback(change) => Some(change.manner),
+        Command::Release(release) => Some(release.manner),
         Command::Pause(pause) => Some(pause.manner),
         Command::Resume(resume) => Some(resume.manner),
         Command::Silence(silence) => Some(silence.manner),

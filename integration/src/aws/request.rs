@@ -12,6 +12,7 @@ pub(super) enum Service {
     Sns,
     DynamoDb,
     CloudWatch,
+    EventBridge,
     S3,
     Kms,
     Unknown,
@@ -26,6 +27,7 @@ impl Service {
             "sns" => Self::Sns,
             "dynamodb" => Self::DynamoDb,
             "monitoring" => Self::CloudWatch,
+            "events" => Self::EventBridge,
             "s3" => Self::S3,
             "kms" => Self::Kms,
             _ => Self::Unknown,
@@ -39,6 +41,7 @@ impl Service {
             Self::Sns => "sns",
             Self::DynamoDb => "dynamodb",
             Self::CloudWatch => "cloudwatch",
+            Self::EventBridge => "events",
             Self::S3 => "s3",
             Self::Kms => "kms",
             Self::Unknown => "?",
@@ -50,6 +53,8 @@ impl Service {
 pub(super) struct Operation {
     pub(super) service: Service,
     pub(super) action: String,
+    /// The access key that signed it; empty where none did.
+    pub(super) key: String,
     /// The parameters, or why the request is not acceptable. A form becomes an object of texts.
     pub(super) parameters: Result<Value, AwsError>,
 }
@@ -61,13 +66,18 @@ impl Operation {
             Some(Ok(signature)) => Service::by_scope(signature.service),
             Some(Err(_)) | None => Service::Unknown,
         };
+        let key = match &scope {
+            Some(Ok(signature)) => signature.key.to_owned(),
+            Some(Err(_)) | None => String::new(),
+        };
         let (action, parameters) = match service {
             Service::SecretsManager => read_json(head, body),
             Service::Rds => read_form(body),
             // Whether the parameters are right is for the emulator to say.
             Service::Sns => emulated_form(body),
-            Service::DynamoDb => {
-                let action = header(head, "x-amz-target").and_then(|target| target.strip_prefix("DynamoDB_20120810."));
+            Service::DynamoDb | Service::EventBridge => {
+                let action = header(head, "x-amz-target").and_then(|target| target.split_once('.'));
+                let action = action.map(|(_, action)| action);
                 (action.unwrap_or("?").to_owned(), Ok(serde_json::from_slice(body).unwrap_or(Value::Null)))
             }
             // Smithy's RPC v2: the action is in the path, and the parameters are CBOR.
@@ -85,7 +95,7 @@ impl Operation {
             }
         };
         let parameters = check_signature(head, scope).and(parameters);
-        Self { service, action, parameters }
+        Self { service, action, key, parameters }
     }
 
     /// The parameters without anything secret.
@@ -150,6 +160,7 @@ fn read_form(body: &[u8]) -> (String, Result<Value, AwsError>) {
 
 /// What SigV4's `Authorization` header says. The signature itself is not recomputed.
 struct Signature<'a> {
+    key: &'a str,
     region: &'a str,
     service: &'a str,
     date: &'a str,
@@ -172,7 +183,13 @@ impl<'a> Signature<'a> {
         };
         let hex = signature.len() == 64 && signature.bytes().all(|b| b.is_ascii_hexdigit());
         let dated = date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit());
-        (fields.next().is_none() && !key.is_empty() && hex && dated).then_some(Self { region, service, date, signed })
+        (fields.next().is_none() && !key.is_empty() && hex && dated).then_some(Self {
+            key,
+            region,
+            service,
+            date,
+            signed,
+        })
     }
 }
 

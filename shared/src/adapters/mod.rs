@@ -6,6 +6,8 @@ pub mod alarms;
 pub mod anchors;
 #[cfg(feature = "aws")]
 mod aws;
+#[cfg(feature = "bus")]
+pub mod bus;
 #[cfg(feature = "heartbeat")]
 pub mod heartbeat;
 #[cfg(feature = "objects")]

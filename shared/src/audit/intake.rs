@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{
     alert::{Alerts, findings},
-    ports::{Baselines, CallError, CallErrorKind, Ledger, Register, Topic},
+    containment::ask::Asking,
+    ports::{Baselines, Bus, CallError, CallErrorKind, Ledger, Register, Topic},
 };
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -41,7 +42,7 @@ const ABREAST: usize = 16;
 
 /// Where facts are taken in.
 #[derive(Debug, Clone)]
-pub struct Intake<L, T, P> {
+pub struct Intake<L, T, P, B> {
     /// What is written down, and what is normal by habit.
     pub ledger: L,
     /// Who is told.
@@ -50,6 +51,8 @@ pub struct Intake<L, T, P> {
     pub policy: Policy,
     /// How long lines of the access log are kept.
     pub kept: SignedDuration,
+    /// Who asks for incidents to be contained.
+    pub asking: Asking<B>,
 }
 
 /// What became of records.
@@ -72,7 +75,7 @@ impl Tally {
     }
 }
 
-impl<L: Ledger + Baselines, T: Register, P: Topic> Intake<L, T, P> {
+impl<L: Ledger + Baselines, T: Register, P: Topic, B: Bus> Intake<L, T, P, B> {
     /// Takes facts in, which may come in any order and more than once, and counts what became of them.
     ///
     /// # Errors
@@ -81,6 +84,7 @@ impl<L: Ledger + Baselines, T: Register, P: Topic> Intake<L, T, P> {
         let all = facts.len();
         let news = self.news(facts).await?;
         let found = self.judge(&news).await?;
+        self.ask(&found, &news).await?;
         self.write_down(&news).await?;
         found.iter().for_each(|finding| self.alerts.metrics.finding(finding));
         tally.recorded += news.len() as u64;
@@ -171,6 +175,14 @@ impl<L: Ledger + Baselines, T: Register, P: Topic> Intake<L, T, P> {
         for incident in incidents(told.cloned().collect(), self.policy.thresholds.incident_gap) {
             let alert = findings::of_incident(&incident, self.alerts.metrics.environment, self.alerts.language);
             self.alerts.raise(&alert, Timestamp::now()).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for what is critical to be contained.
+    async fn ask(&self, found: &[Finding], facts: &[Fact]) -> Result<(), CallError> {
+        for incident in incidents(found.to_vec(), self.policy.thresholds.incident_gap) {
+            self.asking.about(&incident, facts, self.alerts.metrics.environment).await?;
         }
         Ok(())
     }

@@ -1,8 +1,12 @@
 //! The settings of the audit.
 
 use super::{Config, ConfigError};
-use crate::audit::{ledger::ACCESSES_ARE_KEPT, policy::Policy};
+use crate::{
+    audit::{ledger::ACCESSES_ARE_KEPT, policy::Policy},
+    containment::Measure,
+};
 use jiff::SignedDuration;
+use std::collections::BTreeSet;
 
 /// What only the audit is told, beside [`Config`].
 #[derive(Debug, Clone)]
@@ -15,6 +19,8 @@ pub struct Audit {
     pub policy: Policy,
     /// How long lines of the access log are kept (`RELATCH_ACCESS_LOG_DAYS`).
     pub kept: SignedDuration,
+    /// What may be asked for about a critical incident (`RELATCH_RESPOND`).
+    pub measures: BTreeSet<Measure>,
     /// Where the chain's heads are kept and by what they are signed, if anywhere.
     pub anchors: Option<Anchorage>,
 }
@@ -54,6 +60,7 @@ impl Audit {
             Some((Ok(days @ 1..=3_650), _)) => Ok(SignedDuration::from_hours(days * 24)),
             Some((_, text)) => Err(format!("RELATCH_ACCESS_LOG_DAYS must be a number from 1 to 3650, not `{text}`")),
         };
+        let measures = super::respond::measures(&setting);
         let anchors = match (setting("RELATCH_ANCHORS_BUCKET"), setting("RELATCH_ANCHORS_KEY")) {
             (None, None) => Ok(None),
             (Some(bucket), Some(key)) => Ok(Some(Anchorage { bucket, key })),
@@ -61,13 +68,13 @@ impl Audit {
                 Err("RELATCH_ANCHORS_BUCKET and RELATCH_ANCHORS_KEY must be set together".to_owned())
             }
         };
-        match (common, table, policy, kept, anchors) {
-            (Ok(common), Ok(table), Ok(policy), Ok(kept), Ok(anchors)) => {
-                Ok(Self { common, table, policy, kept, anchors })
+        match (common, table, policy, kept, measures, anchors) {
+            (Ok(common), Ok(table), Ok(policy), Ok(kept), Ok(measures), Ok(anchors)) => {
+                Ok(Self { common, table, policy, kept, measures, anchors })
             }
-            (common, table, policy, kept, anchors) => {
+            (common, table, policy, kept, measures, anchors) => {
                 let mut problems = common.err().map_or(Vec::new(), |ConfigError(problems)| problems);
-                problems.extend([table.err(), policy.err(), kept.err(), anchors.err()].into_iter().flatten());
+                problems.extend([table.err(), policy.err(), kept.err(), measures.err(), anchors.err()].into_iter().flatten());
                 Err(ConfigError(problems))
             }
         }
@@ -85,6 +92,7 @@ mod tests {
         let wrong = |name: &str| match name {
             "RELATCH_TIMEOUT_MS" | "RELATCH_ACCESS_LOG_DAYS" => Some("0".to_owned()),
             "RELATCH_AUDIT_POLICY" => Some("[]".to_owned()),
+            "RELATCH_RESPOND" => Some("everything".to_owned()),
             "RELATCH_ANCHORS_KEY" => Some("alias/relatch-anchors".to_owned()),
             _ => None,
         };

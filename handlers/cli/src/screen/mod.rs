@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod control;
 pub(crate) mod doctor;
 pub(crate) mod recovery;
+pub(crate) mod release;
 pub(crate) mod scan;
 pub(crate) mod silence;
 

@@ -111,8 +111,15 @@ fn a_lock_out_is_all_that_is_told_of_a_subject() {
             }
             // What happens to the secret, or to others, is told all the same.
             let told = inhibits(condition)
-                || [Condition::DeletionScheduled, Condition::SweepUnfinished, Condition::AlarmFiring, Condition::Audit]
-                    .contains(&condition);
+                || [
+                    Condition::DeletionScheduled,
+                    Condition::SweepUnfinished,
+                    Condition::AlarmFiring,
+                    Condition::Audit,
+                    Condition::Contained,
+                    Condition::ContainmentFailed,
+                ]
+                .contains(&condition);
             let expected = (!told).then_some(Reason::Inhibited);
             let source = of(source, "a");
             assert_eq!(mute(&source, of(condition, "a")), expected, "{condition:?}");

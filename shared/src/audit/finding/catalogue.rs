@@ -76,6 +76,17 @@ impl EventType {
     }
 }
 
+/// What a finding means for the secrets that it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Exposure {
+    /// Their values were read, if they were handed out.
+    Read,
+    /// They, or what protects them, were changed; nobody has learned a value by that.
+    Changed,
+    /// Nothing was read or changed, or nobody did it whom a secret's policy could deny anything.
+    None,
+}
+
 /// All that is to be said of a kind. Texts in two languages are English and Japanese.
 #[derive(Debug, Clone, Copy)]
 pub struct Page {
@@ -158,6 +169,53 @@ impl Kind {
             format!("infra/runbooks/{name}.md")
         } else {
             format!("infra/runbooks/audit-findings.md#{name}")
+        }
+    }
+
+    /// What it means for the secrets that it is about, and so what helps: see [`containment`](crate::containment).
+    pub const fn exposure(self) -> Exposure {
+        match self {
+            Self::NewReader
+            | Self::ReadBurst
+            | Self::BulkRead
+            | Self::MultiRegionRead
+            | Self::CrossEnvironmentRead
+            | Self::CrossAccountRead
+            | Self::OffHoursRead
+            | Self::RootRead
+            | Self::HumanRead
+            | Self::DecoyTouched
+            | Self::StaleReader
+            | Self::UnseenRead
+            | Self::HostileTool => Exposure::Read,
+            Self::SecretDeleted
+            | Self::MassDeletion
+            | Self::RotationDisabled
+            | Self::RotationFunctionReplaced
+            | Self::ValueWrittenOutsideRotation
+            | Self::LabelMovedOutsideRotation
+            | Self::PolicyOpened
+            | Self::EncryptionKeyChanged
+            | Self::ReplicationChanged => Exposure::Changed,
+            // A denied attempt has read nothing; a parameter, a key, a database or a watcher has no policy of a secret's.
+            Self::DeniedRead
+            | Self::DeniedBurst
+            | Self::ParameterDecryptBurst
+            | Self::KeyDisabledOrScheduledForDeletion
+            | Self::KeyPolicyOpened
+            | Self::GrantCreated
+            | Self::DatabasePasswordChangedOutsideRotation
+            | Self::RotationFailed
+            | Self::RotationAbandoned
+            | Self::RotationOverdue
+            | Self::TrailStopped
+            | Self::TrailNarrowed
+            | Self::RuleDisabled
+            | Self::OwnFunctionChanged
+            | Self::AlertRouteRemoved
+            | Self::RootUse
+            | Self::ConsoleLoginFailures
+            | Self::UnauthorizedBurst => Exposure::None,
         }
     }
 

@@ -296,7 +296,9 @@ impl Breadth {
         if is_trusted || is_usual {
             return;
         }
-        let numbers = match (case.is_news(kind), latest) {
+        // By then it may be told for the first time to those who act on what is gravest only: so it is told whole.
+        let becomes_worst = is_worst && count == burst.count.saturating_mul(5);
+        let numbers = match (case.is_news(kind) || becomes_worst, latest) {
             (true, _) => things(case),
             (false, Some(latest)) => vec![latest],
             // Nothing can be added to what was told.
