@@ -32,6 +32,9 @@ pub const ACCESSES_ARE_KEPT: SignedDuration = SignedDuration::from_hours(365 * 2
 /// The subject of what concerns no secret by name.
 pub const UNNAMED: &str = "*";
 
+/// What is said where the chain's end is there, and is none.
+pub const UNREADABLE_END: &str = "the chain of changes is broken: its end cannot be read";
+
 /// How much of a program's name for itself is kept, in bytes.
 const TOOL: usize = 200;
 /// CloudTrail's ids have 36 bytes. What is longer is not one of them.
