@@ -80,7 +80,7 @@ pub(crate) async fn learn(asked: &Learning, outside: &Outside, terminal: &Termin
     }
     let kept = lesson.keep(&parts, table).await;
     outside.told(THE_TABLE, kept).await?;
-    terminal.show(|| screen::done(&lesson), || json::lesson("learned", &lesson));
+    terminal.show(|| screen::done(&lesson, asked.manner.yes), || json::lesson("learned", &lesson));
     Ok(if lesson.left.is_empty() { Status::Fine } else { Status::Found })
 }
 

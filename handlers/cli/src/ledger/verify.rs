@@ -86,18 +86,19 @@ pub(crate) async fn show(asked: &Verification, outside: &Outside, terminal: &Ter
 pub(crate) async fn verdict(
     environment: Environment,
     from: Head,
-    anchors: Vec<Anchor>,
+    mut anchors: Vec<Anchor>,
     table: &DynamoTable,
 ) -> Result<Verdict, CallError> {
-    let all = anchors.len();
-    let met: Vec<Anchor> = anchors.into_iter().filter(|anchor| anchor.head.sequence >= from.sequence).collect();
+    anchors.sort_by_key(|anchor| (anchor.head.sequence, anchor.at));
+    anchors.dedup();
+    let met = anchors.split_off(anchors.partition_point(|anchor| anchor.head.sequence < from.sequence));
     let mut verdict = Verdict {
         environment,
         at: Timestamp::now(),
         from,
         end: from,
         span: None,
-        passed_by: all - met.len(),
+        passed_by: anchors.len(),
         met,
         broken: None,
         unlisted: Vec::new(),
@@ -111,7 +112,11 @@ pub(crate) async fn verdict(
             broken?
         }
     };
-    verdict.met.retain(|anchor| anchor.head.sequence <= verdict.end.sequence);
+    let is_met = |anchor: &Anchor| match verdict.broken {
+        Some(Broken::Chain(Break::Rewritten { sequence, .. })) => anchor.head.sequence < sequence,
+        Some(_) | None => anchor.head.sequence <= verdict.end.sequence,
+    };
+    verdict.met.retain(is_met);
     Ok(verdict)
 }
 

@@ -19,7 +19,7 @@ pub(super) fn heading(clock: &Clock) -> String {
 }
 
 /// How much is shown of a program's name for itself, of a name or of a text, in characters.
-const SHOWN: usize = 60;
+const SHOWN: usize = 48;
 
 pub(crate) fn accesses(entries: &[Entry], are_first: bool, clock: &Clock) -> String {
     let (mut page, column) = (Page::default(), column(clock));

@@ -29,8 +29,8 @@ pub(crate) fn intended(lesson: &Lesson, clock: &Clock) -> String {
     page.text() + &screen::scan::tally(&lesson.tally)
 }
 
-/// What was learned.
-pub(crate) fn done(lesson: &Lesson) -> String {
+/// What was learned; and of how much, where nobody was asked.
+pub(crate) fn done(lesson: &Lesson, is_unasked: bool) -> String {
     let mut page = Page::default();
     let Lesson { environment, kept, known, left, .. } = lesson;
     let known = if *known > 0 { format!("; {known} more say nothing new") } else { String::new() };
@@ -42,5 +42,5 @@ pub(crate) fn done(lesson: &Lesson) -> String {
     if left.len() > NAMED {
         page.beside("", PLAIN, 6, &format!("and {} more", left.len() - NAMED));
     }
-    page.text()
+    page.text() + &if is_unasked { screen::scan::tally(&lesson.tally) } else { String::new() }
 }

@@ -7,7 +7,6 @@ use crate::ledger::{
 };
 use relatch::audit::chain::Anchor;
 use relatch_events::moment::Moment;
-use std::cmp::Reverse;
 
 /// So many records are named, and so many anchors.
 const NAMED: usize = 5;
@@ -33,7 +32,7 @@ pub(crate) fn verdict(verdict: &Verdict, clock: &Clock) -> String {
         Some(broken) => {
             page.beside("Broken", BAD, 9, &format!("The chain of {name}: {}.", broken.sentence()));
             page.beside("", PLAIN, 9, broken.meaning());
-            page.beside("Whole", PLAIN, 9, &format!("{}.", capital(&read)));
+            page.beside("Before", PLAIN, 9, &format!("{}.", capital(&read)));
             page.beside("Do this", PLAIN, 9, TO_DO);
         }
         None if all == 0 && from.sequence == 0 => {
@@ -65,9 +64,7 @@ fn anchors(page: &mut Page, verdict: &Verdict, clock: &Clock) {
         let at = Moment::from_millis(anchor.at.as_millisecond());
         format!("record {} of {}", anchor.head.sequence, clock.time(Some(at)))
     };
-    let mut latest: Vec<&Anchor> = met.iter().collect();
-    latest.sort_by_key(|anchor| Reverse((anchor.head.sequence, anchor.at)));
-    let named: Vec<String> = latest.iter().take(NAMED).map(|anchor| one(anchor)).collect();
+    let named: Vec<String> = met.iter().rev().take(NAMED).map(one).collect();
     let more = met.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} before") } else { String::new() };
     match (met.len(), broken) {
