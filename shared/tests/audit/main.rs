@@ -5,6 +5,7 @@
 
 mod disorder;
 mod documents;
+mod history;
 mod judgement;
 mod month;
 mod record;
