@@ -15,12 +15,14 @@ use crate::{
         baseline::Part,
         chain::{Head, Record},
         ledger::{self, Appended, Noted, Past, Question},
+        operation::{Act, Announcement, Operation},
     },
     config::Environment,
     secret::{ChannelKeys, DatabaseCredentials},
 };
 use jiff::{SignedDuration, Timestamp};
 use relatch_events::{
+    cloudtrail::target::Target,
     rotation::Step,
     secret::{SecretId, VersionId},
 };
@@ -109,6 +111,17 @@ pub enum Label {
     Pending,
     /// What consumers used before.
     Previous,
+}
+
+impl Label {
+    /// What Secrets Manager calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Label::Current => "AWSCURRENT",
+            Label::Pending => "AWSPENDING",
+            Label::Previous => "AWSPREVIOUS",
+        }
+    }
 }
 
 /// A version, with its value.
@@ -498,6 +511,16 @@ pub trait Table {
 
     /// Gives a lease back.
     async fn release(&self, arn: &str, owner: &str) -> Result<(), CallError>;
+
+    /// Records what is about to be done outside of a rotation, by whoever records it: so the audit knows it from what
+    /// somebody else does in Relatch's role.
+    async fn record_operation(&self, target: &Target, act: &Act) -> Result<(), CallError>;
+}
+
+/// What Relatch has recorded of its own changes.
+pub trait Operations {
+    /// What of these was recorded, and for which time.
+    async fn announced(&self, operations: &[Operation]) -> Result<Vec<Announcement>, CallError>;
 }
 
 /// One secret, or all.
@@ -702,6 +725,13 @@ impl<T: Table> Table for Option<T> {
     async fn release(&self, arn: &str, owner: &str) -> Result<(), CallError> {
         match self {
             Some(table) => table.release(arn, owner).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn record_operation(&self, target: &Target, act: &Act) -> Result<(), CallError> {
+        match self {
+            Some(table) => table.record_operation(target, act).await,
             None => Ok(()),
         }
     }

@@ -9,7 +9,7 @@ use relatch::{
     alert::Alerts,
     audit::intake::{Intake, Tally},
     config::Audit,
-    ports::{Baselines, CallError, Ledger, Register, Topic},
+    ports::{Baselines, CallError, Ledger, Operations, Register, Topic},
 };
 use relatch_events::{
     cloudtrail::{
@@ -63,7 +63,7 @@ enum Problem {
     Interrupted(String),
 }
 
-impl<L: Ledger + Baselines, T: Register, P: Topic> App<L, T, P> {
+impl<L: Ledger + Baselines + Operations, T: Register, P: Topic> App<L, T, P> {
     /// Takes in what was handed over. A queue is told which messages failed: those that cannot be read, each by itself,
     /// or, when a call failed, all that held a fact.
     ///

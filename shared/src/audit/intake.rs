@@ -11,15 +11,19 @@ use super::{
     incident::incidents,
     judge::Judge,
     ledger::{Noted, event_id},
+    operation::Operation,
     policy::Policy,
 };
 use crate::{
     alert::{Alerts, findings},
-    ports::{Baselines, CallError, CallErrorKind, Ledger, Register, Topic},
+    ports::{Baselines, CallError, CallErrorKind, Ledger, Operations, Register, Topic},
 };
 use jiff::{SignedDuration, Timestamp};
 use relatch_events::fact::Fact;
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
 use tokio::time::sleep;
 use tracing::{error, info};
 
@@ -68,7 +72,7 @@ impl Tally {
     }
 }
 
-impl<L: Ledger + Baselines, T: Register, P: Topic> Intake<L, T, P> {
+impl<L: Ledger + Baselines + Operations, T: Register, P: Topic> Intake<L, T, P> {
     /// Takes facts in, which may come in any order and more than once, and counts what became of them.
     ///
     /// # Errors
@@ -105,6 +109,8 @@ impl<L: Ledger + Baselines, T: Register, P: Topic> Intake<L, T, P> {
     async fn judge(&self, facts: &[Fact]) -> Result<Vec<Finding>, CallError> {
         let environment = self.alerts.metrics.environment;
         let parts: Vec<Part> = Part::needed_for(facts).into_iter().collect();
+        let own: BTreeSet<Operation> = facts.iter().filter_map(Operation::of).collect();
+        let announced = self.ledger.announced(&own.into_iter().collect::<Vec<_>>()).await?;
         let mut all: Vec<Finding> = Vec::new();
         for pause in PAUSES {
             if facts.is_empty() {
@@ -120,6 +126,7 @@ impl<L: Ledger + Baselines, T: Register, P: Topic> Intake<L, T, P> {
             }
             // They wait for each other, so that they are judged in the order in which they happened.
             let (mut judge, mut found) = (Judge::knowing(self.policy.clone(), baseline).waiting(i64::MAX), Vec::new());
+            announced.iter().cloned().for_each(|announcement| judge.announce(announcement));
             for fact in facts {
                 judge.take(Box::new(fact.clone()), &mut found);
             }

@@ -5,7 +5,9 @@
 
 mod disorder;
 mod documents;
+mod intake;
 mod judgement;
+mod memory;
 mod month;
 mod record;
 mod scenario;

@@ -89,9 +89,7 @@ fn narrowed(case: &mut Case<'_>, lost: Vec<Narrowing>) {
 }
 
 fn raise_unless_deployed(case: &mut Case<'_>, kind: Kind, thing: TargetKind, own: &[Pattern]) {
-    let fact = case.fact;
-    let is_announced = case.announced.iter().any(|announced| announced.covers(fact, case.at));
-    if is_ours(case, thing, own) && !case.standing().is_deployer && !is_announced {
+    if is_ours(case, thing, own) && !case.standing().is_deployer {
         case.raise(kind, false);
     }
 }
