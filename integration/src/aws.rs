@@ -151,6 +151,15 @@ impl Endpoint {
         self.cloud.emulator.own(service, None, form).await.map(drop)
     }
 
+    /// Writes a parameter of Systems Manager.
+    ///
+    /// # Errors
+    /// When the emulator does not start, or refuses it.
+    pub async fn put_parameter(&self, name: &str, value: &str) -> anyhow::Result<()> {
+        let parameter = json!({ "Name": name, "Value": value, "Type": "String", "Overwrite": true });
+        self.emulated_json("ssm", "AmazonSSM.PutParameter", &parameter).await.map(drop)
+    }
+
     /// Every item of the table, as DynamoDB writes them.
     ///
     /// # Errors
@@ -362,7 +371,7 @@ impl Cloud {
             Service::SecretsManager => secrets_manager::call(&self.store, action, parameters, stale)
                 .map(|body| Reply::of(*service, body.to_string())),
             Service::Rds => self.rds.call(action, parameters).map(|body| Reply::of(*service, body)),
-            Service::Sns | Service::DynamoDb | Service::CloudWatch => {
+            Service::Sns | Service::DynamoDb | Service::CloudWatch | Service::Ssm => {
                 let answer = self.emulator.forward(request.head, request.body.clone()).await;
                 answer.map(Reply::from).map_err(|problem| {
                     AwsError::new("InternalFailure", format!("the emulator: {problem:#}")).with_status(500)
@@ -422,7 +431,7 @@ fn request_id() -> HeaderValue {
 impl Service {
     fn content_type(self) -> &'static str {
         match self {
-            Self::SecretsManager | Self::Unknown => "application/x-amz-json-1.1",
+            Self::SecretsManager | Self::Ssm | Self::Unknown => "application/x-amz-json-1.1",
             Self::DynamoDb => "application/x-amz-json-1.0",
             Self::Rds | Self::Sns => "text/xml",
             Self::CloudWatch => "application/cbor",
@@ -431,7 +440,7 @@ impl Service {
 
     fn refusal(self, error: &AwsError) -> Reply {
         let body = match self {
-            Self::SecretsManager | Self::Unknown => {
+            Self::SecretsManager | Self::Ssm | Self::Unknown => {
                 json!({ "__type": error.code, "Message": error.message }).to_string()
             }
             Self::DynamoDb => {
@@ -456,7 +465,7 @@ impl Service {
         let code = match self {
             Self::Rds | Self::Sns | Self::CloudWatch => "ServiceUnavailable",
             Self::DynamoDb => "InternalServerError",
-            Self::SecretsManager | Self::Unknown => "ServiceUnavailableException",
+            Self::SecretsManager | Self::Ssm | Self::Unknown => "ServiceUnavailableException",
         };
         AwsError::new(code, "The service is unavailable.").with_status(503)
     }
@@ -465,7 +474,7 @@ impl Service {
         let code = match self {
             Self::Rds | Self::Sns | Self::CloudWatch => "Throttling",
             Self::DynamoDb => "ProvisionedThroughputExceededException",
-            Self::SecretsManager | Self::Unknown => "ThrottlingException",
+            Self::SecretsManager | Self::Ssm | Self::Unknown => "ThrottlingException",
         };
         AwsError::new(code, "Rate exceeded")
     }
@@ -474,7 +483,7 @@ impl Service {
         let (code, status) = match self {
             Self::Rds | Self::CloudWatch => ("AccessDenied", 403),
             Self::Sns => ("AuthorizationError", 403),
-            Self::SecretsManager | Self::DynamoDb | Self::Unknown => ("AccessDeniedException", 400),
+            Self::SecretsManager | Self::DynamoDb | Self::Ssm | Self::Unknown => ("AccessDeniedException", 400),
         };
         let message = format!(
             "User: arn:aws:sts::{ACCOUNT}:assumed-role/local/local is not authorized to perform: {}:{action} \

@@ -5,7 +5,7 @@ mod audit;
 #[cfg(feature = "webhooks")]
 mod notify;
 
-pub use audit::Audit;
+pub use audit::{Audit, PolicyFrom};
 #[cfg(feature = "webhooks")]
 pub use notify::Notify;
 

@@ -27,7 +27,7 @@ use relatch_events::{
     secret::{SecretId, VersionId},
 };
 use secrecy::SecretString;
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, pin::Pin, time::Duration};
 
 /// What a rotation, or a repair, needs of the outside.
 #[derive(Debug, Clone)]
@@ -943,6 +943,15 @@ impl<T: Deliveries> Deliveries for Option<T> {
         }
     }
 }
+
+/// A text that is kept elsewhere, and may change.
+pub trait Parameter: fmt::Debug + Send + Sync {
+    /// Reads it.
+    fn read(&self) -> Reading<'_>;
+}
+
+/// What a [`Parameter`] says, when it has been read.
+pub type Reading<'a> = Pin<Box<dyn Future<Output = Result<String, CallError>> + Send + 'a>>;
 
 /// What is normal by habit, in parts.
 pub trait Baselines {

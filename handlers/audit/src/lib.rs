@@ -3,13 +3,18 @@
 //! Only wiring: what a record means is decided in [`relatch_events::fact`], what is to be said of it in
 //! [`relatch::audit::judge`], in which order it is done in [`relatch::audit::intake`].
 
+use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent};
 use relatch::{
-    adapters::{self, table::DynamoTable, topic::SnsTopic},
+    adapters::{self, parameters::SsmParameter, table::DynamoTable, topic::SnsTopic},
     alert::Alerts,
-    audit::intake::{Intake, Tally},
-    config::Audit,
+    audit::{
+        intake::{Intake, Tally},
+        policy::CurrentPolicy,
+    },
+    config::{Audit, PolicyFrom},
     ports::{Baselines, CallError, Ledger, Operations, Register, Topic},
+    telemetry,
 };
 use relatch_events::{
     cloudtrail::{
@@ -20,6 +25,7 @@ use relatch_events::{
     fact::Fact,
 };
 use serde_json::{Value, json, value::RawValue};
+use std::sync::Arc;
 use tracing::{error, info};
 
 /// The handler, over an outside that tests may replace.
@@ -37,6 +43,14 @@ impl App<DynamoTable, DynamoTable, Option<SnsTopic>> {
     pub async fn from_env() -> Result<Self, Error> {
         let Audit { common, table, policy, kept } = Audit::from_env()?;
         let sdk = adapters::sdk_config(common.rotation.patience).await;
+        let policy = match policy {
+            PolicyFrom::Setting(policy) => (*policy).into(),
+            PolicyFrom::Parameter(name) => {
+                let parameter = Arc::new(SsmParameter::new(&sdk, name));
+                let policy = CurrentPolicy::of(parameter, Timestamp::now()).await;
+                policy.map_err(|problem| format!("RELATCH_AUDIT_POLICY: {}", telemetry::chain(&problem)))?
+            }
+        };
         let table = DynamoTable::new(&sdk, table);
         let topic = common.people.topic.map(|arn| SnsTopic::new(&sdk, arn).read_by(common.audience.clone()));
         let alerts = Alerts {

@@ -12,6 +12,7 @@ pub(super) enum Service {
     Sns,
     DynamoDb,
     CloudWatch,
+    Ssm,
     Unknown,
 }
 
@@ -24,6 +25,7 @@ impl Service {
             "sns" => Self::Sns,
             "dynamodb" => Self::DynamoDb,
             "monitoring" => Self::CloudWatch,
+            "ssm" => Self::Ssm,
             _ => Self::Unknown,
         }
     }
@@ -35,6 +37,7 @@ impl Service {
             Self::Sns => "sns",
             Self::DynamoDb => "dynamodb",
             Self::CloudWatch => "cloudwatch",
+            Self::Ssm => "ssm",
             Self::Unknown => "?",
         }
     }
@@ -60,9 +63,10 @@ impl Operation {
             Service::Rds => read_form(body),
             // Whether the parameters are right is for the emulator to say.
             Service::Sns => emulated_form(body),
-            Service::DynamoDb => {
-                let action = header(head, "x-amz-target").and_then(|target| target.strip_prefix("DynamoDB_20120810."));
-                (action.unwrap_or("?").to_owned(), Ok(serde_json::from_slice(body).unwrap_or(Value::Null)))
+            Service::DynamoDb | Service::Ssm => {
+                let action = header(head, "x-amz-target").and_then(|target| target.split_once('.'));
+                let action = action.map_or("?", |(_, action)| action);
+                (action.to_owned(), Ok(serde_json::from_slice(body).unwrap_or(Value::Null)))
             }
             // Smithy's RPC v2: the action is in the path, and the parameters are CBOR.
             Service::CloudWatch => {

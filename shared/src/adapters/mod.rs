@@ -6,6 +6,8 @@ pub mod alarms;
 mod aws;
 #[cfg(feature = "heartbeat")]
 pub mod heartbeat;
+#[cfg(feature = "parameters")]
+pub mod parameters;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "rds")]

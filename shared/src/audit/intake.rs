@@ -12,7 +12,7 @@ use super::{
     judge::Judge,
     ledger::{Noted, event_id},
     operation::Operation,
-    policy::Policy,
+    policy::{CurrentPolicy, Policy},
 };
 use crate::{
     alert::{Alerts, findings},
@@ -47,7 +47,7 @@ pub struct Intake<L, T, P> {
     /// Who is told.
     pub alerts: Alerts<T, P>,
     /// What is normal by decision.
-    pub policy: Policy,
+    pub policy: CurrentPolicy,
     /// How long lines of the access log are kept.
     pub kept: SignedDuration,
 }
@@ -80,7 +80,8 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic> Intake<L, T, P> 
     pub async fn take(&self, facts: Vec<Fact>, tally: &mut Tally) -> Result<(), CallError> {
         let all = facts.len();
         let news = self.news(facts).await?;
-        let found = self.judge(&news).await?;
+        let policy = self.policy.get(Timestamp::now(), &self.alerts.metrics).await;
+        let found = self.judge(&news, &policy).await?;
         self.write_down(&news).await?;
         found.iter().for_each(|finding| self.alerts.metrics.finding(finding));
         tally.recorded += news.len() as u64;
@@ -106,7 +107,7 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic> Intake<L, T, P> 
 
     /// Judges facts, tells what is found, and keeps what is known by then. Where somebody else has kept something of the
     /// same secrets or principals meanwhile, they are judged again beside that: a burst may be in both parts.
-    async fn judge(&self, facts: &[Fact]) -> Result<Vec<Finding>, CallError> {
+    async fn judge(&self, facts: &[Fact], policy: &Policy) -> Result<Vec<Finding>, CallError> {
         let environment = self.alerts.metrics.environment;
         let parts: Vec<Part> = Part::needed_for(facts).into_iter().collect();
         let own: BTreeSet<Operation> = facts.iter().filter_map(Operation::of).collect();
@@ -125,7 +126,7 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic> Intake<L, T, P> 
                 }
             }
             // They wait for each other, so that they are judged in the order in which they happened.
-            let (mut judge, mut found) = (Judge::knowing(self.policy.clone(), baseline).waiting(i64::MAX), Vec::new());
+            let (mut judge, mut found) = (Judge::knowing(policy.clone(), baseline).waiting(i64::MAX), Vec::new());
             announced.iter().cloned().for_each(|announcement| judge.announce(announcement));
             for fact in facts {
                 judge.take(Box::new(fact.clone()), &mut found);
@@ -133,7 +134,7 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic> Intake<L, T, P> 
             judge.settle(&mut found);
             // That nothing explains a decryption can be told only by whoever sees all that could.
             found.retain(|finding| finding.kind != Kind::UnseenRead);
-            self.tell(&found).await?;
+            self.tell(&found, policy.thresholds.incident_gap).await?;
             let is_same = |one: &Finding, other: &Finding| {
                 (one.kind, &one.key, &one.events, &one.targets)
                     == (other.kind, &other.key, &other.events, &other.targets)
@@ -159,11 +160,11 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic> Intake<L, T, P> 
     }
 
     /// Tells people. Of rotations `respond` tells, which knows more of them; what is in the shadow is told nobody.
-    async fn tell(&self, found: &[Finding]) -> Result<(), CallError> {
+    async fn tell(&self, found: &[Finding], gap: i64) -> Result<(), CallError> {
         let told = found.iter().filter(|finding| !finding.shadowed && !finding.kind.is_of_rotation());
-        for incident in incidents(told.cloned().collect(), self.policy.thresholds.incident_gap) {
+        for incident in incidents(told.cloned().collect(), gap) {
             let alert = findings::of_incident(&incident, self.alerts.metrics.environment, self.alerts.language);
-            self.alerts.raise(&alert, Timestamp::now()).await?;
+            self.alerts.join(&alert, Timestamp::now(), SignedDuration::from_millis(gap)).await?;
         }
         Ok(())
     }

@@ -234,7 +234,7 @@ fn intake(process: &Process) -> Intake<Process, Process, Process> {
         language: Language::English,
         metrics: Metrics { namespace: "Relatch".to_owned(), environment: Environment::Prod },
     };
-    Intake { ledger: process.clone(), alerts, policy: Policy::default(), kept: ACCESSES_ARE_KEPT }
+    Intake { ledger: process.clone(), alerts, policy: Policy::default().into(), kept: ACCESSES_ARE_KEPT }
 }
 
 async fn take(process: &Process, facts: Vec<Fact>) -> Result<(), CallError> {

@@ -405,6 +405,11 @@ impl World {
         self.state.borrow().story.iter().map(|(name, _)| *name).collect()
     }
 
+    /// What Relatch has recorded of what it was about to do, and of what.
+    pub(crate) fn recorded(&self) -> Vec<(String, Act)> {
+        self.state.borrow().recorded.clone()
+    }
+
     /// What each login told.
     pub(crate) fn logins(&self) -> Vec<Login> {
         self.state.borrow().logins.clone()

@@ -6,7 +6,7 @@ use crate::{
     audit::operation::{Act, Announcement, LASTS, Operation, SKEW},
     ports::{CallError, CallErrorKind, Operations},
 };
-use aws_sdk_dynamodb::config::ProvideCredentials as _;
+use aws_credential_types::provider::ProvideCredentials as _;
 use jiff::{SignedDuration, Timestamp};
 use relatch_events::{cloudtrail::target::Target, moment::Moment};
 use std::collections::HashMap;

@@ -131,7 +131,7 @@ impl Judge {
     /// That everything until then has been taken: adds what did not happen and should have.
     pub fn advance(&mut self, now: Moment, found: &mut Vec<Finding>) {
         let from = found.len();
-        self.unexplained.due(now, &self.policy, found);
+        self.unexplained.due(now, &self.baseline, &self.policy, found);
         rotation::overdue(&mut self.baseline, &self.policy, now, found);
         self.shadow(&mut found[from..]);
     }
@@ -179,7 +179,7 @@ impl Judge {
             What::Account(_) => {}
         }
         account::judge(&mut case);
-        self.unexplained.due(at, &self.policy, found);
+        self.unexplained.due(at, &self.baseline, &self.policy, found);
         self.shadow(&mut found[from..]);
     }
 
