@@ -219,6 +219,15 @@ impl Endpoint {
         self.emulated_json("dynamodb", "DynamoDB_20120810.PutItem", &put).await.map(drop)
     }
 
+    /// Writes a parameter of Systems Manager.
+    ///
+    /// # Errors
+    /// When the emulator does not start, or refuses it.
+    pub async fn put_parameter(&self, name: &str, value: &str) -> anyhow::Result<()> {
+        let parameter = json!({ "Name": name, "Value": value, "Type": "String", "Overwrite": true });
+        self.emulated_json("ssm", "AmazonSSM.PutParameter", &parameter).await.map(drop)
+    }
+
     /// Every item of the table, as DynamoDB writes them.
     ///
     /// # Errors
@@ -456,7 +465,8 @@ impl Cloud {
             | Service::CloudWatch
             | Service::EventBridge
             | Service::S3
-            | Service::Kms => {
+            | Service::Kms
+            | Service::Ssm => {
                 let answer = self.emulator.forward(request.head, request.body.clone()).await;
                 answer.map(Reply::from).map_err(|problem| {
                     AwsError::new("InternalFailure", format!("the emulator: {problem:#}")).with_status(500)
@@ -516,7 +526,7 @@ fn request_id() -> HeaderValue {
 impl Service {
     fn content_type(self) -> &'static str {
         match self {
-            Self::SecretsManager | Self::EventBridge | Self::Kms | Self::Unknown => "application/x-amz-json-1.1",
+            Self::SecretsManager | Self::EventBridge | Self::Kms | Self::Ssm | Self::Unknown => "application/x-amz-json-1.1",
             Self::DynamoDb => "application/x-amz-json-1.0",
             Self::Rds | Self::Sns | Self::S3 => "text/xml",
             Self::CloudWatch => "application/cbor",
@@ -525,7 +535,7 @@ impl Service {
 
     fn refusal(self, error: &AwsError) -> Reply {
         let body = match self {
-            Self::SecretsManager | Self::EventBridge | Self::Kms | Self::Unknown => {
+            Self::SecretsManager | Self::EventBridge | Self::Kms | Self::Ssm | Self::Unknown => {
                 json!({ "__type": error.code, "Message": error.message }).to_string()
             }
             Self::DynamoDb => {
@@ -553,7 +563,7 @@ impl Service {
             Self::DynamoDb => "InternalServerError",
             Self::Kms => "KMSInternalException",
             Self::EventBridge => "InternalException",
-            Self::SecretsManager | Self::Unknown => "ServiceUnavailableException",
+            Self::SecretsManager | Self::Ssm | Self::Unknown => "ServiceUnavailableException",
         };
         AwsError::new(code, "The service is unavailable.").with_status(503)
     }
@@ -563,7 +573,7 @@ impl Service {
             Self::Rds | Self::Sns | Self::CloudWatch => "Throttling",
             Self::DynamoDb => "ProvisionedThroughputExceededException",
             Self::S3 => return AwsError::new("SlowDown", "Please reduce your request rate.").with_status(503),
-            Self::SecretsManager | Self::EventBridge | Self::Kms | Self::Unknown => "ThrottlingException",
+            Self::SecretsManager | Self::EventBridge | Self::Kms | Self::Ssm | Self::Unknown => "ThrottlingException",
         };
         AwsError::new(code, "Rate exceeded")
     }
@@ -572,7 +582,7 @@ impl Service {
         let (code, status) = match self {
             Self::Rds | Self::CloudWatch | Self::S3 => ("AccessDenied", 403),
             Self::Sns => ("AuthorizationError", 403),
-            Self::SecretsManager | Self::DynamoDb | Self::EventBridge | Self::Kms | Self::Unknown => {
+            Self::SecretsManager | Self::DynamoDb | Self::EventBridge | Self::Kms | Self::Ssm | Self::Unknown => {
                 ("AccessDeniedException", 400)
             }
         };

@@ -6,7 +6,7 @@ mod audit;
 mod notify;
 mod respond;
 
-pub use audit::{Anchorage, Audit};
+pub use audit::{Anchorage, Audit, PolicyFrom};
 #[cfg(feature = "webhooks")]
 pub use notify::Notify;
 pub use respond::Respond;

@@ -16,6 +16,7 @@ use crate::{
         baseline::Part,
         chain::{Head, Record},
         ledger::{self, Appended, Noted, Past, Question},
+        operation::{Act, Announcement, Operation},
     },
     config::Environment,
     secret::{ChannelKeys, DatabaseCredentials},
@@ -23,12 +24,13 @@ use crate::{
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use relatch_events::{
+    cloudtrail::target::Target,
     containment::Containment,
     rotation::Step,
     secret::{SecretId, VersionId},
 };
 use secrecy::SecretString;
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, pin::Pin, time::Duration};
 
 /// What a rotation, or a repair, needs of the outside.
 #[derive(Debug, Clone)]
@@ -149,6 +151,17 @@ pub enum Label {
     Pending,
     /// What consumers used before.
     Previous,
+}
+
+impl Label {
+    /// What Secrets Manager calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Label::Current => "AWSCURRENT",
+            Label::Pending => "AWSPENDING",
+            Label::Previous => "AWSPREVIOUS",
+        }
+    }
 }
 
 /// A version, with its value.
@@ -538,6 +551,16 @@ pub trait Table {
 
     /// Gives a lease back.
     async fn release(&self, arn: &str, owner: &str) -> Result<(), CallError>;
+
+    /// Records what is about to be done outside of a rotation, by whoever records it: so the audit knows it from what
+    /// somebody else does in Relatch's role.
+    async fn record_operation(&self, target: &Target, act: &Act) -> Result<(), CallError>;
+}
+
+/// What Relatch has recorded of its own changes.
+pub trait Operations {
+    /// What of these was recorded, and for which time.
+    async fn announced(&self, operations: &[Operation]) -> Result<Vec<Announcement>, CallError>;
 }
 
 /// One secret, or all.
@@ -742,6 +765,13 @@ impl<T: Table> Table for Option<T> {
     async fn release(&self, arn: &str, owner: &str) -> Result<(), CallError> {
         match self {
             Some(table) => table.release(arn, owner).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn record_operation(&self, target: &Target, act: &Act) -> Result<(), CallError> {
+        match self {
+            Some(table) => table.record_operation(target, act).await,
             None => Ok(()),
         }
     }
@@ -953,6 +983,15 @@ impl<T: Deliveries> Deliveries for Option<T> {
         }
     }
 }
+
+/// A text that is kept elsewhere, and may change.
+pub trait Parameter: fmt::Debug + Send + Sync {
+    /// Reads it.
+    fn read(&self) -> Reading<'_>;
+}
+
+/// What a [`Parameter`] says, when it has been read.
+pub type Reading<'a> = Pin<Box<dyn Future<Output = Result<String, CallError>> + Send + 'a>>;
 
 /// What is normal by habit, in parts.
 pub trait Baselines {

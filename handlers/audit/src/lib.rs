@@ -14,6 +14,7 @@ use relatch::{
         anchors::{KmsKey, LockedBucket},
         bus::EventBus,
         objects::S3,
+        parameters::SsmParameter,
         table::DynamoTable,
         topic::SnsTopic,
     },
@@ -21,11 +22,13 @@ use relatch::{
     audit::{
         anchor::{self, NotAnchored},
         intake::{Intake, Tally},
+        policy::CurrentPolicy,
     },
-    config::Audit,
+    config::{Audit, PolicyFrom},
     containment::ask::Asking,
     invocation::deadline,
-    ports::{Anchors, Baselines, Bus, CallError, Ledger, Notary, Objects, Register, Topic},
+    ports::{Anchors, Baselines, Bus, CallError, Ledger, Notary, Objects, Operations, Register, Topic},
+    telemetry,
 };
 use relatch_events::{
     cloudtrail::{
@@ -36,7 +39,7 @@ use relatch_events::{
     fact::Fact,
 };
 use serde_json::{Value, json, value::RawValue};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info};
 
@@ -62,6 +65,14 @@ impl App<DynamoTable, DynamoTable, Option<SnsTopic>, EventBus, S3, LockedBucket,
     pub async fn from_env() -> Result<Self, Error> {
         let Audit { common, table, policy, kept, measures, anchors } = Audit::from_env()?;
         let sdk = adapters::sdk_config(common.rotation.patience).await;
+        let policy = match policy {
+            PolicyFrom::Setting(policy) => (*policy).into(),
+            PolicyFrom::Parameter(name) => {
+                let parameter = Arc::new(SsmParameter::new(&sdk, name));
+                let policy = CurrentPolicy::of(parameter, Timestamp::now()).await;
+                policy.map_err(|problem| format!("RELATCH_AUDIT_POLICY: {}", telemetry::chain(&problem)))?
+            }
+        };
         let table = DynamoTable::new(&sdk, table);
         let topic = common.people.topic.map(|arn| SnsTopic::new(&sdk, arn).read_by(common.audience.clone()));
         let alerts = Alerts {
@@ -98,7 +109,7 @@ enum Opened {
     Nothing,
 }
 
-impl<L: Ledger + Baselines, T: Register, P: Topic, B: Bus, O: Objects, A: Anchors, N: Notary>
+impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus, O: Objects, A: Anchors, N: Notary>
     App<L, T, P, B, O, A, N> {
     /// Takes in what was handed over. A queue is told which messages failed: those that cannot be read, or that name a
     /// file that cannot be read to its end, each by itself, or, when a call failed, all that held a fact.

@@ -15,6 +15,7 @@ pub(super) enum Service {
     EventBridge,
     S3,
     Kms,
+    Ssm,
     Unknown,
 }
 
@@ -30,6 +31,7 @@ impl Service {
             "events" => Self::EventBridge,
             "s3" => Self::S3,
             "kms" => Self::Kms,
+            "ssm" => Self::Ssm,
             _ => Self::Unknown,
         }
     }
@@ -44,6 +46,7 @@ impl Service {
             Self::EventBridge => "events",
             Self::S3 => "s3",
             Self::Kms => "kms",
+            Self::Ssm => "ssm",
             Self::Unknown => "?",
         }
     }
@@ -75,7 +78,7 @@ impl Operation {
             Service::Rds => read_form(body),
             // Whether the parameters are right is for the emulator to say.
             Service::Sns => emulated_form(body),
-            Service::DynamoDb | Service::EventBridge => {
+            Service::DynamoDb | Service::EventBridge | Service::Ssm => {
                 let action = header(head, "x-amz-target").and_then(|target| target.split_once('.'));
                 let action = action.map(|(_, action)| action);
                 (action.unwrap_or("?").to_owned(), Ok(serde_json::from_slice(body).unwrap_or(Value::Null)))

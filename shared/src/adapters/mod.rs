@@ -12,6 +12,8 @@ pub mod bus;
 pub mod heartbeat;
 #[cfg(feature = "objects")]
 pub mod objects;
+#[cfg(feature = "parameters")]
+pub mod parameters;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "rds")]

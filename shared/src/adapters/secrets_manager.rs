@@ -72,12 +72,12 @@ impl Secrets for SecretsManager {
     async fn read(&self, secret: &SecretId, which: Which<'_>) -> Result<Option<Version>, CallError> {
         let call = self.client.get_secret_value();
         let call = match which {
-            Which::Labelled(label) => call.secret_id(secret.as_str()).version_stage(write_label(label)),
+            Which::Labelled(label) => call.secret_id(secret.as_str()).version_stage(label.name()),
             Which::Exactly(id, label) => {
-                call.secret_id(secret.as_str()).version_id(id.as_str()).version_stage(write_label(label))
+                call.secret_id(secret.as_str()).version_id(id.as_str()).version_stage(label.name())
             }
             Which::Kept(id) => call.secret_id(secret.as_str()).version_id(id.as_str()),
-            Which::Admin(arn) => call.secret_id(arn).version_stage(write_label(Label::Current)),
+            Which::Admin(arn) => call.secret_id(arn).version_stage(Label::Current.name()),
         };
         match call.send().await {
             Ok(answer) => Ok(version(answer)),
@@ -98,7 +98,7 @@ impl Secrets for SecretsManager {
             .secret_id(secret.as_str())
             .client_request_token(pending.token.as_str())
             .secret_string(pending.text.expose_secret())
-            .version_stages(write_label(Label::Pending))
+            .version_stages(Label::Pending.name())
             .set_rotation_token(pending.rotation_token.map(|token| token.expose_secret().to_owned()))
             .send()
             .await;
@@ -114,7 +114,7 @@ impl Secrets for SecretsManager {
             .client
             .update_secret_version_stage()
             .secret_id(secret.as_str())
-            .version_stage(write_label(Label::Current))
+            .version_stage(Label::Current.name())
             .move_to_version_id(to.as_str())
             .remove_from_version_id(from.as_str())
             .send()
@@ -142,7 +142,7 @@ impl Custody for SecretsManager {
             .client
             .update_secret_version_stage()
             .secret_id(secret.as_str())
-            .version_stage(write_label(Label::Pending))
+            .version_stage(Label::Pending.name())
             .remove_from_version_id(from.as_str())
             .send()
             .await;
@@ -259,17 +259,9 @@ fn days(rules: &RotationRulesType) -> Option<i64> {
     rules.automatically_after_days().or_else(|| rate().map(i64::from))
 }
 
-const fn write_label(label: Label) -> &'static str {
-    match label {
-        Label::Current => "AWSCURRENT",
-        Label::Pending => "AWSPENDING",
-        Label::Previous => "AWSPREVIOUS",
-    }
-}
-
 /// Labels of the owner's own are none of Relatch's business.
 fn read_label(text: &str) -> Option<Label> {
-    [Label::Current, Label::Pending, Label::Previous].into_iter().find(|label| write_label(*label) == text)
+    [Label::Current, Label::Pending, Label::Previous].into_iter().find(|label| label.name() == text)
 }
 
 #[cfg(test)]

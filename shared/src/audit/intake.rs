@@ -11,17 +11,21 @@ use super::{
     incident::incidents,
     judge::Judge,
     ledger::{Noted, event_id},
-    policy::Policy,
+    operation::Operation,
+    policy::{CurrentPolicy, Policy},
 };
 use crate::{
     alert::{Alerts, findings},
     containment::ask::Asking,
-    ports::{Baselines, Bus, CallError, CallErrorKind, Ledger, Register, Topic},
+    ports::{Baselines, Bus, CallError, CallErrorKind, Ledger, Operations, Register, Topic},
 };
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use relatch_events::fact::Fact;
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
 use tokio::time::sleep;
 use tracing::{error, info};
 
@@ -48,7 +52,7 @@ pub struct Intake<L, T, P, B> {
     /// Who is told.
     pub alerts: Alerts<T, P>,
     /// What is normal by decision.
-    pub policy: Policy,
+    pub policy: CurrentPolicy,
     /// How long lines of the access log are kept.
     pub kept: SignedDuration,
     /// Who asks for incidents to be contained.
@@ -75,7 +79,7 @@ impl Tally {
     }
 }
 
-impl<L: Ledger + Baselines, T: Register, P: Topic, B: Bus> Intake<L, T, P, B> {
+impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus> Intake<L, T, P, B> {
     /// Takes facts in, which may come in any order and more than once, and counts what became of them.
     ///
     /// # Errors
@@ -83,7 +87,8 @@ impl<L: Ledger + Baselines, T: Register, P: Topic, B: Bus> Intake<L, T, P, B> {
     pub async fn take(&self, facts: Vec<Fact>, tally: &mut Tally) -> Result<(), CallError> {
         let all = facts.len();
         let news = self.news(facts).await?;
-        let found = self.judge(&news).await?;
+        let policy = self.policy.get(Timestamp::now(), &self.alerts.metrics).await;
+        let found = self.judge(&news, &policy).await?;
         self.ask(&found, &news).await?;
         self.write_down(&news).await?;
         found.iter().for_each(|finding| self.alerts.metrics.finding(finding));
@@ -110,9 +115,11 @@ impl<L: Ledger + Baselines, T: Register, P: Topic, B: Bus> Intake<L, T, P, B> {
 
     /// Judges facts, tells what is found, and keeps what is known by then. Where somebody else has kept something of the
     /// same secrets or principals meanwhile, they are judged again beside that: a burst may be in both parts.
-    async fn judge(&self, facts: &[Fact]) -> Result<Vec<Finding>, CallError> {
+    async fn judge(&self, facts: &[Fact], policy: &Policy) -> Result<Vec<Finding>, CallError> {
         let environment = self.alerts.metrics.environment;
         let parts: Vec<Part> = Part::needed_for(facts).into_iter().collect();
+        let own: BTreeSet<Operation> = facts.iter().filter_map(Operation::of).collect();
+        let announced = self.ledger.announced(&own.into_iter().collect::<Vec<_>>()).await?;
         let mut all: Vec<Finding> = Vec::new();
         for pause in PAUSES {
             if facts.is_empty() {
@@ -130,14 +137,15 @@ impl<L: Ledger + Baselines, T: Register, P: Topic, B: Bus> Intake<L, T, P, B> {
                 }
             }
             // They wait for each other, so that they are judged in the order in which they happened.
-            let (mut judge, mut found) = (Judge::knowing(self.policy.clone(), baseline).waiting(i64::MAX), Vec::new());
+            let (mut judge, mut found) = (Judge::knowing(policy.clone(), baseline).waiting(i64::MAX), Vec::new());
+            announced.iter().cloned().for_each(|announcement| judge.announce(announcement));
             for fact in facts {
                 judge.take(Box::new(fact.clone()), &mut found);
             }
             judge.settle(&mut found);
             // That nothing explains a decryption can be told only by whoever sees all that could.
             found.retain(|finding| finding.kind != Kind::UnseenRead);
-            self.tell(&found).await?;
+            self.tell(&found, policy.thresholds.incident_gap).await?;
             let is_same = |one: &Finding, other: &Finding| {
                 (one.kind, &one.key, &one.events, &one.targets)
                     == (other.kind, &other.key, &other.events, &other.targets)
@@ -170,11 +178,11 @@ impl<L: Ledger + Baselines, T: Register, P: Topic, B: Bus> Intake<L, T, P, B> {
     }
 
     /// Tells people. Of rotations `respond` tells, which knows more of them; what is in the shadow is told nobody.
-    async fn tell(&self, found: &[Finding]) -> Result<(), CallError> {
+    async fn tell(&self, found: &[Finding], gap: i64) -> Result<(), CallError> {
         let told = found.iter().filter(|finding| !finding.shadowed && !finding.kind.is_of_rotation());
-        for incident in incidents(told.cloned().collect(), self.policy.thresholds.incident_gap) {
+        for incident in incidents(told.cloned().collect(), gap) {
             let alert = findings::of_incident(&incident, self.alerts.metrics.environment, self.alerts.language);
-            self.alerts.raise(&alert, Timestamp::now()).await?;
+            self.alerts.join(&alert, Timestamp::now(), SignedDuration::from_millis(gap)).await?;
         }
         Ok(())
     }

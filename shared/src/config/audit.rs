@@ -15,8 +15,8 @@ pub struct Audit {
     pub common: Config,
     /// Name of the DynamoDB table (`RELATCH_TABLE`), without which nothing could be written down.
     pub table: String,
-    /// What is normal by decision (`RELATCH_AUDIT_POLICY`, JSON).
-    pub policy: Policy,
+    /// What is normal by decision (`RELATCH_AUDIT_POLICY`).
+    pub policy: PolicyFrom,
     /// How long lines of the access log are kept (`RELATCH_ACCESS_LOG_DAYS`).
     pub kept: SignedDuration,
     /// What may be asked for about a critical incident (`RELATCH_RESPOND`).
@@ -32,6 +32,15 @@ pub struct Anchorage {
     pub bucket: String,
     /// ARN, id or alias of a KMS key for signatures (`RELATCH_ANCHORS_KEY`).
     pub key: String,
+}
+
+/// Where the audit's policy comes from.
+#[derive(Debug, Clone)]
+pub enum PolicyFrom {
+    /// The setting itself: JSON.
+    Setting(Box<Policy>),
+    /// A parameter of Systems Manager, by its name or ARN: `ssm:NAME`.
+    Parameter(String),
 }
 
 impl Audit {
@@ -52,9 +61,7 @@ impl Audit {
         let setting = |name: &str| setting(name).filter(|text| !text.is_empty());
         let table =
             setting("RELATCH_TABLE").ok_or_else(|| "RELATCH_TABLE must name the table of the ledger".to_owned());
-        let policy =
-            setting("RELATCH_AUDIT_POLICY").map_or_else(|| Ok(Policy::default()), |text| Policy::from_json(&text));
-        let policy = policy.map_err(|problem| format!("RELATCH_AUDIT_POLICY is not usable: {problem}"));
+        let policy = setting("RELATCH_AUDIT_POLICY").map_or_else(|| Ok(PolicyFrom::default()), |text| policy(&text));
         let kept = match setting("RELATCH_ACCESS_LOG_DAYS").map(|text| (text.parse::<i64>(), text)) {
             None => Ok(ACCESSES_ARE_KEPT),
             Some((Ok(days @ 1..=3_650), _)) => Ok(SignedDuration::from_hours(days * 24)),
@@ -78,6 +85,23 @@ impl Audit {
                 Err(ConfigError(problems))
             }
         }
+    }
+}
+
+impl Default for PolicyFrom {
+    fn default() -> Self {
+        Self::Setting(Box::default())
+    }
+}
+
+fn policy(text: &str) -> Result<PolicyFrom, String> {
+    match text.strip_prefix("ssm:").map(str::trim) {
+        Some("") => Err("RELATCH_AUDIT_POLICY must name a parameter after `ssm:`".to_owned()),
+        Some(name) => Ok(PolicyFrom::Parameter(name.to_owned())),
+        None => match Policy::from_json(text) {
+            Ok(policy) => Ok(PolicyFrom::Setting(Box::new(policy))),
+            Err(problem) => Err(format!("RELATCH_AUDIT_POLICY is not usable: {problem}")),
+        },
     }
 }
 

@@ -6,7 +6,9 @@
 mod disorder;
 mod documents;
 mod history;
+mod intake;
 mod judgement;
+mod memory;
 mod month;
 mod record;
 mod scenario;

@@ -258,6 +258,7 @@ fn identity(who: &str) -> Value {
             "principalId": format!("AROAEXAMPLE:{session}"),
             "arn": format!("arn:aws:sts::{account}:assumed-role/{name}/{session}"),
             "accountId": account,
+            "accessKeyId": format!("ASIA{}{}", name.to_uppercase(), session.to_uppercase()),
             "sessionContext": {"sessionIssuer": {
                 "type": "Role", "arn": format!("arn:aws:iam::{account}:role/{name}"), "accountId": account, "userName": name,
             }},

@@ -67,7 +67,7 @@ fn of_file(file: &Path) -> Vec<Scenario> {
 }
 
 impl Scenario {
-    fn parse(file: &str, story: &str) -> Self {
+    pub(crate) fn parse(file: &str, story: &str) -> Self {
         let (title, text) = story.split_once('\n').unwrap_or((story, ""));
         let mut scenario = Self {
             file: file.to_owned(),
