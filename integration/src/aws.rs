@@ -526,7 +526,9 @@ fn request_id() -> HeaderValue {
 impl Service {
     fn content_type(self) -> &'static str {
         match self {
-            Self::SecretsManager | Self::EventBridge | Self::Kms | Self::Ssm | Self::Unknown => "application/x-amz-json-1.1",
+            Self::SecretsManager | Self::EventBridge | Self::Kms | Self::Ssm | Self::Unknown => {
+                "application/x-amz-json-1.1"
+            }
             Self::DynamoDb => "application/x-amz-json-1.0",
             Self::Rds | Self::Sns | Self::S3 => "text/xml",
             Self::CloudWatch => "application/cbor",

@@ -110,7 +110,8 @@ enum Opened {
 }
 
 impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus, O: Objects, A: Anchors, N: Notary>
-    App<L, T, P, B, O, A, N> {
+    App<L, T, P, B, O, A, N>
+{
     /// Takes in what was handed over. A queue is told which messages failed: those that cannot be read, or that name a
     /// file that cannot be read to its end, each by itself, or, when a call failed, all that held a fact.
     ///

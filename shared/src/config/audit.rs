@@ -81,7 +81,9 @@ impl Audit {
             }
             (common, table, policy, kept, measures, anchors) => {
                 let mut problems = common.err().map_or(Vec::new(), |ConfigError(problems)| problems);
-                problems.extend([table.err(), policy.err(), kept.err(), measures.err(), anchors.err()].into_iter().flatten());
+                problems.extend(
+                    [table.err(), policy.err(), kept.err(), measures.err(), anchors.err()].into_iter().flatten(),
+                );
                 Err(ConfigError(problems))
             }
         }
