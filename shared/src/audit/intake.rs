@@ -80,7 +80,6 @@ impl<L: Ledger + Baselines, T: Register, P: Topic, B: Bus> Intake<L, T, P, B> {
         let all = facts.len();
         let news = self.news(facts).await?;
         let found = self.judge(&news).await?;
-        self.ask(&found, &news).await?;
         self.write_down(&news).await?;
         found.iter().for_each(|finding| self.alerts.metrics.finding(finding));
         tally.recorded += news.len() as u64;
@@ -130,7 +129,7 @@ impl<L: Ledger + Baselines, T: Register, P: Topic, B: Bus> Intake<L, T, P, B> {
             judge.settle(&mut found);
             // That nothing explains a decryption can be told only by whoever sees all that could.
             found.retain(|finding| finding.kind != Kind::UnseenRead);
-            self.tell(&found).await?;
+            self.tell(&found, facts).await?;
             let is_same = |one: &Finding, other: &Finding| {
                 (one.kind, &one.key, &one.events, &one.targets)
                     == (other.kind, &other.key, &other.events, &other.targets)
@@ -155,19 +154,13 @@ impl<L: Ledger + Baselines, T: Register, P: Topic, B: Bus> Intake<L, T, P, B> {
         Err(unkept(CallErrorKind::Throttled, "others always came first"))
     }
 
-    /// Tells people. Of rotations `respond` tells, which knows more of them; what is in the shadow is told nobody.
-    async fn tell(&self, found: &[Finding]) -> Result<(), CallError> {
+    /// Tells people, and asks for what is critical to be contained. Of rotations `respond` tells, which knows more of them;
+    /// what is in the shadow is told nobody.
+    async fn tell(&self, found: &[Finding], facts: &[Fact]) -> Result<(), CallError> {
         let told = found.iter().filter(|finding| !finding.shadowed && !finding.kind.is_of_rotation());
         for incident in incidents(told.cloned().collect(), self.policy.thresholds.incident_gap) {
             let alert = findings::of_incident(&incident, self.alerts.metrics.environment, self.alerts.language);
             self.alerts.raise(&alert, Timestamp::now()).await?;
-        }
-        Ok(())
-    }
-
-    /// Asks for what is critical to be contained.
-    async fn ask(&self, found: &[Finding], facts: &[Fact]) -> Result<(), CallError> {
-        for incident in incidents(found.to_vec(), self.policy.thresholds.incident_gap) {
             self.asking.about(&incident, facts, self.alerts.metrics.environment).await?;
         }
         Ok(())

@@ -49,7 +49,7 @@ impl Audit {
             Some((Ok(days @ 1..=3_650), _)) => Ok(SignedDuration::from_hours(days * 24)),
             Some((_, text)) => Err(format!("RELATCH_ACCESS_LOG_DAYS must be a number from 1 to 3650, not `{text}`")),
         };
-        let measures = super::respond::measures(&setting);
+        let measures = super::respond::measures(setting);
         match (common, table, policy, kept, measures) {
             (Ok(common), Ok(table), Ok(policy), Ok(kept), Ok(measures)) => {
                 Ok(Self { common, table, policy, kept, measures })
