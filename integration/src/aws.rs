@@ -18,7 +18,7 @@ pub mod emulator;
 pub mod fault;
 pub mod rds;
 mod request;
-mod resource_policy;
+pub mod resource_policy;
 pub mod secrets_manager;
 pub mod store;
 
@@ -67,8 +67,7 @@ pub struct Call {
     /// Place in the order of arrival, from 1.
     pub sequence: u64,
     /// The service by its name in policies: `secretsmanager`, `rds`, `sns`, `dynamodb`, `cloudwatch`, `events`, `s3`,
-    /// `kms`; `?` where the
-    /// request does not say.
+    /// `kms`, `ssm`; `?` where the request does not say.
     pub service: &'static str,
     /// The action, such as `GetSecretValue`; `?` where the request does not say.
     pub action: String,

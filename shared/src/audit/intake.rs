@@ -89,7 +89,6 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus> Intake<L
         let news = self.news(facts).await?;
         let policy = self.policy.get(Timestamp::now(), &self.alerts.metrics).await;
         let found = self.judge(&news, &policy).await?;
-        self.ask(&found, &news).await?;
         self.write_down(&news).await?;
         found.iter().for_each(|finding| self.alerts.metrics.finding(finding));
         tally.recorded += news.len() as u64;
@@ -145,7 +144,7 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus> Intake<L
             judge.settle(&mut found);
             // That nothing explains a decryption can be told only by whoever sees all that could.
             found.retain(|finding| finding.kind != Kind::UnseenRead);
-            self.tell(&found, policy.thresholds.incident_gap).await?;
+            self.tell(&found, facts, policy.thresholds.incident_gap).await?;
             let is_same = |one: &Finding, other: &Finding| {
                 (one.kind, &one.key, &one.events, &one.targets)
                     == (other.kind, &other.key, &other.events, &other.targets)
@@ -177,19 +176,13 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus> Intake<L
         Err(unkept(CallErrorKind::Throttled, "others always came first"))
     }
 
-    /// Tells people. Of rotations `respond` tells, which knows more of them; what is in the shadow is told nobody.
-    async fn tell(&self, found: &[Finding], gap: i64) -> Result<(), CallError> {
+    /// Tells people, and asks for what is critical to be contained. Of rotations `respond` tells, which knows more of them;
+    /// what is in the shadow is told nobody.
+    async fn tell(&self, found: &[Finding], facts: &[Fact], gap: i64) -> Result<(), CallError> {
         let told = found.iter().filter(|finding| !finding.shadowed && !finding.kind.is_of_rotation());
         for incident in incidents(told.cloned().collect(), gap) {
             let alert = findings::of_incident(&incident, self.alerts.metrics.environment, self.alerts.language);
             self.alerts.join(&alert, Timestamp::now(), SignedDuration::from_millis(gap)).await?;
-        }
-        Ok(())
-    }
-
-    /// Asks for what is critical to be contained.
-    async fn ask(&self, found: &[Finding], facts: &[Fact]) -> Result<(), CallError> {
-        for incident in incidents(found.to_vec(), self.policy.thresholds.incident_gap) {
             self.asking.about(&incident, facts, self.alerts.metrics.environment).await?;
         }
         Ok(())

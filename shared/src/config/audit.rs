@@ -67,7 +67,7 @@ impl Audit {
             Some((Ok(days @ 1..=3_650), _)) => Ok(SignedDuration::from_hours(days * 24)),
             Some((_, text)) => Err(format!("RELATCH_ACCESS_LOG_DAYS must be a number from 1 to 3650, not `{text}`")),
         };
-        let measures = super::respond::measures(&setting);
+        let measures = super::respond::measures(setting);
         let anchors = match (setting("RELATCH_ANCHORS_BUCKET"), setting("RELATCH_ANCHORS_KEY")) {
             (None, None) => Ok(None),
             (Some(bucket), Some(key)) => Ok(Some(Anchorage { bucket, key })),

@@ -80,7 +80,7 @@ impl<B: Bus> Asking<B> {
         for request in &requests {
             bus.ask(request).await?;
             let secrets = request.secrets.len();
-            info!(incident.key = incident.key, "Asked for containment of {secrets} secrets");
+            info!(incident.key = incident.key, "Asked for the containment of {secrets} secrets");
         }
         Ok(())
     }
@@ -324,6 +324,9 @@ mod tests {
     }
 
     proptest! {
+        // Each is thousands of secrets.
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
         #[test]
         fn however_many_were_read_every_one_is_asked_for_once_in_requests_that_fit(
             count in 1_usize..3_000, length in 1_usize..500,

@@ -155,10 +155,8 @@ fn list(policy: &mut Value) -> Result<&mut Vec<Value>, Unmerged> {
     if statements.is_object() {
         *statements = Value::Array(vec![statements.take()]);
     }
-    match statements {
-        Value::Array(list) if list.iter().all(Value::is_object) => Ok(list),
-        _ => Err(Unmerged::Unreadable),
-    }
+    let list = statements.as_array_mut().filter(|list| list.iter().all(Value::is_object));
+    list.ok_or(Unmerged::Unreadable)
 }
 
 fn many(value: &Value) -> Vec<&Value> {
