@@ -188,15 +188,15 @@ pub enum Command {
     },
     /// Who came to a secret? Changes nothing
     ///
-    /// Out of the log that `audit` keeps (a year, if nobody says otherwise): reads, and
-    /// what was denied or failed, the last first. Of a secret that was deleted, name the
-    /// ARN; a parameter's or key's is as good; `*` is for what names none.
+    /// Out of the log that `audit` keeps (a year, if nobody says otherwise): reads,
+    /// and what was denied or failed, the last first. Of a secret that was deleted,
+    /// name the ARN; a parameter's or a key's is as good; `*` is for what names none.
     #[command(verbatim_doc_comment, after_help = audit::ACCESS_EXAMPLES)]
     Access(AccessLog),
     /// What was changed of a secret, and by whom? Changes nothing
     ///
-    /// Out of the chain of changes, which is kept for good; the last first. `*` is for
-    /// what was done to those who keep watch: trails, rules, alarms, functions.
+    /// Out of the chain of changes, which is kept for good; the last first. `*` is
+    /// for what was done to those who keep watch: trails, rules, alarms, functions.
     #[command(verbatim_doc_comment, after_help = audit::HISTORY_EXAMPLES)]
     History(History),
     /// Is the chain of changes what was written? Changes nothing
@@ -208,10 +208,10 @@ pub enum Command {
     Verify(Verification),
     /// Teach `audit` what is usual, out of CloudTrail logs
     ///
-    /// Files are read as by `scan`, and what is known by them is put beside what `audit`
-    /// knows already. So it need not wait for 14 days until it can tell who is new. The
-    /// same files may be learned again. Look at them with `scan` first: what is learned
-    /// is usual from then on.
+    /// Files are read as by `scan`, and what is known by them is put beside what
+    /// `audit` knows already. So it need not wait for 14 days until it can tell who is
+    /// new. The same files may be learned again. Look at them with `scan` first: what
+    /// is learned is usual from then on.
     #[command(verbatim_doc_comment, after_help = audit::LEARN_EXAMPLES)]
     Learn(Learning),
 }

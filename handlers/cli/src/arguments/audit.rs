@@ -14,14 +14,14 @@ Examples:
   relatch access shop/prod/database
   relatch access shop/prod/database --by-principal     whom a rotation concerns
   relatch access shop/prod/database --since 2026-01-31 --principal role/web
-  relatch access '*'                                   denied, of no secret by name";
+  relatch access '*'                                   denied, of no name";
 
 pub(super) const HISTORY_EXAMPLES: &str = "\
 Examples:
   relatch history shop/prod/database
   relatch history '*' --since 2026-01-31       hands on trails, rules and alarms
 
-Exit status: 0 all of it is whole; 1 something of it is not: see `relatch verify`.";
+Exit status: 0 all of it is whole; 1 something is not: see `relatch verify`.";
 
 pub(super) const VERIFY_EXAMPLES: &str = "\
 Examples:
@@ -37,7 +37,7 @@ Examples:
   relatch learn AWSLogs/ --dry-run             what would be known by them
   relatch learn AWSLogs/ --environment prod
 
-Settings that count are RELATCH_AUDIT_POLICY and RELATCH_TABLE, as `audit` has them.";
+It goes by RELATCH_TABLE and RELATCH_AUDIT_POLICY, as `audit` does.";
 
 /// Whose comings are asked for.
 #[derive(Debug, Args)]

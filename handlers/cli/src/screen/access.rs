@@ -125,12 +125,15 @@ fn did(entry: &Entry) -> String {
     format!("{did}{}{}", from(entry), with(entry))
 }
 
+/// Of a service that acts by itself, both are the service again.
 pub(super) fn from(entry: &Entry) -> String {
-    entry.origin.as_ref().map(|origin| format!(" from {origin}")).unwrap_or_default()
+    let origin = entry.origin.as_ref().filter(|origin| **origin != entry.principal);
+    origin.map(|origin| format!(" from {origin}")).unwrap_or_default()
 }
 
 pub(super) fn with(entry: &Entry) -> String {
-    entry.tool.as_ref().map(|tool| format!(" with {}", beginning(tool))).unwrap_or_default()
+    let tool = entry.tool.as_ref().filter(|tool| **tool != entry.principal);
+    tool.map(|tool| format!(" with {}", beginning(tool))).unwrap_or_default()
 }
 
 /// As much of a text as a person reads.

@@ -278,6 +278,22 @@ mod tests {
     }
 
     #[test]
+    fn what_two_have_seen_together_is_what_one_would_know() {
+        let seen = [(3, 30), (5, 7), (5, 9), (1, 50), (70, 4), (71, 1)];
+        for sides in 0..1 << seen.len() {
+            let (mut whole, mut halves) = (Habit::default(), [Habit::default(); 2]);
+            for (index, (number, extent)) in seen.into_iter().enumerate() {
+                whole.note(day(number), extent);
+                halves[sides >> index & 1].note(day(number), extent);
+            }
+            let [mut one, mut other] = halves;
+            one.merge(&halves[1]);
+            other.merge(&halves[0]);
+            assert_eq!((one, other), (whole, whole), "{sides:b}");
+        }
+    }
+
+    #[test]
     fn the_latest_values_are_the_same_in_whichever_order_they_come() {
         let seen = [(1, 10), (2, 20), (3, 5), (1, 30), (4, 25)];
         let mut kept: Vec<Latest<i32, 2>> = Vec::new();
