@@ -69,7 +69,7 @@ pub async fn sdk_config_with(patience: Duration, access: Access) -> SdkConfig {
     if let Some(endpoint) = access.endpoint {
         loader = loader.endpoint_url(endpoint);
     }
-    let sdk = loader.load().await;
+    let sdk = Box::pin(loader.load()).await;
     match sdk.credentials_provider() {
         Some(provider) => {
             let same = SharedCredentialsProvider::new(Same { provider, last: Arc::default() });
