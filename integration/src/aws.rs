@@ -236,10 +236,11 @@ impl Endpoint {
         loop {
             let mut page = self.emulated_json("dynamodb", "DynamoDB_20120810.Scan", &request).await?;
             items.extend(page["Items"].as_array().cloned().unwrap_or_default());
-            match page["LastEvaluatedKey"].take() {
-                Value::Null => return Ok(items),
-                key => request["ExclusiveStartKey"] = key,
+            let next = page["LastEvaluatedKey"].take();
+            if next.is_null() {
+                return Ok(items);
             }
+            request["ExclusiveStartKey"] = next;
         }
     }
 

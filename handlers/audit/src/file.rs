@@ -161,10 +161,13 @@ fn inflated(file: &LogFile, mut input: Pieces) -> io::Result<Box<dyn Read>> {
 
 /// What [`inflated`] and flate2 say of what they were given.
 fn unreadable(problem: &io::Error) -> Unread {
-    match problem.kind() {
-        ErrorKind::UnexpectedEof => Unread::BreaksOff,
-        ErrorKind::InvalidData => Unread::NoGzip,
-        _ => Unread::Damaged,
+    let kind = problem.kind();
+    if kind == ErrorKind::UnexpectedEof {
+        Unread::BreaksOff
+    } else if kind == ErrorKind::InvalidData {
+        Unread::NoGzip
+    } else {
+        Unread::Damaged
     }
 }
 
@@ -216,5 +219,118 @@ fn unopened(problem: CallError) -> Unread {
         CallErrorKind::NotFound => Unread::Gone(problem),
         CallErrorKind::Denied => Unread::Forbidden(problem),
         CallErrorKind::Throttled | CallErrorKind::NoAnswer | CallErrorKind::Refused => Unread::Unavailable(problem),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use std::{cell::Cell, io::Write, rc::Rc};
+
+    #[tokio::test]
+    async fn a_file_that_comes_in_crumbs_is_read_whole() {
+        for size in [1, 2, 3, 1_000] {
+            for content in [gzipped(&log(3)), log(3).into_bytes()] {
+                let name = if content.starts_with(&MAGIC) { "a.json.gz" } else { "a.json" };
+                let object = Object::of(&content, size);
+                let (outcome, tally, taken) = read_all(&object, name, None).await;
+                assert!(outcome.is_ok(), "{outcome:?}");
+                assert_eq!((taken, tally.ignored, tally.malformed), (3, 1, 1), "{name} in crumbs of {size}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_cut_off_by_the_network_is_not_a_damaged_one() {
+        for name in ["a.json.gz", "a.json"] {
+            let content = if name.ends_with(".gz") { gzipped(&log(3)) } else { log(3).into_bytes() };
+            let object = Object { ends: false, ..Object::of(&content[..content.len() / 2], 16) };
+            let (outcome, tally, _) = read_all(&object, name, None).await;
+            assert!(matches!(outcome, Err(Unread::Unavailable(_))), "{outcome:?}");
+            assert_eq!(tally.malformed, 0, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_taken_in_is_not_read_on() {
+        let content = gzipped(&log(20 * BATCH));
+        let object = Object::of(&content, content.len() / 100);
+        let (outcome, _, taken) = read_all(&object, "a.json.gz", Some(BATCH)).await;
+        assert!(matches!(outcome, Err(Unread::Interrupted(_))), "{outcome:?}");
+        assert_eq!(taken, BATCH);
+        assert!(object.handed_out.get() < 60, "{} of 100 pieces were asked for", object.handed_out.get());
+    }
+
+    /// Reads a file, and takes in as many facts as may be. What became of it, and how many were taken in.
+    async fn read_all(object: &Object, name: &str, most: Option<usize>) -> (Result<(), Unread>, Tally, usize) {
+        let (mut tally, mut taken) = (Tally::default(), 0);
+        let file = LogFile { bucket: "trail".to_owned(), key: name.to_owned(), size: None };
+        let outcome = read(object, &file, &mut tally, async |facts, _: &mut Tally| {
+            if most.is_some_and(|most| taken + facts.len() > most) {
+                return Err(problem());
+            }
+            taken += facts.len();
+            Ok(())
+        })
+        .await;
+        (outcome, tally, taken)
+    }
+
+    /// So many reads, one record that does not matter, and one that is none.
+    fn log(reads: usize) -> String {
+        let read = r#"{"eventSource":"secretsmanager.amazonaws.com","eventName":"GetSecretValue","eventID":"#;
+        let mut records: Vec<String> = (0..reads).map(|n| format!(r#"{read}"{n}"}}"#)).collect();
+        records.push(r#"{"eventSource":"s3.amazonaws.com","eventName":"ListBuckets"}"#.to_owned());
+        records.push("7".to_owned());
+        format!("{{\"Records\":[{}]}}", records.join(","))
+    }
+
+    fn gzipped(text: &str) -> Vec<u8> {
+        let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
+        gz.write_all(text.as_bytes()).unwrap();
+        gz.finish().unwrap()
+    }
+
+    /// An object that comes in pieces, and counts them.
+    #[derive(Clone)]
+    struct Object {
+        pieces: Vec<Bytes>,
+        /// Or its connection is lost.
+        ends: bool,
+        handed_out: Rc<Cell<usize>>,
+    }
+
+    impl Object {
+        fn of(content: &[u8], size: usize) -> Self {
+            let pieces = content.chunks(size).map(Bytes::copy_from_slice).collect();
+            Self { pieces, ends: true, handed_out: Rc::default() }
+        }
+    }
+
+    impl Objects for Object {
+        type Body = Self;
+
+        async fn open(&self, _: &str, _: &str) -> Result<Self, CallError> {
+            Ok(self.clone())
+        }
+    }
+
+    impl Body for Object {
+        async fn next(&mut self) -> Result<Option<Bytes>, CallError> {
+            let at = self.handed_out.get();
+            self.handed_out.set(at + 1);
+            match self.pieces.get(at) {
+                Some(piece) => Ok(Some(piece.clone())),
+                None if self.ends => Ok(None),
+                None => Err(problem()),
+            }
+        }
+    }
+
+    fn problem() -> CallError {
+        CallError { operation: "s3:GetObject", kind: CallErrorKind::NoAnswer, message: "lost".to_owned() }
     }
 }
