@@ -190,7 +190,7 @@ pub(crate) fn past(subject: &str, past: &Past) -> Value {
 
 /// `relatch verify`. Of a chain that is whole, it can be kept as an anchor.
 pub(crate) fn verdict(verdict: &Verdict) -> Value {
-    let Verdict { environment, at, from, end, span, met, passed_by, broken, unlisted } = verdict;
+    let Verdict { environment, at, from, end, span, met, passed_by, distrusted, broken, unlisted } = verdict;
     let whole = Some(end).filter(|_| verdict.is_whole());
     json!({
         "version": 1,
@@ -212,6 +212,9 @@ pub(crate) fn verdict(verdict: &Verdict) -> Value {
             "meaning": broken.meaning(),
             "toDo": TO_DO,
         })),
+        "distrusted": distrusted.iter().map(|(place, why)| json!({
+            "object": place.key, "version": place.version, "why": why.to_string(),
+        })).collect::<Vec<_>>(),
         "unlisted": unlisted,
         "unlistedToDo": Some(TO_DO_UNLISTED).filter(|_| !unlisted.is_empty()),
     })

@@ -25,7 +25,7 @@ pub(crate) struct Outside {
     /// Which environment this is, for all that is set.
     pub(crate) environment: Environment,
     time_zone: TimeZone,
-    sdk: SdkConfig,
+    pub(crate) sdk: SdkConfig,
 }
 
 /// What is said of, where it is no secret but what is remembered.

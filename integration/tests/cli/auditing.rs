@@ -1,11 +1,16 @@
 //! `access`, `history` and `verify`: what `audit` has written down, and whether it is what was written.
 
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::{Client, config::Credentials, types::AttributeValue};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::{SignedDuration, Timestamp};
 use relatch::{
-    adapters::table::DynamoTable,
+    adapters::{
+        anchors::{KmsKey, LockedBucket},
+        table::DynamoTable,
+    },
     audit::{
+        anchor,
         chain::{Head, Record},
         ledger::Entry,
     },
@@ -36,6 +41,7 @@ pub(crate) struct Books {
     pub(crate) operator: Operator,
     pub(crate) table: DynamoTable,
     client: Client,
+    sdk: SdkConfig,
     /// The ARN of the secret.
     secret: String,
     /// By which the table is reached.
@@ -61,7 +67,7 @@ impl Books {
             .load()
             .await;
         let (table, client) = (DynamoTable::new(&sdk, emulator::TABLE), Client::new(&sdk));
-        Self { aws, operator, table, client, secret, _beside: beside }
+        Self { aws, operator, table, client, sdk, secret, _beside: beside }
     }
 
     fn operated(self, change: impl FnOnce(Operator) -> Operator) -> Self {
@@ -257,6 +263,37 @@ async fn a_chain_that_is_whole_is_said_to_be_and_its_end_can_be_kept() {
     let (end, _) = books.answers(&["verify", "--json"]).await;
     let end = format!("{}:{}", end["sequence"], end["digest"].as_str().unwrap());
     pages.push(settled(&books.sees(&["verify", "--from", &end]).await));
+    insta::assert_snapshot!(pages.join("\n\n"));
+}
+
+/// As `audit` keeps them, and as somebody would like to have kept them.
+#[tokio::test]
+async fn ends_that_were_signed_are_believed_and_what_somebody_put_among_them_is_told() {
+    let books = Books::open().await;
+    books.aws.bucket("anchors", true).await.unwrap();
+    let key = books.aws.signing_key().await.unwrap();
+    let books = books.operated(|operator| operator.setting("RELATCH_ANCHORS_BUCKET", "anchors"));
+    let mut pages = vec![settled(&books.sees(&["verify"]).await)];
+    books.change(&changes()).await;
+    let (bucket, notary) = (LockedBucket::new(&books.sdk, "anchors"), KmsKey::new(&books.sdk, &key));
+    let at = "2026-02-05T00:00:00Z".parse().unwrap();
+    let signed = anchor::anchor(&books.table, &bucket, &notary, PROD, at).await.unwrap().unwrap();
+    books.change(&[rotated("RotationSucceeded", "2026-02-06T00:00:00Z")]).await;
+    let pem = BASE64_STANDARD.encode(books.aws.public_key(&key).await.unwrap());
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{pem}\n-----END PUBLIC KEY-----\n");
+    books.operator.file("key.pem", &pem).unwrap();
+    let file = books.operator.home().join("key.pem");
+    let by_file = ["verify", "--public-key", file.to_str().unwrap()];
+    pages.push(settled(&books.sees(&by_file).await));
+
+    let mut forged = signed.clone();
+    forged.anchor.head.sequence += 1;
+    books.aws.put("anchors", &forged.place(), serde_json::to_vec(&forged).unwrap()).await.unwrap();
+    pages.push(settled(&books.sees(&by_file).await));
+    let books = books.operated(|operator| operator.setting("RELATCH_ANCHORS_KEY", &key));
+    let (verdict, status) = books.answers(&["verify", "--json"]).await;
+    assert_eq!((status, verdict["anchors"].as_array().map(Vec::len)), (1, Some(1)), "{verdict:#}");
+    assert_eq!(verdict["distrusted"][0]["object"], json!(forged.place()));
     insta::assert_snapshot!(pages.join("\n\n"));
 }
 

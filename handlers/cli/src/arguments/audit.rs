@@ -97,6 +97,15 @@ pub struct Verification {
     /// File or folder of ends that were kept: answers of `verify --json`.
     #[arg(long, value_name = "PATH")]
     pub anchors: Vec<PathBuf>,
+    /// Bucket of ends that `audit` has signed; else RELATCH_ANCHORS_BUCKET.
+    #[arg(long, value_name = "NAME")]
+    pub bucket: Option<String>,
+    /// The KMS key that signed them; else RELATCH_ANCHORS_KEY.
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Its public half in PEM, kept elsewhere: then KMS is not asked.
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    pub public_key: Vec<PathBuf>,
     /// Only what follows this end, which you trust.
     #[arg(long, value_name = "SEQUENCE:DIGEST", value_parser = head)]
     pub from: Option<Head>,

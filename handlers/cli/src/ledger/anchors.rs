@@ -1,10 +1,19 @@
-//! Ends of the chain that a person has kept: answers of `relatch verify --json`, in files.
+//! Ends of the chain that were kept elsewhere: by a person, in files, as answers of `relatch verify --json`; and by `audit`,
+//! in a bucket, signed.
 
-use crate::{Problem, scan::unreadable};
-use relatch::{audit::chain::Anchor, config::Environment};
+use crate::{Outside, Problem, arguments::Verification, scan::unreadable};
+use relatch::{
+    adapters::anchors::{KmsKey, LockedBucket},
+    audit::{
+        anchor::{self, Kept as Signed, NotAnchored, PublicKey},
+        chain::Anchor,
+    },
+    config::Environment,
+    ports::Notary as _,
+};
 use serde::Deserialize;
 use std::{
-    fs, io,
+    env, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -36,6 +45,40 @@ pub(crate) fn in_files(paths: &[PathBuf], environment: Environment) -> Result<Ve
         }
     }
     Ok(anchors)
+}
+
+/// Those that were signed, if a bucket is named: by the arguments, or the environment.
+pub(crate) async fn signed(
+    asked: &Verification,
+    environment: Environment,
+    outside: &Outside,
+) -> Result<Option<Signed>, Problem> {
+    let setting = |name: &str| env::var(name).ok().filter(|text| !text.is_empty());
+    let Some(bucket) = asked.bucket.clone().or_else(|| setting("RELATCH_ANCHORS_BUCKET")) else { return Ok(None) };
+    let mut keys = asked.public_key.iter().map(|path| public_key(path)).collect::<Result<Vec<_>, _>>()?;
+    if keys.is_empty() {
+        let missing = || {
+            let why = "it is not said which key has signed what is in it";
+            Problem::wrong_use(&bucket, why, "set RELATCH_ANCHORS_KEY, --key or --public-key")
+        };
+        let key = asked.key.clone().or_else(|| setting("RELATCH_ANCHORS_KEY")).ok_or_else(missing)?;
+        keys.push(match KmsKey::new(&outside.sdk, &key).public_key().await {
+            Ok(public) => public,
+            Err(NotAnchored::Interrupted(error)) => return outside.told(&key, Err(error)).await,
+            Err(problem @ (NotAnchored::WrongKey(_) | NotAnchored::Broken(_))) => {
+                return Err(Problem::wrong_use(key, problem.to_string(), "name the key that audit signs with"));
+            }
+        });
+    }
+    let kept = anchor::kept(&LockedBucket::new(&outside.sdk, &bucket), environment, &keys, None).await;
+    outside.told(&bucket, kept).await.map(Some)
+}
+
+fn public_key(path: &Path) -> Result<PublicKey, Problem> {
+    let name = path.display().to_string();
+    let bytes = fs::read(path).map_err(|error| unreadable(&name, &error))?;
+    PublicKey::read(&bytes)
+        .map_err(|problem| Problem::wrong_use(name, problem.to_string(), "`aws kms get-public-key` answers with it"))
 }
 
 fn files(path: &Path) -> io::Result<Vec<PathBuf>> {

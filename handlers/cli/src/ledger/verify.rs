@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use relatch::{
     adapters::table::DynamoTable,
     audit::{
+        anchor::{Distrust, Place},
         chain::{Anchor, Break, Head, Verifier},
         ledger::UNREADABLE_END,
     },
@@ -44,6 +45,8 @@ pub(crate) struct Verdict {
     pub(crate) met: Vec<Anchor>,
     /// How many anchors are of what was trusted.
     pub(crate) passed_by: usize,
+    /// What lies among the signed anchors and is none.
+    pub(crate) distrusted: Vec<(Place, Distrust)>,
     /// Where it is broken first.
     pub(crate) broken: Option<Broken>,
     /// Records that the history of what they are about does not lead to.
@@ -67,17 +70,22 @@ pub(crate) enum Broken {
 
 impl Verdict {
     pub(crate) const fn is_whole(&self) -> bool {
-        self.broken.is_none() && self.unlisted.is_empty()
+        self.broken.is_none() && self.unlisted.is_empty() && self.distrusted.is_empty()
     }
 }
 
 pub(crate) async fn show(asked: &Verification, outside: &Outside, terminal: &Terminal) -> Result<Status, Problem> {
     let table = outside.table("nothing was written down")?;
     let environment = asked.environment.unwrap_or(outside.environment);
-    let anchors = anchors::in_files(&asked.anchors, environment)?;
+    let mut anchors = anchors::in_files(&asked.anchors, environment)?;
+    let signed = anchors::signed(asked, environment, outside).await?;
+    let distrusted = signed.map_or_else(Vec::new, |signed| {
+        anchors.extend(signed.anchors);
+        signed.distrusted
+    });
     let from = asked.from.unwrap_or_else(|| Head::beginning(environment));
     let verdict = verdict(environment, from, anchors, table).await;
-    let verdict = outside.told(THE_TABLE, verdict).await?;
+    let verdict = Verdict { distrusted, ..outside.told(THE_TABLE, verdict).await? };
     terminal.show(|| screen::verdict(&verdict, &outside.clock()), || json::verdict(&verdict));
     Ok(if verdict.is_whole() { Status::Fine } else { Status::Found })
 }
@@ -100,6 +108,7 @@ pub(crate) async fn verdict(
         span: None,
         passed_by: anchors.len(),
         met,
+        distrusted: Vec::new(),
         broken: None,
         unlisted: Vec::new(),
     };
@@ -254,6 +263,10 @@ pub(crate) const TO_DO: &str = "Leave the table as it is. Restore it beside, as 
 /// What to do about records that history does not lead to.
 pub(crate) const TO_DO_UNLISTED: &str = "The records are what was written; whoever asks for the history of a secret is \
     not shown them. Somebody has tampered with the lists: who may write to the table?";
+
+/// What to do about what lies among the signed anchors and is none.
+pub(crate) const TO_DO_DISTRUSTED: &str = "Nobody but `audit` is to write there. Who did? Ask CloudTrail's data events \
+    of the bucket. No true anchor is lost: Object Lock keeps every version.";
 
 /// The end that the table names; `None` if it is none.
 async fn end(environment: Environment, table: &DynamoTable) -> Result<Option<Head>, CallError> {

@@ -3,7 +3,7 @@
 use super::{BAD, GOOD, PLAIN, Page, QUIET};
 use crate::ledger::{
     Clock,
-    verify::{TO_DO, TO_DO_UNLISTED, Verdict},
+    verify::{TO_DO, TO_DO_DISTRUSTED, TO_DO_UNLISTED, Verdict},
 };
 use relatch::audit::chain::Anchor;
 use relatch_events::moment::Moment;
@@ -13,7 +13,7 @@ const NAMED: usize = 5;
 
 pub(crate) fn verdict(verdict: &Verdict, clock: &Clock) -> String {
     let mut page = Page::default();
-    let Verdict { environment, from, end, broken, unlisted, .. } = verdict;
+    let Verdict { environment, from, end, broken, unlisted, distrusted, .. } = verdict;
     let name = environment.name();
     let all = end.sequence - from.sequence;
     let read = match (all, verdict.span) {
@@ -52,6 +52,14 @@ pub(crate) fn verdict(verdict: &Verdict, clock: &Clock) -> String {
         page.beside("", PLAIN, 9, TO_DO_UNLISTED);
     }
     anchors(&mut page, verdict, clock);
+    if !distrusted.is_empty() {
+        let forged: Vec<String> =
+            distrusted.iter().take(NAMED).map(|(place, why)| format!("{}: {why}", place.key)).collect();
+        let more = distrusted.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        page.beside("Forged", BAD, 9, &format!("{}{more}.", forged.join("; ")));
+        page.beside("", PLAIN, 9, TO_DO_DISTRUSTED);
+    }
     if verdict.is_whole() {
         page.whole("End      ", PLAIN, &format!("{}:{}", end.sequence, end.digest));
     }
