@@ -25,19 +25,14 @@ impl<'a> Queue<'a> {
     /// # Errors
     /// When the emulator does not start, or refuses.
     pub async fn subscribe(aws: &'a Endpoint, raw: bool) -> Result<Self> {
-        let name = format!("notify-{}", uuid::Uuid::new_v4());
-        let queue = Self { aws, name };
-        queue.create(&format!("{}-dead", queue.name), json!({})).await?;
+        let queue = Self { aws, name: format!("notify-{}", uuid::Uuid::new_v4()) };
         let topic = format!("arn:aws:sns:{REGION}:{ACCOUNT}:{}", emulator::TOPIC);
         let arn = |name: &str| format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}");
         let policy = json!({ "Version": "2012-10-17", "Statement": [{
             "Effect": "Allow", "Principal": { "Service": "sns.amazonaws.com" }, "Action": "sqs:SendMessage",
             "Resource": arn(&queue.name), "Condition": { "ArnEquals": { "aws:SourceArn": topic } },
         }] });
-        let dead = arn(&format!("{}-dead", queue.name));
-        let redrive = json!({ "deadLetterTargetArn": dead, "maxReceiveCount": Self::MOST_RECEIVES });
-        let attributes = json!({ "Policy": policy.to_string(), "RedrivePolicy": redrive.to_string() });
-        queue.create(&queue.name, attributes).await?;
+        queue.make(json!({ "Policy": policy.to_string() })).await?;
         let raw = raw.to_string();
         aws.emulated_form(
             "sns",
@@ -52,6 +47,16 @@ impl<'a> Queue<'a> {
             ],
         )
         .await?;
+        Ok(queue)
+    }
+
+    /// Makes a queue that is subscribed to nothing, and one for what cannot be handled.
+    ///
+    /// # Errors
+    /// As [`Queue::subscribe`].
+    pub async fn alone(aws: &'a Endpoint, name: &str) -> Result<Self> {
+        let queue = Self { aws, name: format!("{name}-{}", uuid::Uuid::new_v4()) };
+        queue.make(json!({})).await?;
         Ok(queue)
     }
 
@@ -99,6 +104,27 @@ impl<'a> Queue<'a> {
         Ok(Some(outcome))
     }
 
+    /// Hands all that waits to a function at once, as with a batching window. `None` if nothing waits.
+    ///
+    /// # Errors
+    /// As [`Queue::deliver`].
+    pub async fn deliver_all(&self, function: &Function) -> Result<Option<Outcome>> {
+        let mut all = Vec::new();
+        loop {
+            let records = self.receive().await?;
+            if records.is_empty() {
+                break;
+            }
+            all.extend(records);
+        }
+        if all.is_empty() {
+            return Ok(None);
+        }
+        let outcome = function.invoke(json!({ "Records": all })).await?;
+        self.settle(&all, &outcome).await?;
+        Ok(Some(outcome))
+    }
+
     /// What becomes of records by what came of handing them over: they go, or are there again at once.
     ///
     /// # Errors
@@ -140,6 +166,16 @@ impl<'a> Queue<'a> {
             "eventSource": "aws:sqs", "eventSourceARN": format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{}", self.name),
             "awsRegion": REGION,
         })
+    }
+
+    /// Makes the queue, and the one for what cannot be handled.
+    async fn make(&self, mut attributes: Value) -> Result<()> {
+        let dead = format!("{}-dead", self.name);
+        self.create(&dead, json!({})).await?;
+        let arn = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{dead}");
+        let redrive = json!({ "deadLetterTargetArn": arn, "maxReceiveCount": Self::MOST_RECEIVES });
+        attributes["RedrivePolicy"] = json!(redrive.to_string());
+        self.create(&self.name, attributes).await
     }
 
     async fn create(&self, name: &str, attributes: Value) -> Result<()> {

@@ -4,10 +4,15 @@
 //! The stand-in makes no events by itself: a test says when the word arrives, since CloudTrail takes minutes.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::aws::{ACCOUNT, REGION};
+use crate::aws::{ACCOUNT, Call, REGION, WITHHELD};
+
+/// Secrets Manager's word that a rotation has begun.
+pub fn rotation_started(secret: &str, token: &str, at: Timestamp) -> Value {
+    service_event("RotationStarted", secret, token, json!({ "eventTime": format!("{at:.0}") }))
+}
 
 /// Secrets Manager's word that a rotation has failed: it tells the secret and the token, and no cause.
 pub fn rotation_failed(secret: &str, token: &str) -> Value {
@@ -79,14 +84,7 @@ pub fn alarm_through_sns(name: &str, state: &str) -> Value {
 /// CloudTrail's record of a read, through EventBridge: a role, or the account's root user where there is none.
 pub fn read(secret: &str, role: Option<&str>, at: Timestamp) -> Value {
     let identity = match role {
-        Some(role) => json!({
-            "type": "AssumedRole", "principalId": "AROAEXAMPLE:i-0abc", "accountId": ACCOUNT,
-            "arn": format!("arn:aws:sts::{ACCOUNT}:assumed-role/{role}/i-0abc"), "accessKeyId": "ASIAEXAMPLE",
-            "sessionContext": { "sessionIssuer": {
-                "type": "Role", "principalId": "AROAEXAMPLE", "arn": format!("arn:aws:iam::{ACCOUNT}:role/{role}"),
-                "accountId": ACCOUNT, "userName": role,
-            } },
-        }),
+        Some(role) => assumed(role, "i-0abc"),
         None => json!({ "type": "Root", "principalId": ACCOUNT, "accountId": ACCOUNT,
                         "arn": format!("arn:aws:iam::{ACCOUNT}:root") }),
     };
@@ -101,6 +99,34 @@ pub fn read(secret: &str, role: Option<&str>, at: Timestamp) -> Value {
     envelope("aws.secretsmanager", "AWS API Call via CloudTrail", record)
 }
 
+/// CloudTrail's record of a call that has arrived, made by the session of a role, through EventBridge.
+pub fn recorded(call: &Call, role: &str, session: &str, agent: &str) -> Value {
+    let parameters = call.parameters.as_object().into_iter().flatten();
+    // Values are in no record; what the stand-in withholds stands for one, or for a rotation's token.
+    let parameters = parameters.filter(|(_, value)| *value != WITHHELD);
+    let parameters: Map<String, Value> = parameters.map(|(name, value)| (camel(name), value.clone())).collect();
+    let is_read = ["Get", "List", "Describe"].iter().any(|verb| call.action.starts_with(verb));
+    let mut record = json!({
+        "eventVersion": "1.11", "userIdentity": assumed(role, session), "eventTime": format!("{:.0}", call.at),
+        "eventSource": format!("{}.amazonaws.com", call.service), "eventName": call.action, "awsRegion": REGION,
+        "sourceIPAddress": "198.51.100.7", "userAgent": agent, "requestParameters": parameters,
+        "responseElements": null, "requestID": Uuid::new_v4().to_string(), "eventID": Uuid::new_v4().to_string(),
+        "readOnly": is_read,
+        "eventType": "AwsApiCall", "managementEvent": true, "recipientAccountId": ACCOUNT,
+        "eventCategory": "Management",
+    });
+    if let Some(error) = call.error {
+        record["errorCode"] = json!(error);
+    }
+    envelope(&format!("aws.{}", call.service), "AWS API Call via CloudTrail", record)
+}
+
+/// CloudTrail's field for a parameter: `SecretId` is `secretId` there.
+fn camel(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect()
+}
+
 /// What a queue hands to a function: each message under its number.
 pub fn queued<'a>(bodies: impl IntoIterator<Item = &'a str>) -> Value {
     let record = |(number, body): (usize, &str)| {
@@ -111,6 +137,17 @@ pub fn queued<'a>(bodies: impl IntoIterator<Item = &'a str>) -> Value {
 }
 
 const REASON: &str = "Threshold Crossed: 1 datapoint [1.0] was greater than or equal to the threshold (1.0).";
+
+fn assumed(role: &str, session: &str) -> Value {
+    json!({
+        "type": "AssumedRole", "principalId": format!("AROAEXAMPLE:{session}"), "accountId": ACCOUNT,
+        "arn": format!("arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{session}"), "accessKeyId": "ASIAEXAMPLE",
+        "sessionContext": { "sessionIssuer": {
+            "type": "Role", "principalId": "AROAEXAMPLE", "arn": format!("arn:aws:iam::{ACCOUNT}:role/{role}"),
+            "accountId": ACCOUNT, "userName": role,
+        } },
+    })
+}
 
 fn service_event(name: &str, secret: &str, token: &str, more: Value) -> Value {
     let mut record = json!({

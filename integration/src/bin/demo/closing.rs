@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use relatch_integration::receiver::Keys;
 
+use crate::intruder::Watch;
 use crate::people::OnCall;
 use crate::play::{Act, Functions, MOST_CALLS, MOST_CONNECTIONS, Play};
 use crate::screen::{BAD, GOOD, QUIET, STRONG, Screen, painted};
@@ -16,13 +17,14 @@ pub(crate) async fn show(
     screen: &mut Screen,
     stage: &Stage,
     functions: &Functions,
+    watch: &Watch,
     on_call: &OnCall,
     play: &mut Play,
 ) -> Result<()> {
     screen.heading("In numbers")?;
     table(screen, &play.acts)?;
     precision(screen, &play.acts)?;
-    let found = search(screen, stage, functions, on_call, play).await?;
+    let found = search(screen, stage, functions, watch, on_call, play).await?;
     play.expect(found == 0, "no password and no key is found in any output");
     let acts = &play.acts;
     let healed = acts.iter().filter(|act| act.attempts.len() > 1 && act.succeeded()).count();
@@ -93,10 +95,11 @@ async fn search(
     screen: &mut Screen,
     stage: &Stage,
     functions: &Functions,
+    watch: &Watch,
     on_call: &OnCall,
     play: &mut Play,
 ) -> Result<u64> {
-    let all = [&functions.at_finish, &functions.after_verify, &functions.respond, &on_call.notify];
+    let all = [&functions.at_finish, &functions.after_verify, &functions.respond, &on_call.notify, &watch.audit];
     for function in all {
         // Only of a process that has ended the output is complete.
         function.stop().await;

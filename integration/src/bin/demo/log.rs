@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use relatch_integration::lambda::{Function, Outcome};
 use relatch_integration::rotation::{Step, StepRun};
 use serde::Deserialize;
+use serde_json::Value;
 
 /// How long a line may be on its way from a process that lives.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -48,15 +49,43 @@ struct Entry {
 /// When a function that answered does not say how the step ended.
 pub(crate) async fn read(function: &Function, already: usize, run: &StepRun) -> Result<Told> {
     let answered = matches!(run.outcome, Outcome::Ok(_) | Outcome::Error { .. });
+    until(function, already, &format!("how {} ended", run.step), |lines| {
+        let told = parse(lines.iter().copied(), run.step);
+        (told.end.is_some() || !answered).then_some(told)
+    })
+    .await
+}
+
+/// The sums of these metrics since there were `already` lines, when all of them are written.
+///
+/// # Errors
+/// When the function has not written one of them.
+pub(crate) async fn counts<const N: usize>(function: &Function, already: usize, names: [&str; N]) -> Result<[u64; N]> {
+    until(function, already, &names.join(", "), |lines| {
+        let lines: Vec<Value> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let sum = |name: &str| lines.iter().filter_map(|line| line[name].as_u64()).reduce(|one, other| one + other);
+        let sums: Vec<u64> = names.iter().filter_map(|name| sum(name)).collect();
+        sums.try_into().ok()
+    })
+    .await
+}
+
+/// Waits until what a function has written since tells something.
+async fn until<T>(
+    function: &Function,
+    already: usize,
+    what: &str,
+    mut tells: impl FnMut(&[&str]) -> Option<T>,
+) -> Result<T> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let lines = function.output().lines();
-        let told = parse(lines.iter().skip(already).map(|line| line.text.as_str()), run.step);
-        if told.end.is_some() || !answered {
+        let lines: Vec<&str> = lines.iter().skip(already).map(|line| line.text.as_str()).collect();
+        if let Some(told) = tells(&lines) {
             return Ok(told);
         }
         if Instant::now() > deadline {
-            bail!("the function answered and did not log how {} ended", run.step);
+            bail!("the function answered and did not log {what}");
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

@@ -4,6 +4,7 @@
 //! the handler's own log, from the calls and connections that arrived, and from logins made right after the step.
 
 mod closing;
+mod intruder;
 mod log;
 mod people;
 mod play;
@@ -19,6 +20,7 @@ use anyhow::{Context, Result};
 use relatch_integration::cloud::Cloud;
 use tokio::signal::unix::{SignalKind, signal};
 
+use intruder::Watch;
 use people::OnCall;
 use play::{Functions, Play};
 use screen::{PLAIN, STRONG, Screen, painted};
@@ -30,8 +32,9 @@ Rotates the password of a real PostgreSQL on this machine, and shows what happen
 Usage: make demo
        scripts/run demo [--help]
 
-It starts a PostgreSQL of its own, a stand-in for AWS Secrets Manager, Slack and PagerDuty, and
-Relatch's real `rotate`, `respond` and `notify` functions. An application keeps opening new connections with the secret's AWSCURRENT. Then:
+It starts a PostgreSQL of its own, stand-ins for AWS Secrets Manager, Slack and PagerDuty, and
+Relatch's four real functions: `rotate`, `respond`, `notify` and `audit`. An application keeps
+opening new connections with the secret's AWSCURRENT. Then:
 
   act 1  a calm rotation
   act 2  the same with RELATCH_PROMOTE=after-verify, which shortens the time in which new
@@ -40,6 +43,7 @@ Relatch's real `rotate`, `respond` and `notify` functions. An application keeps 
   act 4  the function is killed right after it has changed the password, and a retry heals that
   act 5  the same, and Secrets Manager gives up: the second function hears of it, and heals it
   act 6  nothing that Relatch may do helps: what the people on call get in Slack and PagerDuty
+  act 7  somebody reads secrets that are not theirs, beside a rotation: the audit finds it
 
 At the end it shows the numbers, and searches all output for every password there was.
 
@@ -86,15 +90,15 @@ async fn demo() -> Result<Play> {
     screen
         .line(&painted(STRONG, "Relatch rotates the password of a real PostgreSQL, while an application uses it."))?;
     screen.line("All of it runs on this machine, without AWS. Every number below is measured.")?;
-    let (mut stage, functions, mut on_call) = start(screen, began).await?;
+    let (mut stage, functions, watch, mut on_call) = start(screen, began).await?;
     explain(screen)?;
-    let mut play = Play::perform(screen, &mut stage, &functions, &mut on_call).await?;
-    closing::show(screen, &stage, &functions, &on_call, &mut play).await?;
+    let mut play = Play::perform(screen, &mut stage, &functions, &watch, &mut on_call).await?;
+    closing::show(screen, &stage, &functions, &watch, &on_call, &mut play).await?;
     Ok(play)
 }
 
 /// Starts everything, and says so.
-async fn start(screen: &mut Screen, began: Instant) -> Result<(Stage, Functions, OnCall)> {
+async fn start(screen: &mut Screen, began: Instant) -> Result<(Stage, Functions, Watch, OnCall)> {
     screen.heading("Starting")?;
     let cloud = Cloud::start().await?;
     let version = cloud.postgres.value("SHOW server_version").await?.context("PostgreSQL tells no version")?;
@@ -110,7 +114,7 @@ async fn start(screen: &mut Screen, began: Instant) -> Result<(Stage, Functions,
     }
     let clock = Instant::now();
     cloud.aws.emulate().await?;
-    started(screen, "an emulator of SNS and DynamoDB, for what people are told", clock.elapsed())?;
+    started(screen, "an emulator of SNS, SQS and DynamoDB, for what people are told", clock.elapsed())?;
     let memory = Cloud::memory();
     let memory: Vec<(&str, &str)> = memory.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let on_call = OnCall::begin(&cloud, &memory).await?;
@@ -119,10 +123,11 @@ async fn start(screen: &mut Screen, began: Instant) -> Result<(Stage, Functions,
         at_finish: cloud.rotate()?,
         after_verify: cloud.rotate_with(&[("RELATCH_PROMOTE", "after-verify")])?,
     };
+    let watch = Watch::begin(&cloud).await?;
     let clock = Instant::now();
     let stage = Stage::set(cloud, began).await?;
     started(screen, &format!("a role and a database `{NAME}`, its secret, and an application"), clock.elapsed())?;
-    Ok((stage, functions, on_call))
+    Ok((stage, functions, watch, on_call))
 }
 
 fn started(screen: &mut Screen, what: &str, took: Duration) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! The last act: what the people on call get, and how they read it.
+//! What the people on call get, and how they read it.
 
 use std::time::Instant;
 
@@ -164,7 +164,7 @@ fn text(value: &Value) -> &str {
     value["text"].as_str().unwrap_or_default()
 }
 
-fn incidents(screen: &mut Screen, receiver: &Receiver) -> Result<()> {
+pub(crate) fn incidents(screen: &mut Screen, receiver: &Receiver) -> Result<()> {
     for incident in receiver.incidents().values() {
         let (style, state) = if incident.open { (BAD, "triggered") } else { (GOOD, "resolved") };
         screen.line("")?;

@@ -14,6 +14,7 @@ use relatch_integration::trail;
 use relatch_integration::wire::{self, Fault, Operation, Victim};
 use serde_json::Value;
 
+use crate::intruder::Watch;
 use crate::people::OnCall;
 use crate::screen::{BAD, GOOD, PLAIN, QUIET, STRONG, Screen, painted};
 use crate::stage::{Key, Keys, Scene, Stage, Strike};
@@ -52,7 +53,7 @@ pub(crate) struct Act {
 /// One go through the steps, up to the first that failed.
 pub(crate) struct Attempt {
     /// The version that is rotated in.
-    token: String,
+    pub(crate) token: String,
     /// Whether an earlier rotation is tried again, in place of a new one.
     again: bool,
     scenes: Vec<Scene>,
@@ -95,6 +96,7 @@ impl Play {
         screen: &mut Screen,
         stage: &mut Stage,
         functions: &Functions,
+        watch: &Watch,
         on_call: &mut OnCall,
     ) -> Result<Self> {
         let mut play = Self::default();
@@ -106,6 +108,7 @@ impl Play {
             play.killed(screen, stage, &functions.at_finish).await?;
             play.given_up(screen, stage, functions, on_call).await?;
             play.locked_out(screen, stage, &functions.respond, on_call).await?;
+            play.intruder(screen, stage, functions, watch, on_call).await?;
         }
         Ok(play)
     }
@@ -369,7 +372,7 @@ pub(crate) struct Functions {
 }
 
 /// Goes through the steps, up to the first that fails, and shows them.
-async fn attempt(
+pub(crate) async fn attempt(
     screen: &mut Screen,
     stage: &mut Stage,
     function: &Function,
