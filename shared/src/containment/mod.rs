@@ -4,7 +4,7 @@
 //! `audit` only [asks](ask) for it; `respond` does it, by its own settings. Read in this order:
 //!
 //! * [`ask`]: which incident leads to which request, and why.
-//! * [`plan`]: what to do next about one secret, and why. Pure.
+//! * [`mod@plan`]: what to do next about one secret, and why. Pure.
 //! * [`policy`]: a secret's policy with our statements in it, and without them again. Pure.
 //! * [`principal`]: who can be denied, and who never is.
 //! * [`report`]: what people are told.
