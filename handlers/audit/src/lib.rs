@@ -23,6 +23,7 @@ use relatch_events::{
         record::Malformed,
     },
     fact::Fact,
+    guardduty,
 };
 use serde_json::{Value, json, value::RawValue};
 use std::sync::Arc;
@@ -114,17 +115,10 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic> App<L, T, P> {
 /// The fact that a parcel holds, if it holds one. Counts what does not matter and what cannot be read.
 fn opened(parcel: &Parcel<'_>, tally: &mut Tally) -> Result<Option<Fact>, Problem> {
     match &parcel.content {
-        Ok(Content::Record(json)) => match log::read(json.as_bytes()) {
-            Ok(Some(fact)) => Ok(Some(fact)),
-            Ok(None) => {
-                tally.ignored += 1;
-                Ok(None)
-            }
-            Err(why) => {
-                tally.malformed += 1;
-                Err(why.into())
-            }
-        },
+        Ok(Content::Record(json)) => counted(log::read(json.as_bytes()), tally),
+        Ok(Content::Event { source, kind, detail }) if source == guardduty::SOURCE && kind == guardduty::KIND => {
+            counted(guardduty::fact(detail.as_bytes()), tally)
+        }
         Ok(Content::Files(files)) if files.iter().any(|file| file.kind() == FileKind::Log) => Err(Problem::Files),
         Ok(Content::Event { source, kind, detail: _ }) => {
             info!(event.source = source, event.kind = kind, "An event that holds no record");
@@ -136,6 +130,12 @@ fn opened(parcel: &Parcel<'_>, tally: &mut Tally) -> Result<Option<Fact>, Proble
             Err((*why).into())
         }
     }
+}
+
+fn counted(read: Result<Option<Fact>, Malformed>, tally: &mut Tally) -> Result<Option<Fact>, Problem> {
+    tally.ignored += u64::from(matches!(read, Ok(None)));
+    tally.malformed += u64::from(read.is_err());
+    read.map_err(Problem::from)
 }
 
 fn interrupted(problem: &CallError) -> Problem {
