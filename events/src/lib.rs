@@ -10,6 +10,7 @@
 //! * [`notification`]: what a topic's subscriber is handed.
 //! * [`secret`]: the names by which secrets and their versions are called.
 //! * [`cloudtrail`]: what CloudTrail records, from whichever way it arrives.
+//! * [`guardduty`]: what GuardDuty has found of them.
 //! * [`fact`]: what such a record means for secrets.
 //! * [`join`]: which facts belong together.
 //! * [`moment`]: when something happened.
@@ -17,6 +18,7 @@
 pub mod cloudtrail;
 pub mod containment;
 pub mod fact;
+pub mod guardduty;
 pub mod join;
 pub mod moment;
 pub mod notification;

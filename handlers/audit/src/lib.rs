@@ -37,6 +37,7 @@ use relatch_events::{
         record::Malformed,
     },
     fact::Fact,
+    guardduty,
 };
 use serde_json::{Value, json, value::RawValue};
 use std::{sync::Arc, time::Duration};
@@ -196,17 +197,10 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus, O: Objec
 /// What a parcel holds. Counts what does not matter and what cannot be read.
 fn opened(parcel: &Parcel<'_>, tally: &mut Tally) -> Result<Opened, Problem> {
     match &parcel.content {
-        Ok(Content::Record(json)) => match log::read(json.as_bytes()) {
-            Ok(Some(fact)) => Ok(Opened::Fact(Box::new(fact))),
-            Ok(None) => {
-                tally.ignored += 1;
-                Ok(Opened::Nothing)
-            }
-            Err(why) => {
-                tally.malformed += 1;
-                Err(why.into())
-            }
-        },
+        Ok(Content::Record(json)) => counted(log::read(json.as_bytes()), tally),
+        Ok(Content::Event { source, kind, detail }) if source == guardduty::SOURCE && kind == guardduty::KIND => {
+            counted(guardduty::fact(detail.as_bytes()), tally)
+        }
         Ok(Content::Files(files)) => {
             let logs = files.iter().filter(|file| file.kind() == FileKind::Log);
             Ok(Opened::Files(logs.cloned().collect()))
@@ -221,6 +215,12 @@ fn opened(parcel: &Parcel<'_>, tally: &mut Tally) -> Result<Opened, Problem> {
             Err((*why).into())
         }
     }
+}
+
+fn counted(read: Result<Option<Fact>, Malformed>, tally: &mut Tally) -> Result<Opened, Problem> {
+    tally.ignored += u64::from(matches!(read, Ok(None)));
+    tally.malformed += u64::from(read.is_err());
+    Ok(read?.map_or(Opened::Nothing, |fact| Opened::Fact(Box::new(fact))))
 }
 
 fn interrupted(problem: &CallError) -> Problem {

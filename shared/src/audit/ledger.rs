@@ -8,6 +8,7 @@
 //! | a decryption by KMS | nothing: it accompanies a read or a write. Of one that does not, see [`Entry::of`] |
 //! | a change of a secret, its key or its password; a rotation's turn | a change, in the history of each thing it is about |
 //! | a hand on the watchers | a change, in the history of [`UNNAMED`] |
+//! | what GuardDuty has found | a line of the log: it has found the same once |
 //! | a change that was denied or failed | a line of the log: nothing was changed, and nobody is to fill up by it what is kept for good |
 //! | anything else | nothing |
 
@@ -68,6 +69,7 @@ impl Noted {
                 Outcome::Done => Some(Self::Change(Entry::of(fact))),
                 Outcome::Denied(_) | Outcome::Failed(_) => Some(Self::Access(Entry::of(fact))),
             },
+            What::Reported(_) => Some(Self::Access(Entry::of(fact))),
             What::Account(_) => None,
         }
     }

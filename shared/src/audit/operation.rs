@@ -69,7 +69,12 @@ impl Operation {
                 Act::LabelMoved { label: label.clone(), from: from.clone(), to: to.clone() }
             }
             What::Change(Change::DatabasePasswordSet { managed: None }) => Act::MasterPasswordSet,
-            What::Change(_) | What::Access(_) | What::Rotation(_) | What::Tamper(_) | What::Account(_) => return None,
+            What::Change(_)
+            | What::Access(_)
+            | What::Rotation(_)
+            | What::Tamper(_)
+            | What::Account(_)
+            | What::Reported(_) => return None,
         };
         let [target] = fact.targets.as_slice() else { return None };
         Some(Self { access_key: fact.actor.access_key.clone()?, target: target.clone(), act })

@@ -7,7 +7,7 @@ use relatch::audit::{
     judge::Judge,
     policy::Policy,
 };
-use relatch_events::{cloudtrail::log, fact::Fact, moment::Moment};
+use relatch_events::{cloudtrail::log, fact::Fact, guardduty, moment::Moment};
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The first day of every scenario, a Monday.
@@ -199,5 +199,9 @@ impl Expectation {
 
 fn facts(events: &[Event]) -> Vec<Fact> {
     let records = events.iter().flat_map(records);
-    records.filter_map(|record| log::read(record.to_string().as_bytes()).unwrap()).collect()
+    let fact = |record: serde_json::Value| {
+        let text = record.to_string();
+        if record["schemaVersion"].is_string() { guardduty::fact(text.as_bytes()) } else { log::read(text.as_bytes()) }
+    };
+    records.filter_map(|record| fact(record).unwrap()).collect()
 }

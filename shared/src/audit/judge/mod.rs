@@ -17,6 +17,7 @@ mod changes;
 mod order;
 mod reads;
 mod recent;
+mod reported;
 mod rotation;
 mod standing;
 mod touched;
@@ -177,6 +178,7 @@ impl Judge {
             What::Rotation(turn) => rotation::judge(&mut case, turn),
             What::Tamper(tamper) => watchers::judge(&mut case, tamper),
             What::Account(_) => {}
+            What::Reported(report) => reported::judge(&mut case, report),
         }
         account::judge(&mut case);
         self.unexplained.due(at, &self.baseline, &self.policy, found);
