@@ -1,5 +1,4 @@
-//! Heads of the chain, signed, and kept where nobody can change them: [`chain::Anchor`](super::chain::Anchor)s that can be
-//! believed.
+//! Heads of the chain, signed, and kept where nobody can change them: [`Anchor`]s that can be believed.
 //!
 //! They lie in a bucket under Object Lock, so that none is lost; and they are signed by a key that signs nothing else, so
 //! that none is slipped in. Whoever may write into the bucket can still write another version over one, or hide it behind
