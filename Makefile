@@ -1,7 +1,7 @@
 # `make` or `make help` lists what there is. Each target is one script or one cargo command.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo preview-alerts test lint advisories matrix bench fuzz corpus
+.PHONY: help demo preview-alerts test lint advisories matrix bench fuzz corpus package deploy destroy
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -33,3 +33,12 @@ corpus: ## what is made of the CloudTrail records in a folder (DIR=…): counts,
 
 advisories: ## look the dependencies up in RustSec's database (fetches it from GitHub)
 	@scripts/lint advisories
+
+package: ## make the packages of the functions, for arm64 and x86_64, into target/package (ARCH=… for one)
+	@scripts/package $(ARCH)
+
+deploy: ## deploy an environment (ENV=dev, staging or prod) into the AWS account of your credentials
+	@scripts/deploy $(if $(ENV),$(ENV),$(error ENV is not set: make deploy ENV=dev)) $(ALLOW)
+
+destroy: ## delete an environment (ENV=dev), but for secrets, keys and what was recorded
+	@scripts/destroy $(if $(ENV),$(ENV),$(error ENV is not set: make destroy ENV=dev))
