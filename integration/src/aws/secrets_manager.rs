@@ -1,7 +1,7 @@
 //! The actions of Secrets Manager, as awsJson1.1 has them.
 //!
 //! A parameter that is not listed here is refused, also where AWS knows it: replicas and external rotation are not
-//! simulated. A secret's own policy is in [`resource_policy`](super::resource_policy).
+//! simulated. A secret's own policy is in [`resource_policy`].
 
 use std::collections::BTreeMap;
 
