@@ -164,7 +164,12 @@ fn versions(principal: &str, secret: &Target, facts: &[Fact]) -> Vec<VersionId> 
         What::Access(access) if fact.outcome == Outcome::Done && fact.actor.id == principal => {
             fact.targets.contains(secret).then_some(access)
         }
-        What::Access(_) | What::Change(_) | What::Rotation(_) | What::Tamper(_) | What::Account(_) => None,
+        What::Access(_)
+        | What::Change(_)
+        | What::Rotation(_)
+        | What::Tamper(_)
+        | What::Account(_)
+        | What::Reported(_) => None,
     });
     let (decrypted, asked): (Vec<&Access>, Vec<&Access>) = reads.partition(|access| access.read == Read::Decrypt);
     let open = asked.iter().filter(|access| access.version.is_none()).count();

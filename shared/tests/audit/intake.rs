@@ -15,11 +15,12 @@ use relatch::{
         policy::Policy,
     },
     config::Environment,
+    containment::ask::Asking,
     language::Language,
     ports::{CallError, CallErrorKind},
     telemetry::Metrics,
 };
-use relatch_events::{fact::Fact, moment::Moment};
+use relatch_events::{containment::Measure, fact::Fact, moment::Moment};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,6 +44,7 @@ async fn what_is_interrupted_anywhere_and_handed_over_again_ends_as_if_it_had_no
     take(&calm, facts.clone()).await.unwrap();
     let expected = Portrait::of(&calm);
     assert_eq!(expected.told.values().sum::<usize>(), 4, "{:#?}", expected.told);
+    assert_eq!(expected.asked.len(), 1, "{:#?}", expected.asked);
     let calls = calm.calls();
     let mut cases = 0;
     for (call, name) in calls.iter().enumerate() {
@@ -187,6 +189,8 @@ struct Portrait {
     baseline: BTreeMap<String, Value>,
     /// What people were told, and how often.
     told: BTreeMap<Told, usize>,
+    /// What `respond` was asked for. Twice is as good as once.
+    asked: BTreeSet<String>,
 }
 
 /// A message.
@@ -218,6 +222,7 @@ impl Portrait {
             ledger: entries.map(|entry| (entry.event.clone(), entry.to_text())).collect(),
             baseline: world.parts.iter().map(part).collect(),
             told,
+            asked: world.asked.iter().map(|request| format!("{request:?}")).collect(),
         }
     }
 }
@@ -226,7 +231,7 @@ fn facts(story: &str) -> Vec<Fact> {
     Scenario::parse("intake", story).facts
 }
 
-fn intake(process: &Process) -> Intake<Process, Process, Process> {
+fn intake(process: &Process) -> Intake<Process, Process, Process, Process> {
     let alerts = Alerts {
         table: process.clone(),
         topic: process.clone(),
@@ -234,7 +239,9 @@ fn intake(process: &Process) -> Intake<Process, Process, Process> {
         language: Language::English,
         metrics: Metrics { namespace: "Relatch".to_owned(), environment: Environment::Prod },
     };
-    Intake { ledger: process.clone(), alerts, policy: Policy::default().into(), kept: ACCESSES_ARE_KEPT }
+    let policy = Policy::from_json(r#"{ "decoys": { "names": ["shop-prod-secret-oauth"] } }"#).unwrap();
+    let asking = Asking { bus: Some(process.clone()), measures: BTreeSet::from([Measure::Deny, Measure::Rotate]) };
+    Intake { ledger: process.clone(), alerts, policy: policy.into(), kept: ACCESSES_ARE_KEPT, asking }
 }
 
 async fn take(process: &Process, facts: Vec<Fact>) -> Result<(), CallError> {

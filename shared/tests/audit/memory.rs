@@ -13,9 +13,9 @@ use relatch::{
         operation::{Announcement, Operation},
     },
     config::Environment,
-    ports::{Baselines, CallError, CallErrorKind, Claim, KeptPart, Ledger, Operations, Register, Telling, Topic},
+    ports::{Baselines, Bus, CallError, CallErrorKind, Claim, KeptPart, Ledger, Operations, Register, Telling, Topic},
 };
-use relatch_events::moment::Moment;
+use relatch_events::{containment::Containment, moment::Moment};
 use std::{cell::RefCell, collections::BTreeMap, future::pending, pin::Pin, rc::Rc};
 
 /// What happens at a call.
@@ -51,6 +51,7 @@ pub(crate) struct Shared {
     /// How often somebody is still to be the first to keep a part.
     pub(crate) rivals: u32,
     pub(crate) published: Vec<Alert>,
+    pub(crate) asked: Vec<Containment>,
     entries: BTreeMap<(String, &'static str), Entry>,
     groups: BTreeMap<String, (Telling, Option<(Claim, Timestamp)>)>,
 }
@@ -80,6 +81,7 @@ impl Process {
             conflicts: 0,
             rivals: 0,
             published: Vec::new(),
+            asked: Vec::new(),
             entries: BTreeMap::new(),
             groups: BTreeMap::new(),
         };
@@ -235,6 +237,12 @@ impl Baselines for Process {
 impl Topic for Process {
     async fn publish(&self, alert: &Alert) -> Result<(), CallError> {
         self.call("publish", |shared| shared.published.push(alert.clone())).await
+    }
+}
+
+impl Bus for Process {
+    async fn ask(&self, request: &Containment) -> Result<(), CallError> {
+        self.call("ask", |shared| shared.asked.push(request.clone())).await
     }
 }
 

@@ -216,7 +216,8 @@ impl Kind {
             | Self::AlertRouteRemoved
             | Self::RootUse
             | Self::ConsoleLoginFailures
-            | Self::UnauthorizedBurst => Exposure::None,
+            | Self::UnauthorizedBurst
+            | Self::GuarddutyFinding => Exposure::None,
         }
     }
 
