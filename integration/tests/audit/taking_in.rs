@@ -104,8 +104,12 @@ async fn the_policy_may_be_in_a_parameter_and_a_bad_one_names_all_that_is_wrong(
     aws.emulate().await.unwrap();
     let audit = || cloud::audit(&aws, &[("RELATCH_AUDIT_POLICY", "ssm:/shop/relatch/policy")]).unwrap();
     let root = || trail::read("shop-prod-secret-database", None, Timestamp::now());
-    let refusal = async || format!("{:?}", audit().invoke(root()).await);
-    assert!(refusal().await.contains("ParameterNotFound"));
+    let refusal = async || {
+        let audit = audit();
+        format!("{:?} {:?}", audit.invoke(root()).await, audit.output().lines())
+    };
+    let problem = refusal().await;
+    assert!(problem.contains("ParameterNotFound"), "{problem}");
     aws.put_parameter("/shop/relatch/policy", r#"{"learning-days": 0, "decoy": {}}"#).await.unwrap();
     let problem = refusal().await;
     assert!(problem.contains("learning-days: is not between") && problem.contains("decoy: is no field"), "{problem}");
