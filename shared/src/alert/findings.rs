@@ -4,7 +4,7 @@ use super::{Alert, Condition, Lead, Status};
 use crate::{
     audit::{
         baseline::tool,
-        finding::{Finding, origin_text, timestamp},
+        finding::{Finding, Kind, origin_text, timestamp},
         incident::Incident,
     },
     config::Environment,
@@ -136,16 +136,18 @@ pub fn of_incident(incident: &Incident, environment: Environment, language: Lang
     let mut found: Vec<String> = incident.findings.iter().map(line).collect();
     found.dedup();
     found.extend(incident.lead().and_then(|lead| who(lead, language)));
-    let quiet = incident.lead().map(|lead| lead.kind.name()).map(|name| {
+    // With each kind, whichever leads: what is found again of a part of the incident must be nothing new.
+    let to_do = |kind: Kind| {
+        let (to_do, name) = (kind.to_do(language), kind.name());
         language.choose(
-            format!("If it is as it should be, docs/FINDINGS.md#{name} says how to hear no more of it."),
-            format!("想定された動作であれば、通知を減らす方法を docs/FINDINGS.md#{name} で確認してください。"),
+            format!("{to_do} If it is as it should be: docs/FINDINGS.md#{name} says how to hear no more of it."),
+            format!("{to_do}想定された動作であれば、通知を減らす方法を docs/FINDINGS.md#{name} で確認してください。"),
         )
-    });
+    };
     Alert {
         lead: incident.lead().map(|lead| Lead { kind: lead.kind, severity: lead.severity }),
         found,
-        to_do: incident.kinds().into_iter().map(|kind| kind.to_do(language).to_owned()).chain(quiet).collect(),
+        to_do: incident.kinds().into_iter().map(to_do).collect(),
         ..Alert::firing(Condition::Audit, subject, environment)
     }
 }
