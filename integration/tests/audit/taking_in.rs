@@ -10,7 +10,7 @@ use relatch_integration::{
     trail,
 };
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
 #[tokio::test]
 async fn an_intruders_reads_that_come_one_by_one_are_one_alert_that_lists_them() {
@@ -104,8 +104,12 @@ async fn the_policy_may_be_in_a_parameter_and_a_bad_one_names_all_that_is_wrong(
     aws.emulate().await.unwrap();
     let audit = || cloud::audit(&aws, &[("RELATCH_AUDIT_POLICY", "ssm:/shop/relatch/policy")]).unwrap();
     let root = || trail::read("shop-prod-secret-database", None, Timestamp::now());
-    let refusal = async || format!("{:?}", audit().invoke(root()).await);
-    assert!(refusal().await.contains("ParameterNotFound"));
+    let refusal = async || {
+        let audit = audit();
+        format!("{:?} {:?}", audit.invoke(root()).await, audit.output().lines())
+    };
+    let problem = refusal().await;
+    assert!(problem.contains("ParameterNotFound"), "{problem}");
     aws.put_parameter("/shop/relatch/policy", r#"{"learning-days": 0, "decoy": {}}"#).await.unwrap();
     let problem = refusal().await;
     assert!(problem.contains("learning-days: is not between") && problem.contains("decoy: is no field"), "{problem}");
@@ -116,4 +120,21 @@ async fn the_policy_may_be_in_a_parameter_and_a_bad_one_names_all_that_is_wrong(
     assert_eq!(cloud::published(&aws).unwrap(), Vec::<Value>::new());
     let reads = aws.calls().into_iter().filter(|call| call.action == "GetParameter" && call.status == Some(200));
     assert_eq!(reads.count(), 2);
+}
+
+#[tokio::test]
+async fn what_guardduty_has_found_is_told_once_and_is_part_of_the_principals_incident() {
+    let scene = Scene::new().await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events/fixtures/guardduty");
+    let finding = |name: &str| -> Value {
+        serde_json::from_str(&fs::read_to_string(folder.join(format!("{name}.json"))).unwrap()).unwrap()
+    };
+    for (name, recorded, duplicate, ignored) in
+        [("secrets-read-in-an-odd-way", 1, 0, 0), ("secrets-read-in-an-odd-way", 0, 1, 0), ("something-else", 0, 0, 1)]
+    {
+        let answer = scene.takes(&finding(name)).await;
+        let expected = json!({ "recorded": recorded, "ignored": ignored, "duplicate": duplicate, "malformed": 0 });
+        assert_eq!(answer, expected, "{name}");
+    }
+    assert_eq!(scene.told(), ["error guardduty-finding role/report"]);
 }

@@ -93,7 +93,7 @@ fn incident(environment: Environment, language: Language) -> Alert {
     let finding = Finding {
         kind: Kind::NewReader,
         severity: finding::Severity::High,
-        at: Some(Moment::from_millis(now().as_millisecond())),
+        at: Some(Moment::from_millis(1_795_201_084_000)),
         principal: "arn:aws:iam::123456789012:role/report".to_owned(),
         session: Some("i-0abc1234".to_owned()),
         origin: Some(Origin::Address([198, 51, 100, 7].into())),

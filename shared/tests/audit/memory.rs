@@ -63,12 +63,14 @@ pub(crate) struct Process {
     script: Rc<RefCell<Script>>,
 }
 
+type Others = Pin<Box<dyn Future<Output = ()>>>;
+
 /// What is planned for a process, and the names of its calls so far.
 #[derive(Default)]
 struct Script {
     calls: Vec<&'static str>,
     fault: Option<(usize, Fault)>,
-    meanwhile: Option<(usize, Pin<Box<dyn Future<Output = ()>>>)>,
+    meanwhile: Option<(usize, Others)>,
 }
 
 impl Process {
