@@ -157,7 +157,12 @@ impl Decrypts {
 fn keys_of_reason(reason: &Fact) -> Vec<Key> {
     let by = match reason.what {
         What::Change(Change::Replicated { .. }) => "",
-        What::Access(_) | What::Change(_) | What::Rotation(_) | What::Tamper(_) | What::Account(_) => &reason.actor.id,
+        What::Access(_)
+        | What::Change(_)
+        | What::Rotation(_)
+        | What::Tamper(_)
+        | What::Account(_)
+        | What::Reported(_) => &reason.actor.id,
     };
     let is_by_name = !reason.targets.is_empty()
         && !matches!(reason.what, What::Access(Access { read: Read::ParametersByPath { .. }, .. }));
@@ -210,7 +215,7 @@ pub fn explains(reason: &Fact, decrypt: &Fact) -> bool {
         }
         // Not every event says what it was about.
         What::Access(_) | What::Change(_) => reason.targets.is_empty() || reason.targets.iter().any(named),
-        What::Rotation(_) | What::Tamper(_) | What::Account(_) => false,
+        What::Rotation(_) | What::Tamper(_) | What::Account(_) | What::Reported(_) => false,
     };
     is_same_place && is_same_version && is_same_thing
 }
@@ -249,6 +254,7 @@ fn is_reason(fact: &Fact) -> bool {
         },
         What::Rotation(_)
         | What::Tamper(_)
+        | What::Reported(_)
         | What::Account(Account::ConsoleLogin { .. } | Account::RootUse | Account::Refused) => false,
     }
 }
@@ -277,7 +283,7 @@ pub fn rotations(facts: &[Fact]) -> Vec<Course<'_>> {
         .iter()
         .filter_map(|fact| match &fact.what {
             What::Rotation(turn) => Some((fact, fact.secrets().next()?, turn)),
-            What::Access(_) | What::Change(_) | What::Tamper(_) | What::Account(_) => None,
+            What::Access(_) | What::Change(_) | What::Tamper(_) | What::Account(_) | What::Reported(_) => None,
         })
         .collect();
     // At the same second, the beginning comes first.

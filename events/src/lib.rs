@@ -6,15 +6,19 @@
 //!
 //! * [`rotation`]: what Secrets Manager sends to a rotation function.
 //! * [`trigger`]: what wakes the function that puts things right.
+//! * [`containment`]: what the audit asks that function for.
 //! * [`notification`]: what a topic's subscriber is handed.
 //! * [`secret`]: the names by which secrets and their versions are called.
 //! * [`cloudtrail`]: what CloudTrail records, from whichever way it arrives.
+//! * [`guardduty`]: what GuardDuty has found of them.
 //! * [`fact`]: what such a record means for secrets.
 //! * [`join`]: which facts belong together.
 //! * [`moment`]: when something happened.
 
 pub mod cloudtrail;
+pub mod containment;
 pub mod fact;
+pub mod guardduty;
 pub mod join;
 pub mod moment;
 pub mod notification;

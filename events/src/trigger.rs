@@ -6,6 +6,7 @@
 //! neither), and it knows CloudTrail's records only as calls, without `errorMessage`.
 
 use crate::{
+    containment::{self, Containment},
     rotation::Step,
     secret::{SecretId, VersionId},
 };
@@ -27,6 +28,8 @@ pub enum Trigger {
     Sweep,
     /// Another schedule: time to tell people what has been held back.
     Flush,
+    /// The audit asks for an incident to be contained.
+    Containment(Containment),
 }
 
 /// What CloudTrail tells of a rotation that Secrets Manager drives: an "AWS service event", not a call.
@@ -97,8 +100,8 @@ pub enum UnknownTrigger {
     /// The event is none of those that `respond` is for.
     #[error(
         "{found} is not for respond, which takes Secrets Manager's rotation events (AWS Service Event via CloudTrail), \
-         changes of CloudWatch alarms (from EventBridge, SNS or the alarm itself), scheduled events, and \
-         {{\"relatch\":\"sweep\"}} or {{\"relatch\":\"flush\"}}"
+         changes of CloudWatch alarms (from EventBridge, SNS or the alarm itself), the audit's requests for containment, \
+         scheduled events, and {{\"relatch\":\"sweep\"}} or {{\"relatch\":\"flush\"}}"
     )]
     Foreign {
         /// What kind of an event it is, or the names of its fields.
@@ -145,6 +148,11 @@ impl Trigger {
             ("aws.cloudwatch", "CloudWatch Alarm State Change") => {
                 let arn = envelope.resources.iter().flatten().next().cloned();
                 Alarm::from_states(&envelope.detail, arn, envelope.time.map(|time| time.to_rfc3339())).map(Self::Alarm)
+            }
+            // Serde's own words could quote what the event says.
+            (containment::SOURCE, containment::DETAIL_TYPE) => {
+                let missing = UnknownTrigger::Incomplete { event: "a request for containment", field: "detail" };
+                Containment::deserialize(&envelope.detail).map(Self::Containment).map_err(|_| missing)
             }
             // A rule's schedule, and EventBridge Scheduler's where it was given no input.
             ("aws.events" | "aws.scheduler", "Scheduled Event") => Ok(Self::Sweep),
@@ -312,7 +320,7 @@ mod tests {
 
     #[test]
     fn every_fixture_means_what_the_snapshot_says() {
-        for folder in ["service-events", "alarms", "sweep", "flush"] {
+        for folder in ["service-events", "alarms", "sweep", "flush", "containment"] {
             let meanings: Vec<String> = fixtures::files(&format!("fixtures/{folder}"))
                 .iter()
                 .map(|(name, bytes)| {

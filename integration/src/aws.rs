@@ -1,5 +1,5 @@
-//! One HTTP endpoint that stands in for Secrets Manager and RDS, and behind which an emulator serves SNS, DynamoDB and
-//! CloudWatch.
+//! One HTTP endpoint that stands in for Secrets Manager and RDS, and behind which an emulator serves SNS, DynamoDB,
+//! CloudWatch, S3 and KMS.
 //!
 //! Point `AWS_ENDPOINT_URL` at [`Endpoint::url`]. The endpoint tells the services apart by the scope of the
 //! signature, records every call (never a secret value) and is where faults are injected. It is stricter than
@@ -9,8 +9,10 @@
 //! | --- | --- |
 //! | [`store`] | secrets, versions and labels, and what a test may do to them by hand |
 //! | [`secrets_manager`] | the actions on them, as awsJson1.1 |
+//! | [`resource_policy`] | the actions on a secret's own policy, and what it denies |
 //! | [`rds`] | scripted instances, clusters and proxies, as awsQuery |
-//! | [`emulator`] | SNS, DynamoDB, CloudWatch: a process of their own, started when it is first needed |
+//! | [`emulator`] | SNS, DynamoDB, CloudWatch, EventBridge, S3, KMS: a process of their own, started when it is first needed |
+//! | [`account`] | an account of the emulator's own, into which templates are deployed |
 //! | [`fault`] | what can go wrong with a call |
 
 pub mod account;
@@ -18,13 +20,16 @@ pub mod emulator;
 pub mod fault;
 pub mod rds;
 mod request;
+pub mod resource_policy;
 pub mod secrets_manager;
 pub mod store;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderValue;
@@ -63,8 +68,8 @@ pub struct Endpoint {
 pub struct Call {
     /// Place in the order of arrival, from 1.
     pub sequence: u64,
-    /// The service by its name in policies: `secretsmanager`, `rds`, `sns`, `dynamodb`, `cloudwatch`; `?` where the
-    /// request does not say.
+    /// The service by its name in policies: `secretsmanager`, `rds`, `sns`, `dynamodb`, `cloudwatch`, `events`, `s3`,
+    /// `kms`, `ssm`; `?` where the request does not say.
     pub service: &'static str,
     /// The action, such as `GetSecretValue`; `?` where the request does not say.
     pub action: String,
@@ -163,19 +168,106 @@ impl Endpoint {
         answer["Result"].as_bool().context("an answer without a result")
     }
 
+    /// Makes a bucket; `locked`: what is written there is kept, in all its versions, for a year, and nobody can change
+    /// that (Object Lock in compliance mode).
+    ///
+    /// # Errors
+    /// When the emulator does not start, or refuses.
+    pub async fn bucket(&self, name: &str, locked: bool) -> anyhow::Result<()> {
+        let lock: &[_] = if locked { &[("x-amz-bucket-object-lock-enabled", "true")] } else { &[] };
+        let place = format!(
+            "<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
+        );
+        self.cloud.emulator.rest("s3", "PUT", &format!("/{name}"), lock, place.into()).await?;
+        if locked {
+            let rule = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>\
+                        <Mode>COMPLIANCE</Mode><Years>1</Years></DefaultRetention></Rule></ObjectLockConfiguration>";
+            self.cloud.emulator.rest("s3", "PUT", &format!("/{name}?object-lock"), &[], rule.into()).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts an object into a bucket; there may be one of that key already. The key must need no encoding in a URL.
+    ///
+    /// # Errors
+    /// When the emulator refuses.
+    pub async fn put(&self, bucket: &str, key: &str, content: Vec<u8>) -> anyhow::Result<()> {
+        self.cloud.emulator.rest("s3", "PUT", &format!("/{bucket}/{key}"), &[], content.into()).await.map(drop)
+    }
+
+    /// Takes an object out of a bucket; where versions are kept, it is only no longer seen.
+    ///
+    /// # Errors
+    /// When the emulator refuses.
+    pub async fn remove(&self, bucket: &str, key: &str) -> anyhow::Result<()> {
+        self.cloud.emulator.rest("s3", "DELETE", &format!("/{bucket}/{key}"), &[], Bytes::new()).await.map(drop)
+    }
+
+    /// Makes a key of KMS's that signs, and returns its ARN.
+    ///
+    /// # Errors
+    /// When the emulator does not start, or refuses.
+    pub async fn signing_key(&self) -> anyhow::Result<String> {
+        let key = json!({ "KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY" });
+        let answer = self.emulated_json("kms", "TrentService.CreateKey", &key).await?;
+        Ok(answer["KeyMetadata"]["Arn"].as_str().context("a key without an ARN")?.to_owned())
+    }
+
+    /// The public half of such a key, in DER.
+    ///
+    /// # Errors
+    /// When the emulator refuses.
+    pub async fn public_key(&self, key: &str) -> anyhow::Result<Vec<u8>> {
+        let answer = self.emulated_json("kms", "TrentService.GetPublicKey", &json!({ "KeyId": key })).await?;
+        Ok(BASE64_STANDARD.decode(answer["PublicKey"].as_str().context("no public key")?)?)
+    }
+
+    /// Writes an item of the table over, as somebody may who has got hold of it.
+    ///
+    /// # Errors
+    /// When the emulator refuses.
+    pub async fn tamper(&self, item: &Value) -> anyhow::Result<()> {
+        let put = json!({ "TableName": emulator::TABLE, "Item": item });
+        self.emulated_json("dynamodb", "DynamoDB_20120810.PutItem", &put).await.map(drop)
+    }
+
+    /// Writes a parameter of Systems Manager.
+    ///
+    /// # Errors
+    /// When the emulator does not start, or refuses it.
+    pub async fn put_parameter(&self, name: &str, value: &str) -> anyhow::Result<()> {
+        let parameter = json!({ "Name": name, "Value": value, "Type": "String", "Overwrite": true });
+        self.emulated_json("ssm", "AmazonSSM.PutParameter", &parameter).await.map(drop)
+    }
+
     /// Every item of the table, as DynamoDB writes them.
     ///
     /// # Errors
     /// When the emulator does not start.
     pub async fn table(&self) -> anyhow::Result<Vec<Value>> {
-        let answer =
-            self.emulated_json("dynamodb", "DynamoDB_20120810.Scan", &json!({ "TableName": emulator::TABLE })).await?;
-        Ok(answer["Items"].as_array().cloned().unwrap_or_default())
+        let (mut items, mut request) = (Vec::new(), json!({ "TableName": emulator::TABLE }));
+        loop {
+            let mut page = self.emulated_json("dynamodb", "DynamoDB_20120810.Scan", &request).await?;
+            items.extend(page["Items"].as_array().cloned().unwrap_or_default());
+            let next = page["LastEvaluatedKey"].take();
+            if next.is_null() {
+                return Ok(items);
+            }
+            request["ExclusiveStartKey"] = next;
+        }
     }
 
     /// The value for `AWS_ENDPOINT_URL`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// An access key for a role: who signs with it is that role. Whoever signs with another is the role `local`.
+    pub fn key_of(&self, role: &str) -> String {
+        let mut callers = self.cloud.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = format!("ASIALOCAL{:07}", callers.len());
+        callers.insert(key.clone(), format!("arn:aws:iam::{ACCOUNT}:role/{role}"));
+        key
     }
 
     /// The secrets.
@@ -244,6 +336,8 @@ struct Cloud {
     store: Store,
     rds: Rds,
     journal: Mutex<Journal>,
+    /// The roles behind access keys.
+    callers: Mutex<BTreeMap<String, String>>,
     emulator: Emulator,
 }
 
@@ -367,14 +461,25 @@ impl Cloud {
         }
     }
 
+    fn caller(&self, key: &str) -> String {
+        let callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        callers.get(key).cloned().unwrap_or_else(|| format!("arn:aws:iam::{ACCOUNT}:role/local"))
+    }
+
     async fn carry_out(&self, request: &Asked<'_>, stale: bool) -> Result<Reply, AwsError> {
-        let Operation { service, action, parameters } = request.operation;
+        let Operation { service, action, key, parameters } = request.operation;
         let parameters = parameters.clone()?;
         match service {
-            Service::SecretsManager => secrets_manager::call(&self.store, action, parameters, stale)
+            Service::SecretsManager => secrets_manager::call(&self.store, action, parameters, stale, &self.caller(key))
                 .map(|body| Reply::of(*service, body.to_string())),
             Service::Rds => self.rds.call(action, parameters).map(|body| Reply::of(*service, body)),
-            Service::Sns | Service::DynamoDb | Service::CloudWatch => {
+            Service::Sns
+            | Service::DynamoDb
+            | Service::CloudWatch
+            | Service::EventBridge
+            | Service::S3
+            | Service::Kms
+            | Service::Ssm => {
                 let answer = self.emulator.forward(request.head, request.body.clone()).await;
                 answer.map(Reply::from).map_err(|problem| {
                     AwsError::new("InternalFailure", format!("the emulator: {problem:#}")).with_status(500)
@@ -434,16 +539,18 @@ fn request_id() -> HeaderValue {
 impl Service {
     fn content_type(self) -> &'static str {
         match self {
-            Self::SecretsManager | Self::Unknown => "application/x-amz-json-1.1",
+            Self::SecretsManager | Self::EventBridge | Self::Kms | Self::Ssm | Self::Unknown => {
+                "application/x-amz-json-1.1"
+            }
             Self::DynamoDb => "application/x-amz-json-1.0",
-            Self::Rds | Self::Sns => "text/xml",
+            Self::Rds | Self::Sns | Self::S3 => "text/xml",
             Self::CloudWatch => "application/cbor",
         }
     }
 
     fn refusal(self, error: &AwsError) -> Reply {
         let body = match self {
-            Self::SecretsManager | Self::Unknown => {
+            Self::SecretsManager | Self::EventBridge | Self::Kms | Self::Ssm | Self::Unknown => {
                 json!({ "__type": error.code, "Message": error.message }).to_string()
             }
             Self::DynamoDb => {
@@ -451,6 +558,7 @@ impl Service {
                 json!({ "__type": kind, "message": error.message }).to_string()
             }
             Self::Rds | Self::Sns => rds::error_document(error),
+            Self::S3 => format!("<Error><Code>{}</Code><Message>{}</Message></Error>", error.code, error.message),
             Self::CloudWatch => String::new(),
         };
         let mut reply = Reply::of(self, body);
@@ -466,9 +574,11 @@ impl Service {
 
     fn unavailable(self) -> AwsError {
         let code = match self {
-            Self::Rds | Self::Sns | Self::CloudWatch => "ServiceUnavailable",
+            Self::Rds | Self::Sns | Self::CloudWatch | Self::S3 => "ServiceUnavailable",
             Self::DynamoDb => "InternalServerError",
-            Self::SecretsManager | Self::Unknown => "ServiceUnavailableException",
+            Self::Kms => "KMSInternalException",
+            Self::EventBridge => "InternalException",
+            Self::SecretsManager | Self::Ssm | Self::Unknown => "ServiceUnavailableException",
         };
         AwsError::new(code, "The service is unavailable.").with_status(503)
     }
@@ -477,16 +587,19 @@ impl Service {
         let code = match self {
             Self::Rds | Self::Sns | Self::CloudWatch => "Throttling",
             Self::DynamoDb => "ProvisionedThroughputExceededException",
-            Self::SecretsManager | Self::Unknown => "ThrottlingException",
+            Self::S3 => return AwsError::new("SlowDown", "Please reduce your request rate.").with_status(503),
+            Self::SecretsManager | Self::EventBridge | Self::Kms | Self::Ssm | Self::Unknown => "ThrottlingException",
         };
         AwsError::new(code, "Rate exceeded")
     }
 
     fn denied(self, action: &str) -> AwsError {
         let (code, status) = match self {
-            Self::Rds | Self::CloudWatch => ("AccessDenied", 403),
+            Self::Rds | Self::CloudWatch | Self::S3 => ("AccessDenied", 403),
             Self::Sns => ("AuthorizationError", 403),
-            Self::SecretsManager | Self::DynamoDb | Self::Unknown => ("AccessDeniedException", 400),
+            Self::SecretsManager | Self::DynamoDb | Self::EventBridge | Self::Kms | Self::Ssm | Self::Unknown => {
+                ("AccessDeniedException", 400)
+            }
         };
         let message = format!(
             "User: arn:aws:sts::{ACCOUNT}:assumed-role/local/local is not authorized to perform: {}:{action} \

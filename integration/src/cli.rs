@@ -38,6 +38,9 @@ enum Keyboard<'a> {
 }
 
 impl Operator {
+    /// The access key that signs.
+    pub const ACCESS_KEY: &str = "ASIALOCALCLOUD";
+
     /// Somebody with credentials and a region, who has set nothing else.
     ///
     /// # Errors
@@ -47,7 +50,7 @@ impl Operator {
         let settings = BTreeMap::from(
             [
                 ("AWS_REGION", REGION),
-                ("AWS_ACCESS_KEY_ID", "ASIALOCALCLOUD"),
+                ("AWS_ACCESS_KEY_ID", Self::ACCESS_KEY),
                 ("AWS_SECRET_ACCESS_KEY", "local"),
                 // Nobody asks the machine itself for credentials: that would leave it.
                 ("AWS_EC2_METADATA_DISABLED", "true"),

@@ -5,6 +5,7 @@
 
 pub mod activity;
 pub mod aws;
+pub mod bus;
 pub mod certificates;
 pub mod cli;
 pub mod cloud;

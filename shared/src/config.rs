@@ -4,10 +4,12 @@
 mod audit;
 #[cfg(feature = "webhooks")]
 mod notify;
+mod respond;
 
-pub use audit::Audit;
+pub use audit::{Anchorage, Audit, PolicyFrom};
 #[cfg(feature = "webhooks")]
 pub use notify::Notify;
+pub use respond::Respond;
 
 use crate::{
     alert::{Audience, policy},

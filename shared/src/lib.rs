@@ -7,6 +7,7 @@
 //! * [`rollback`]: what makes AWSCURRENT open the database again.
 //! * [`alert`]: what people are told, and in which [`language`].
 //! * [`audit`]: who read which secret, who changed it, and whether that is normal.
+//! * [`containment`]: the opt-in response to what is critical of that.
 //! * [`secret`]: what is inside a secret.
 //! * [`ports`]: the outside, in our words; [`adapters`]: its fulfilment. One Cargo feature for each adapter, so that a
 //!   handler's manifest reads like its IAM policy.
@@ -16,6 +17,7 @@ pub mod adapters;
 pub mod alert;
 pub mod audit;
 pub mod config;
+pub mod containment;
 pub mod invocation;
 pub mod language;
 pub mod ports;

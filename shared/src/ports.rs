@@ -12,20 +12,25 @@ use crate::{
         policy::{self, Entry, Key},
     },
     audit::{
+        anchor::{NotAnchored, Place, PublicKey, Signature, SignedAnchor},
         baseline::Part,
         chain::{Head, Record},
         ledger::{self, Appended, Noted, Past, Question},
+        operation::{Act, Announcement, Operation},
     },
     config::Environment,
     secret::{ChannelKeys, DatabaseCredentials},
 };
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use relatch_events::{
+    cloudtrail::target::Target,
+    containment::Containment,
     rotation::Step,
     secret::{SecretId, VersionId},
 };
 use secrecy::SecretString;
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, pin::Pin, time::Duration};
 
 /// What a rotation, or a repair, needs of the outside.
 #[derive(Debug, Clone)]
@@ -69,6 +74,43 @@ pub trait Custody: Secrets {
     async fn list(&self, after: Option<&str>) -> Result<Page, CallError>;
 }
 
+/// Who is let to a secret's value, and its rotation before its time: what only containment changes. Secrets Manager is
+/// eventually consistent here too.
+pub trait Gate: Custody {
+    /// The secret's own policy, as JSON; `None` if it has none.
+    async fn policy(&self, secret: &SecretId) -> Result<Option<String>, CallError>;
+
+    /// What Secrets Manager has against a policy, without putting it; empty if nothing.
+    async fn objections(&self, secret: &SecretId, policy: &str) -> Result<Vec<String>, CallError>;
+
+    /// Puts a policy in the place of the present one. One that lets the public in is refused.
+    async fn put_policy(&self, secret: &SecretId, policy: &str) -> Result<(), CallError>;
+
+    /// Takes the policy away.
+    async fn delete_policy(&self, secret: &SecretId) -> Result<(), CallError>;
+
+    /// Whether the secret's own policy denies us the version that holds a label, which no version holds. Nothing is read.
+    async fn is_denied(&self, secret: &SecretId, label: &str) -> Result<bool, CallError>;
+
+    /// Begins a rotation now.
+    async fn rotate(&self, secret: &SecretId) -> Result<Rotating, CallError>;
+}
+
+/// What came of asking for a rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotating {
+    /// It has begun.
+    Now,
+    /// An earlier one is not complete, and is tried again.
+    Before,
+}
+
+/// Where the audit asks for an incident to be contained.
+pub trait Bus {
+    /// Asks.
+    async fn ask(&self, request: &Containment) -> Result<(), CallError>;
+}
+
 /// A version that there still is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
@@ -109,6 +151,17 @@ pub enum Label {
     Pending,
     /// What consumers used before.
     Previous,
+}
+
+impl Label {
+    /// What Secrets Manager calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Label::Current => "AWSCURRENT",
+            Label::Pending => "AWSPENDING",
+            Label::Previous => "AWSPREVIOUS",
+        }
+    }
 }
 
 /// A version, with its value.
@@ -498,6 +551,16 @@ pub trait Table {
 
     /// Gives a lease back.
     async fn release(&self, arn: &str, owner: &str) -> Result<(), CallError>;
+
+    /// Records what is about to be done outside of a rotation, by whoever records it: so the audit knows it from what
+    /// somebody else does in Relatch's role.
+    async fn record_operation(&self, target: &Target, act: &Act) -> Result<(), CallError>;
+}
+
+/// What Relatch has recorded of its own changes.
+pub trait Operations {
+    /// What of these was recorded, and for which time.
+    async fn announced(&self, operations: &[Operation]) -> Result<Vec<Announcement>, CallError>;
 }
 
 /// One secret, or all.
@@ -702,6 +765,13 @@ impl<T: Table> Table for Option<T> {
     async fn release(&self, arn: &str, owner: &str) -> Result<(), CallError> {
         match self {
             Some(table) => table.release(arn, owner).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn record_operation(&self, target: &Target, act: &Act) -> Result<(), CallError> {
+        match self {
+            Some(table) => table.record_operation(target, act).await,
             None => Ok(()),
         }
     }
@@ -914,6 +984,15 @@ impl<T: Deliveries> Deliveries for Option<T> {
     }
 }
 
+/// A text that is kept elsewhere, and may change.
+pub trait Parameter: fmt::Debug + Send + Sync {
+    /// Reads it.
+    fn read(&self) -> Reading<'_>;
+}
+
+/// What a [`Parameter`] says, when it has been read.
+pub type Reading<'a> = Pin<Box<dyn Future<Output = Result<String, CallError>> + Send + 'a>>;
+
 /// What is normal by habit, in parts.
 pub trait Baselines {
     /// What is kept of these parts, in their order.
@@ -982,4 +1061,41 @@ pub trait Ledger {
     /// Which of these records the history of anything they are about does not lead to, in their order: their sequence
     /// numbers. None, unless somebody has tampered with it: only the chain is proof against that.
     async fn unlisted(&self, environment: Environment, records: &[Record]) -> Result<Vec<u64>, CallError>;
+}
+
+/// Objects in buckets.
+pub trait Objects {
+    /// An object that is being read.
+    type Body: Body;
+
+    /// Opens an object. What it holds comes by and by.
+    async fn open(&self, bucket: &str, key: &str) -> Result<Self::Body, CallError>;
+}
+
+/// What an object holds, as it comes.
+pub trait Body {
+    /// The next bytes; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, CallError>;
+}
+
+/// Where anchors are kept, so that nobody can change or remove them.
+pub trait Anchors {
+    /// Where there is anything in a folder, from a key on: every version of every object, also of those that were
+    /// overwritten or deleted since.
+    async fn places(&self, folder: &str, from: Option<&str>) -> Result<Vec<Place>, CallError>;
+
+    /// What is there.
+    async fn read(&self, place: &Place) -> Result<Vec<u8>, CallError>;
+
+    /// Keeps an anchor under a key.
+    async fn keep(&self, key: &str, anchor: &SignedAnchor) -> Result<(), CallError>;
+}
+
+/// Who signs anchors.
+pub trait Notary {
+    /// Signs a message of at most 4096 bytes.
+    async fn sign(&self, message: &[u8]) -> Result<Signature, CallError>;
+
+    /// The key by which that is verified. It stays the same.
+    async fn public_key(&self) -> Result<PublicKey, NotAnchored>;
 }

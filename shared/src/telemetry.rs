@@ -167,6 +167,11 @@ impl Metrics {
         }
     }
 
+    /// Says that a new policy of the audit's cannot be used.
+    pub fn policy_unusable(&self) {
+        self.write("PolicyUnusable", Unit::Count(1), &[], &[]);
+    }
+
     /// Says what the audit has found: in the log, and in a metric unless it is only for the record.
     pub fn finding(&self, finding: &Finding) {
         let (page, severity) = (finding.kind.page(), finding.severity.name());

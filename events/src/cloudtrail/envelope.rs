@@ -48,6 +48,8 @@ pub enum Content<'a> {
         /// What it tells, as JSON.
         detail: Cow<'a, str>,
     },
+    /// The schedule's word that it is time to anchor the chain of changes: `{"relatch":"anchor"}`.
+    Anchor,
     /// Nothing: S3's test of a new notification, or a notification of something else than a new object.
     Nothing,
 }
@@ -98,7 +100,8 @@ pub enum UnknownContent {
 impl<'a> Invocation<'a> {
     /// What the payload of an invocation holds: an event of EventBridge; messages of a queue or of a topic, with such an
     /// event or with a notification of S3 or of CloudTrail in each; or such a notification itself. A notification in a
-    /// queue's message may have come by way of a topic, with or without raw delivery.
+    /// queue's message may have come by way of a topic, with or without raw delivery. Or it is our own schedule's word, by
+    /// itself and in nobody's message.
     ///
     /// Sources: the Lambda developer guide, "Using Lambda with Amazon SQS", "… SNS", "… S3"; the S3 user guide, "Event
     /// message structure"; the CloudTrail user guide, "Configuring Amazon SNS notifications for CloudTrail".
@@ -123,6 +126,8 @@ impl<'a> Invocation<'a> {
         let alone = |content| Parcel { message_id: String::new(), content };
         let parcels = if is_of("aws:sns") {
             records().map(|record| alone(inner(record.sns.message.as_deref().unwrap_or_default()))).collect()
+        } else if message.relatch.as_deref() == Some("anchor") {
+            vec![alone(Ok(Content::Anchor))]
         } else {
             vec![alone(message.content())]
         };
@@ -175,6 +180,7 @@ impl Content<'_> {
             Self::Event { source, kind, detail } => {
                 Content::Event { source, kind, detail: Cow::Owned(detail.into_owned()) }
             }
+            Self::Anchor => Content::Anchor,
             Self::Nothing => Content::Nothing,
         }
     }
@@ -204,6 +210,9 @@ struct Message<'a> {
     s3_bucket: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "s3ObjectKey", deserialize_with = "texts")]
     s3_object_key: Vec<Cow<'a, str>>,
+    // Our schedule
+    #[serde(borrow, deserialize_with = "text")]
+    relatch: Option<Cow<'a, str>>,
     // S3's test
     #[serde(borrow, rename = "Event", deserialize_with = "text")]
     event: Option<Cow<'a, str>>,
@@ -455,6 +464,16 @@ mod tests {
         for nothing in ["", "7", "[]", "{", "\"text\""] {
             assert_eq!(Invocation::parse(nothing.as_bytes()), Err(UnknownInvocation), "{nothing}");
         }
+    }
+
+    #[test]
+    fn it_is_time_for_an_anchor_when_the_schedule_says_so_and_nobody_else() {
+        let word = json!({ "relatch": "anchor" });
+        assert_eq!(contents(&word), (Sender::Direct, vec![(String::new(), Ok(Content::Anchor))]));
+        let foreign = (String::new(), Err(UnknownContent::Foreign));
+        assert_eq!(contents(&json!({ "relatch": "sweep" })), (Sender::Direct, vec![foreign]));
+        let (_, parcels) = contents(&sqs(&[word]));
+        assert_eq!(parcels, [("m-0".to_owned(), Err(UnknownContent::Foreign))]);
     }
 
     #[test]

@@ -101,7 +101,7 @@ fn enveloped(json: &[u8]) -> Option<Result<Option<Fact>, Malformed>> {
     match invocation.parcels.as_slice() {
         [one] => match &one.content {
             Ok(Content::Record(record)) => Some(Record::parse(record.as_bytes()).map(|record| fact::fact(&record))),
-            Ok(Content::Files(_) | Content::Event { .. } | Content::Nothing) | Err(_) => None,
+            Ok(Content::Files(_) | Content::Event { .. } | Content::Anchor | Content::Nothing) | Err(_) => None,
         },
         _ => None,
     }

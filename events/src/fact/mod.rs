@@ -14,6 +14,7 @@ use crate::{
         identity::Actor,
         target::{Target, TargetKind},
     },
+    guardduty::Report,
     moment::Moment,
     rotation::Step,
     secret::VersionId,
@@ -94,6 +95,8 @@ pub enum What {
     Tamper(Tamper),
     /// Something that concerns the account as a whole, and is none of the above.
     Account(Account),
+    /// GuardDuty has found something. Then [`Fact::actor`] is whose credentials it is about.
+    Reported(Report),
 }
 
 /// A value was read, or was to be.

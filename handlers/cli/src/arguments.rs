@@ -1,12 +1,16 @@
 //! What can be asked for, and how.
 
+mod audit;
+
+pub use audit::{AccessLog, History, Learning, Period, Verification};
+
 use crate::outside::THE_TABLE;
 use clap::{
     Args, Parser, Subcommand, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, civil::DateTime, tz::TimeZone};
-use relatch::{alert::Condition, audit::finding::Severity, config::Environment};
+use relatch::{alert::Condition, audit::finding::Severity, config::Environment, containment::Principal};
 use relatch_events::{
     moment::Moment,
     secret::{EmptyName, SecretId},
@@ -20,6 +24,7 @@ Examples:
   relatch check shop/prod/database           is everything ready for a rotation?
   relatch pause --all --reason 'failover'    nobody rotates or repairs anything
   relatch alerts                             what is firing, and who knows of it
+  relatch access shop/prod/database          who came to it
   relatch scan AWSLogs/                      who read which secret, by the logs
   relatch doctor shop/prod/database --json --profile prod --region eu-central-1
 
@@ -139,6 +144,14 @@ pub enum Command {
     /// End a pause, and what the circuit breaker has stopped.
     #[command(after_help = "Examples:\n  relatch resume shop/prod/database\n  relatch resume --all --yes")]
     Resume(Resume),
+    /// Let somebody read a secret again whom `respond` has denied it
+    ///
+    /// Takes Relatch's statements out of the secret's policy; all others stay.
+    #[command(
+        verbatim_doc_comment,
+        after_help = "Examples:\n  relatch release shop/prod/database --dry-run\n  relatch release shop/prod/database --principal arn:aws:iam::123456789012:role/report"
+    )]
+    Release(Release),
     /// What is firing, and do people know of it? Changes nothing
     ///
     /// Of each: how severe it is, since when it is so, and whether people were `told`
@@ -173,6 +186,34 @@ pub enum Command {
         #[command(flatten)]
         manner: Manner,
     },
+    /// Who came to a secret? Changes nothing
+    ///
+    /// Out of the log that `audit` keeps (a year, if nobody says otherwise): reads,
+    /// and what was denied or failed, the last first. Of a secret that was deleted,
+    /// name the ARN; a parameter's or a key's is as good; `*` is for what names none.
+    #[command(verbatim_doc_comment, after_help = audit::ACCESS_EXAMPLES)]
+    Access(AccessLog),
+    /// What was changed of a secret, and by whom? Changes nothing
+    ///
+    /// Out of the chain of changes, which is kept for good; the last first. `*` is
+    /// for what was done to those who keep watch: trails, rules, alarms, functions.
+    #[command(verbatim_doc_comment, after_help = audit::HISTORY_EXAMPLES)]
+    History(History),
+    /// Is the chain of changes what was written? Changes nothing
+    ///
+    /// Reads every record and computes every digest anew: what was removed, altered,
+    /// moved or slipped in is found. That the end was not written anew, only anchors
+    /// prove: ends of the chain that are kept where nobody of the table's can write.
+    #[command(verbatim_doc_comment, after_help = audit::VERIFY_EXAMPLES)]
+    Verify(Verification),
+    /// Teach `audit` what is usual, out of CloudTrail logs
+    ///
+    /// Files are read as by `scan`, and what is known by them is put beside what
+    /// `audit` knows already. So it need not wait for 14 days until it can tell who is
+    /// new. The same files may be learned again. Look at them with `scan` first: what
+    /// is learned is usual from then on.
+    #[command(verbatim_doc_comment, after_help = audit::LEARN_EXAMPLES)]
+    Learn(Learning),
 }
 
 /// What is to be scanned, and how it is told.
@@ -208,6 +249,17 @@ pub struct Scan {
     pub fail_on: Severity,
 }
 
+/// In which form an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// For a person.
+    Screen,
+    /// One JSON object.
+    Object,
+    /// JSON objects, one to a line.
+    Lines,
+}
+
 /// How findings are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -227,6 +279,20 @@ pub struct Change {
     /// Name or ARN of the secret.
     #[arg(value_parser = name)]
     pub secret: SecretId,
+    /// How it is to be done.
+    #[command(flatten)]
+    pub manner: Manner,
+}
+
+/// Who is to read a secret again.
+#[derive(Debug, Args)]
+pub struct Release {
+    /// Name or ARN of the secret.
+    #[arg(value_parser = name)]
+    pub secret: SecretId,
+    /// Only this role or user; else all that are denied.
+    #[arg(long, value_name = "ARN", value_parser = principal)]
+    pub principal: Option<Principal>,
     /// How it is to be done.
     #[command(flatten)]
     pub manner: Manner,
@@ -340,9 +406,14 @@ pub struct Whom {
 }
 
 impl Arguments {
-    /// Whether the answer is to be one JSON object.
-    pub fn are_for_programs(&self) -> bool {
-        self.place.json || matches!(&self.errand, Errand::Scan(Scan { format: Format::Json, .. }))
+    /// In which form the answer is to be.
+    pub fn form(&self) -> Form {
+        match &self.errand {
+            Errand::Scan(Scan { format: Format::Json, .. }) => Form::Object,
+            Errand::OnAws(Command::Access(_) | Command::History(_)) if self.place.json => Form::Lines,
+            Errand::Scan(_) | Errand::OnAws(_) if self.place.json => Form::Object,
+            Errand::Scan(_) | Errand::OnAws(_) => Form::Screen,
+        }
     }
 }
 
@@ -352,23 +423,38 @@ impl Command {
         match self {
             Command::Check { secret } | Command::Doctor { secret } => Some(secret),
             Command::Recover(change) | Command::Rollback(change) => Some(&change.secret),
+            Command::Release(release) => Some(&release.secret),
             Command::Pause(pause) => pause.whom.secret.as_ref(),
             Command::Resume(resume) => resume.whom.secret.as_ref(),
             Command::Silence(silence) => silence.what.secret.as_ref(),
-            Command::Alerts { .. } | Command::Silences | Command::Unsilence { .. } => None,
+            Command::Access(asked) => Some(&asked.secret),
+            Command::History(asked) => Some(&asked.secret),
+            Command::Alerts { .. }
+            | Command::Silences
+            | Command::Unsilence { .. }
+            | Command::Verify(_)
+            | Command::Learn(_) => None,
         }
     }
 
     /// What is said of, where nothing can be seen.
     pub fn about(&self) -> &str {
         let other = match self {
-            Command::Alerts { .. } | Command::Silence(_) | Command::Silences | Command::Unsilence { .. } => THE_TABLE,
+            Command::Alerts { .. }
+            | Command::Silence(_)
+            | Command::Silences
+            | Command::Unsilence { .. }
+            | Command::Verify(_)
+            | Command::Learn(_) => THE_TABLE,
             Command::Check { .. }
             | Command::Doctor { .. }
             | Command::Recover(_)
             | Command::Rollback(_)
+            | Command::Release(_)
             | Command::Pause(_)
-            | Command::Resume(_) => "all secrets",
+            | Command::Resume(_)
+            | Command::Access(_)
+            | Command::History(_) => "all secrets",
         };
         self.secret().map_or(other, SecretId::as_str)
     }
@@ -389,6 +475,10 @@ impl Place {
 
 fn name(text: &str) -> Result<SecretId, EmptyName> {
     text.try_into()
+}
+
+fn principal(text: &str) -> Result<Principal, &'static str> {
+    Principal::of(text).map_err(|_| "it is the ARN of a role or a user")
 }
 
 fn address(text: &str) -> Result<String, &'static str> {

@@ -1,4 +1,4 @@
-//! The `relatch` command, for the person on call: look, repair, pause, silence, scan.
+//! The `relatch` command, for the person on call: look, repair, pause, silence, audit, scan.
 //!
 //! Only wiring: what is looked at and what follows from it is decided in [`relatch::rollback::survey`], what a repair does
 //! in [`relatch::rollback`], what there is to be found in logs in [`relatch::audit`]. Read in this order: [`arguments`], what can be asked for · this file, how it is answered ·
@@ -7,8 +7,12 @@
 mod alerts;
 pub mod arguments;
 mod json;
+mod learn;
+mod ledger;
 mod outside;
 pub mod problem;
+mod progress;
+mod release;
 mod scan;
 mod screen;
 mod silences;
@@ -42,7 +46,7 @@ const REPAIRING: Duration = Duration::from_secs(10 * 60);
 
 /// Does what is asked for, says what came of it, and how the process should end.
 pub async fn run(arguments: Arguments) -> Status {
-    let terminal = Terminal::new(arguments.are_for_programs());
+    let terminal = Terminal::new(arguments.form());
     let answer = match &arguments.errand {
         Errand::Scan(asked) => scan::scan(asked, terminal),
         // Boxed: what a repair holds is large.
@@ -65,23 +69,36 @@ async fn answer(command: &Command, place: &Place, terminal: &Terminal) -> Result
         Command::Doctor { secret } => doctor(secret, &outside, place, terminal).await,
         Command::Recover(change) => repair(change, Intent::Recover, &outside, terminal).await,
         Command::Rollback(change) => repair(change, Intent::RollBack, &outside, terminal).await,
+        Command::Release(asked) => release::release(asked, &outside, terminal).await,
         Command::Pause(asked) => pause(asked, &outside, terminal).await,
         Command::Resume(asked) => resume(asked, &outside, terminal).await,
         Command::Alerts { environment } => alerts::show(*environment, &outside, terminal).await,
         Command::Silence(asked) => silences::begin(asked, &outside, place, terminal).await,
         Command::Silences => silences::list(&outside, terminal).await,
         Command::Unsilence { id, manner } => silences::end(id, *manner, &outside, terminal).await,
+        Command::Access(asked) => ledger::access::show(asked, &outside, terminal).await,
+        Command::History(asked) => ledger::history::show(asked, &outside, terminal).await,
+        Command::Verify(asked) => ledger::verify::show(asked, &outside, terminal).await,
+        Command::Learn(asked) => learn::learn(asked, &outside, terminal).await,
     }
 }
 
 const fn manner(command: &Command) -> Option<Manner> {
     match command {
-        Command::Check { .. } | Command::Doctor { .. } | Command::Alerts { .. } | Command::Silences => None,
+        Command::Check { .. }
+        | Command::Doctor { .. }
+        | Command::Alerts { .. }
+        | Command::Silences
+        | Command::Access(_)
+        | Command::History(_)
+        | Command::Verify(_) => None,
         Command::Recover(change) | Command::Rollback(change) => Some(change.manner),
+        Command::Release(release) => Some(release.manner),
         Command::Pause(pause) => Some(pause.manner),
         Command::Resume(resume) => Some(resume.manner),
         Command::Silence(silence) => Some(silence.manner),
         Command::Unsilence { manner, .. } => Some(*manner),
+        Command::Learn(learning) => Some(learning.manner),
     }
 }
 

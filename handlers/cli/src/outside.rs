@@ -2,8 +2,10 @@
 
 use crate::{
     arguments::{Command, Place},
+    ledger::Clock,
     problem::Problem,
 };
+use jiff::tz::TimeZone;
 use relatch::{
     adapters::{
         self, Access, NoAccess, SdkConfig, postgres::Postgres, rds::Rds, secrets_manager::SecretsManager,
@@ -22,7 +24,8 @@ pub(crate) struct Outside {
     pub(crate) settings: Settings,
     /// Which environment this is, for all that is set.
     pub(crate) environment: Environment,
-    sdk: SdkConfig,
+    time_zone: TimeZone,
+    pub(crate) sdk: SdkConfig,
 }
 
 /// What is said of, where it is no secret but what is remembered.
@@ -56,7 +59,13 @@ impl Outside {
             servers: Rds::new(&sdk, config.rds),
             table: table.map(|name| DynamoTable::new(&sdk, name)),
         };
-        Ok(Self { ports, settings: config.repair, environment: config.metrics.environment, sdk })
+        Ok(Self {
+            ports,
+            settings: config.repair,
+            environment: config.metrics.environment,
+            time_zone: config.audience.time_zone,
+            sdk,
+        })
     }
 
     /// What repairs secrets.
@@ -71,6 +80,11 @@ impl Outside {
             Problem::wrong_use(THE_TABLE, why, "set RELATCH_TABLE or --table")
         };
         self.ports.table.as_ref().ok_or_else(missing)
+    }
+
+    /// How times are told.
+    pub(crate) fn clock(&self) -> Clock {
+        Clock(self.time_zone.clone())
     }
 
     /// What was answered, or why it could not be seen.

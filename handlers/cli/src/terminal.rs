@@ -1,7 +1,7 @@
 //! The person: what is shown to him, and what he is asked.
 
 use crate::{
-    arguments::Manner,
+    arguments::{Form, Manner},
     problem::{Problem, Status},
 };
 use serde_json::Value;
@@ -14,27 +14,44 @@ use tokio::time::{Instant, interval};
 /// Standard output has the answer, standard error everything else.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terminal {
-    json: bool,
+    form: Form,
 }
 
 impl Terminal {
-    pub(crate) const fn new(json: bool) -> Self {
-        Self { json }
+    pub(crate) const fn new(form: Form) -> Self {
+        Self { form }
+    }
+
+    /// In which form the answer is to be.
+    pub(crate) const fn form(self) -> Form {
+        self.form
     }
 
     /// The answer. Whoever has closed the pipe has read enough.
     pub(crate) fn show(self, screen: impl FnOnce() -> String, json: impl FnOnce() -> Value) {
-        let text = if self.json { format!("{:#}\n", json()) } else { screen() };
+        let text = match self.form {
+            Form::Screen => screen(),
+            Form::Object => format!("{:#}\n", json()),
+            Form::Lines => format!("{}\n", json()),
+        };
         let _ = anstream::stdout().write_all(text.as_bytes());
+    }
+
+    /// A part of an answer that comes in parts. Tells whether it is still read.
+    pub(crate) fn part(self, screen: impl FnOnce() -> String, json: impl FnOnce() -> Vec<Value>) -> bool {
+        let text = match self.form {
+            Form::Screen => screen(),
+            Form::Object | Form::Lines => json().iter().map(|line| format!("{line}\n")).collect(),
+        };
+        anstream::stdout().write_all(text.as_bytes()).is_ok()
     }
 
     /// What comes before the answer; where a program listens, only the answer is said to it.
     pub(crate) fn tell(self, screen: impl FnOnce() -> String) {
         let text = screen();
-        let _ = if self.json {
-            anstream::stderr().write_all(text.as_bytes())
-        } else {
-            anstream::stdout().write_all(text.as_bytes())
+        let _ = match self.form {
+            Form::Screen => anstream::stdout().write_all(text.as_bytes()),
+            Form::Object | Form::Lines => anstream::stderr().write_all(text.as_bytes()),
         };
     }
 
@@ -45,8 +62,8 @@ impl Terminal {
 
     /// Why there is no answer.
     pub(crate) fn problem(self, problem: &Problem) {
-        if self.json {
-            let _ = writeln!(anstream::stdout(), "{:#}", problem.json());
+        if self.form != Form::Screen {
+            self.show(String::new, || problem.json());
         }
         let _ = writeln!(anstream::stderr(), "{problem}");
     }

@@ -16,12 +16,13 @@ use relatch::{
         findings::{self, Cause},
         policy,
     },
-    config::Config,
+    config::Respond,
+    containment::{self, Containing, Containment},
     invocation::deadline,
     language::Language,
     ports::{
-        AlarmState, Alarms, CallError, Custody, Database, Description, Heartbeat, Masters, Ports, Register, Table,
-        Topic,
+        AlarmState, Alarms, CallError, CallErrorKind, Database, Description, Gate, Heartbeat, Masters, Ports, Register,
+        Table, Topic,
     },
     rollback::{Intent, Order, Recovery, Repair, facts::FailureClass, recovery::Outcome},
     telemetry::{self, Metrics},
@@ -33,7 +34,7 @@ use relatch_events::{
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// Kept back of the invocation's time, for closing sessions and saying what happened.
 const RESERVE: Duration = Duration::from_millis(1500);
@@ -53,6 +54,8 @@ pub struct App<S, D, R, T, P, A, H> {
     pub metrics: Metrics,
     /// ARN of the function that rotates; secrets that name another are not touched.
     pub rotate_function: Option<String>,
+    /// What may be done about an incident.
+    pub containment: containment::Settings,
 }
 
 impl
@@ -63,7 +66,7 @@ impl
     /// # Errors
     /// When a setting is wrong; the error names every one.
     pub async fn from_env() -> Result<Self, Error> {
-        let config = Config::from_env()?;
+        let Respond { common: config, containment } = Respond::from_env()?;
         let (people, patience) = (config.people, config.repair.patience);
         let sdk = adapters::sdk_config(patience).await;
         let table = people.table.map(|name| DynamoTable::new(&sdk, name));
@@ -87,11 +90,12 @@ impl
             heartbeat: people.heartbeat.map(|url| DeadMansCheck::new(url, patience)),
             metrics: config.metrics,
             rotate_function: people.rotate_function,
+            containment,
         })
     }
 }
 
-impl<S: Custody, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alarms, H: Heartbeat>
+impl<S: Gate, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alarms, H: Heartbeat>
     App<S, D, R, T, P, A, H>
 {
     /// Does what the event asks for, within the invocation's time, and answers with what it found and did.
@@ -111,6 +115,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alar
                 Trigger::Alarm(alarm) => self.after_alarm(&alarm, deadline).await,
                 Trigger::Sweep => self.sweep(deadline).await,
                 Trigger::Flush => self.flush().await,
+                Trigger::Containment(asked) => self.contain(&asked, deadline).await,
             }
         });
         answer.await.map_err(|problem| {
@@ -176,6 +181,34 @@ impl<S: Custody, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alar
         let told = self.alerts.flush(self.metrics.environment, Timestamp::now()).await?;
         let line = |alert: &Alert| format!("{} {}", alert.status.name(), alert.condition.name());
         Ok(json!({ "told": told.iter().map(line).collect::<Vec<_>>() }))
+    }
+
+    /// Contains an incident, as far as the settings allow it.
+    async fn contain(&self, asked: &Containment, deadline: Instant) -> Result<Value, CallError> {
+        let environment = self.metrics.environment;
+        let nothing = |outcome: &str| Ok(json!({ "principal": asked.principal, "outcome": outcome }));
+        if asked.environment != environment.name() {
+            warn!(incident.key = asked.incident, "The request is of another environment; nothing is done");
+            return nothing("not-ours");
+        }
+        if !asked.measures.iter().any(|measure| self.containment.measures.contains(measure)) {
+            warn!(incident.key = asked.incident, "RELATCH_RESPOND allows nothing of what is asked; nothing is done");
+            return nothing("not-allowed");
+        }
+        let Ports { secrets, table, .. } = &self.repair.ports;
+        let containing = Containing { secrets, table, settings: &self.containment };
+        let report = containing.run(asked, |known| self.is_ours(known), deadline).await;
+        for alert in report.alerts(environment, self.alerts.language) {
+            self.alerts.raise(&alert, Timestamp::now()).await?;
+        }
+        match report.is_unfinished() {
+            false => Ok(report.json()),
+            true => Err(CallError {
+                operation: "relatch:Contain",
+                kind: CallErrorKind::NoAnswer,
+                message: "not everything is contained yet".to_owned(),
+            }),
+        }
     }
 
     /// Whether a secret names the rotation function as its own, or a version or an alias of it.
@@ -271,7 +304,7 @@ fn current_cause(recovery: &Recovery, order: &Order, cause: &Cause) -> Cause {
 
 /// A repair that could not look, as the call that kept it from looking.
 fn interruption(problem: &relatch::rollback::RepairError) -> CallError {
-    use relatch::{ports::CallErrorKind, rollback::RepairError};
+    use relatch::rollback::RepairError;
     match problem {
         RepairError::Interrupted(CallError { operation, kind, message }) => {
             CallError { operation, kind: *kind, message: message.clone() }

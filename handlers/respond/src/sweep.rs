@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rand::{RngExt, rand_core::UnwrapErr, rngs::SysRng};
 use relatch::{
     alert::findings::{self, Cause},
-    ports::{Alarms, CallError, Custody, Database, Description, Heartbeat, Masters, Register, Table, Topic},
+    ports::{Alarms, CallError, Database, Description, Gate, Heartbeat, Masters, Register, Table, Topic},
     rollback::recovery::Outcome,
 };
 use relatch_events::secret::SecretId;
@@ -36,7 +36,7 @@ struct Tally {
     left: Vec<String>,
 }
 
-impl<S: Custody, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alarms, H: Heartbeat>
+impl<S: Gate, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alarms, H: Heartbeat>
     App<S, D, R, T, P, A, H>
 {
     /// Looks after every secret, as many as the time allows, and says which it left.

@@ -1,4 +1,4 @@
-//! SNS, SQS, DynamoDB and CloudWatch: ministack, an emulator in Python, as a process of our own behind the endpoint.
+//! SNS, SQS, DynamoDB, CloudWatch, S3 and KMS: ministack, an emulator in Python, as a process of our own behind the endpoint.
 //!
 //! It is started by the first call that needs it, and ends with its owner. `scripts/setup` installs it, in a virtual
 //! environment of its own in the user's cache. What is strict about it is said in
@@ -15,7 +15,7 @@ use std::thread;
 use anyhow::{Context, Result, ensure};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
-use hyper::http::request::Parts;
+use hyper::http::request::{Builder, Parts};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
@@ -62,6 +62,22 @@ impl Emulator {
     /// A call of the harness itself, which nobody records.
     pub(super) async fn own(&self, service: &str, target: Option<&str>, body: String) -> Result<Bytes> {
         self.running().await?.own(service, target, body).await
+    }
+
+    /// The same of a service that is spoken to by methods and paths.
+    pub(super) async fn rest(
+        &self,
+        service: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Bytes> {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.running().await?.authorized(service, request, body).await
     }
 
     async fn running(&self) -> Result<&Running> {
@@ -143,18 +159,22 @@ impl Running {
 
     /// A call as JSON, if it has a target, or as a form.
     async fn own(&self, service: &str, target: Option<&str>, body: String) -> Result<Bytes> {
-        let scope = format!(
-            "AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0"
-        );
         let content_type =
             if target.is_some() { "application/x-amz-json-1.0" } else { "application/x-www-form-urlencoded" };
-        let request = Request::post("/").header("host", "localhost").header("content-type", content_type);
-        let request = request.header("authorization", scope);
+        let request = Request::post("/").header("content-type", content_type);
         let request = match target {
             Some(target) => request.header("x-amz-target", target),
             None => request,
         };
-        let answer = self.send(request.body(Full::from(body))?).await?;
+        self.authorized(service, request, body.into()).await
+    }
+
+    async fn authorized(&self, service: &str, request: Builder, body: Bytes) -> Result<Bytes> {
+        let scope = format!(
+            "AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0"
+        );
+        let request = request.header("host", "localhost").header("authorization", scope);
+        let answer = self.send(request.body(Full::new(body))?).await?;
         ensure!(answer.status().is_success(), "the emulator refused: {}", String::from_utf8_lossy(answer.body()));
         Ok(answer.into_body())
     }

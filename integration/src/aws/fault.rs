@@ -26,8 +26,9 @@ pub enum Fault {
     Deny,
     /// The call takes effect; the answer is 200 with a body that nobody can read.
     Garble,
-    /// Answered from the versions and labels as they were before their last change (eventual consistency). Hits
-    /// only `DescribeSecret`, `GetSecretValue` and `ListSecretVersionIds`; other calls pass, and count.
+    /// Answered from the versions, labels and policy as they were before their last change (eventual consistency). Hits
+    /// only `DescribeSecret`, `GetResourcePolicy`, `GetSecretValue` and `ListSecretVersionIds`; other calls pass, and
+    /// count.
     StaleLabels,
     /// SIGKILL to the process; nothing takes effect.
     KillBefore(Process),

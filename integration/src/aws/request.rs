@@ -12,6 +12,10 @@ pub(super) enum Service {
     Sns,
     DynamoDb,
     CloudWatch,
+    EventBridge,
+    S3,
+    Kms,
+    Ssm,
     Unknown,
 }
 
@@ -24,6 +28,10 @@ impl Service {
             "sns" => Self::Sns,
             "dynamodb" => Self::DynamoDb,
             "monitoring" => Self::CloudWatch,
+            "events" => Self::EventBridge,
+            "s3" => Self::S3,
+            "kms" => Self::Kms,
+            "ssm" => Self::Ssm,
             _ => Self::Unknown,
         }
     }
@@ -35,6 +43,10 @@ impl Service {
             Self::Sns => "sns",
             Self::DynamoDb => "dynamodb",
             Self::CloudWatch => "cloudwatch",
+            Self::EventBridge => "events",
+            Self::S3 => "s3",
+            Self::Kms => "kms",
+            Self::Ssm => "ssm",
             Self::Unknown => "?",
         }
     }
@@ -44,6 +56,8 @@ impl Service {
 pub(super) struct Operation {
     pub(super) service: Service,
     pub(super) action: String,
+    /// The access key that signed it; empty where none did.
+    pub(super) key: String,
     /// The parameters, or why the request is not acceptable. A form becomes an object of texts.
     pub(super) parameters: Result<Value, AwsError>,
 }
@@ -55,13 +69,18 @@ impl Operation {
             Some(Ok(signature)) => Service::by_scope(signature.service),
             Some(Err(_)) | None => Service::Unknown,
         };
+        let key = match &scope {
+            Some(Ok(signature)) => signature.key.to_owned(),
+            Some(Err(_)) | None => String::new(),
+        };
         let (action, parameters) = match service {
             Service::SecretsManager => read_json(head, body),
             Service::Rds => read_form(body),
             // Whether the parameters are right is for the emulator to say.
             Service::Sns => emulated_form(body),
-            Service::DynamoDb => {
-                let action = header(head, "x-amz-target").and_then(|target| target.strip_prefix("DynamoDB_20120810."));
+            Service::DynamoDb | Service::EventBridge | Service::Ssm => {
+                let action = header(head, "x-amz-target").and_then(|target| target.split_once('.'));
+                let action = action.map(|(_, action)| action);
                 (action.unwrap_or("?").to_owned(), Ok(serde_json::from_slice(body).unwrap_or(Value::Null)))
             }
             // Smithy's RPC v2: the action is in the path, and the parameters are CBOR.
@@ -69,12 +88,17 @@ impl Operation {
                 let action = head.uri.path().rsplit_once("/operation/").map_or("?", |(_, action)| action);
                 (action.to_owned(), Ok(Value::Null))
             }
+            Service::S3 => read_rest(head),
+            Service::Kms => {
+                let action = header(head, "x-amz-target").and_then(|target| target.strip_prefix("TrentService."));
+                (action.unwrap_or("?").to_owned(), Ok(serde_json::from_slice(body).unwrap_or(Value::Null)))
+            }
             Service::Unknown => {
                 ("?".to_owned(), Err(AwsError::new("UnknownOperationException", "no such service here")))
             }
         };
         let parameters = check_signature(head, scope).and(parameters);
-        Self { service, action, parameters }
+        Self { service, action, key, parameters }
     }
 
     /// The parameters without anything secret.
@@ -104,6 +128,20 @@ fn read_json(head: &Parts, body: &[u8]) -> (String, Result<Value, AwsError>) {
     (action.to_owned(), parameters)
 }
 
+/// S3's actions have no names: they are methods on paths. Only those that Relatch uses are told from each other.
+fn read_rest(head: &Parts) -> (String, Result<Value, AwsError>) {
+    let (bucket, key) = head.uri.path().trim_start_matches('/').split_once('/').unwrap_or_default();
+    let query = head.uri.query().unwrap_or_default();
+    let action = match (head.method.as_str(), key) {
+        ("GET", "") if query.split('&').any(|part| part == "versions" || part == "versions=") => "ListObjectVersions",
+        ("GET", "") if query.contains("list-type=2") => "ListObjectsV2",
+        ("GET", _) if !key.is_empty() => "GetObject",
+        ("PUT", _) if !key.is_empty() => "PutObject",
+        _ => "?",
+    };
+    (action.to_owned(), Ok(json!({ "Bucket": bucket, "Key": key })))
+}
+
 fn emulated_form(body: &[u8]) -> (String, Result<Value, AwsError>) {
     let form: serde_json::Map<String, Value> =
         form_urlencoded::parse(body).map(|(name, value)| (name.into_owned(), json!(value))).collect();
@@ -125,6 +163,7 @@ fn read_form(body: &[u8]) -> (String, Result<Value, AwsError>) {
 
 /// What SigV4's `Authorization` header says. The signature itself is not recomputed.
 struct Signature<'a> {
+    key: &'a str,
     region: &'a str,
     service: &'a str,
     date: &'a str,
@@ -147,7 +186,13 @@ impl<'a> Signature<'a> {
         };
         let hex = signature.len() == 64 && signature.bytes().all(|b| b.is_ascii_hexdigit());
         let dated = date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit());
-        (fields.next().is_none() && !key.is_empty() && hex && dated).then_some(Self { region, service, date, signed })
+        (fields.next().is_none() && !key.is_empty() && hex && dated).then_some(Self {
+            key,
+            region,
+            service,
+            date,
+            signed,
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The actions of Secrets Manager, as awsJson1.1 has them.
 //!
-//! A parameter that is not listed here is refused, also where AWS knows it: replicas, resource policies and
-//! external rotation are not simulated.
+//! A parameter that is not listed here is refused, also where AWS knows it: replicas and external rotation are not
+//! simulated. A secret's own policy is in [`resource_policy`].
 
 use std::collections::BTreeMap;
 
@@ -14,17 +14,20 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::store::{CURRENT, Schedule, Secret, SecretValue, Store, Version, find};
-use super::{AwsError, page};
+use super::{AwsError, page, resource_policy};
 
 type Answer = Result<Value, AwsError>;
 
 /// Whether an action reads versions and labels, and so may see an old state of them.
 pub(super) fn reads_labels(action: &str) -> bool {
-    matches!(action, "DescribeSecret" | "GetSecretValue" | "ListSecretVersionIds")
+    matches!(action, "DescribeSecret" | "GetResourcePolicy" | "GetSecretValue" | "ListSecretVersionIds")
 }
 
-pub(super) fn call(store: &Store, action: &str, parameters: Value, stale: bool) -> Answer {
-    let reads = Reads { store, stale };
+pub(super) fn call(store: &Store, action: &str, parameters: Value, stale: bool, caller: &str) -> Answer {
+    let reads = Reads { store, stale, caller };
+    if let Some(id) = parameters["SecretId"].as_str() {
+        reads.guard(id, action, resource_policy::stage(&parameters))?;
+    }
     match action {
         "CreateSecret" => create(store, parse(parameters)?),
         "GetSecretValue" => reads.value(&parse(parameters)?),
@@ -40,6 +43,10 @@ pub(super) fn call(store: &Store, action: &str, parameters: Value, stale: bool) 
         "TagResource" => tag(store, parse(parameters)?),
         "UntagResource" => untag(store, &parse(parameters)?),
         "DeleteSecret" => delete(store, &parse(parameters)?),
+        "GetResourcePolicy" => resource_policy::get(store, &parse(parameters)?, stale),
+        "PutResourcePolicy" => resource_policy::put(store, parse(parameters)?),
+        "DeleteResourcePolicy" => resource_policy::delete(store, &parse(parameters)?),
+        "ValidateResourcePolicy" => resource_policy::validate(store, &parse(parameters)?),
         "RestoreSecret" => restore(store, &parse(parameters)?),
         "GetRandomPassword" => random_password(&parse(parameters)?),
         _ => Err(AwsError::new("UnknownOperationException", format!("{action} is not simulated"))),
@@ -56,8 +63,8 @@ fn parse<T: DeserializeOwned>(parameters: Value) -> Result<T, AwsError> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct ById {
-    secret_id: String,
+pub(super) struct ById {
+    pub(super) secret_id: String,
 }
 
 #[derive(Deserialize)]
@@ -81,9 +88,17 @@ struct ListSecretVersionIds {
 struct Reads<'a> {
     store: &'a Store,
     stale: bool,
+    /// The ARN of the role that calls.
+    caller: &'a str,
 }
 
 impl Reads<'_> {
+    /// Refuses what the secret's own policy denies; that is looked at before anything else.
+    fn guard(&self, id: &str, action: &str, stage: Option<&str>) -> Result<(), AwsError> {
+        let secret = self.store.with(|secrets| find(secrets, id).ok().cloned());
+        secret.map_or(Ok(()), |secret| resource_policy::guard(&secret, action, stage, self.caller, self.stale))
+    }
+
     fn read(&self, id: &str) -> Result<Secret, AwsError> {
         length("SecretId", id, 1, 2048)?;
         let secret = self.store.with(|secrets| find(secrets, id).cloned())?;
@@ -197,7 +212,7 @@ fn batch(reads: &Reads<'_>, request: BatchGetSecretValue) -> Answer {
     let (mut values, mut errors) = (Vec::new(), Vec::new());
     for id in ids.as_array().into_iter().flatten().filter_map(Value::as_str) {
         let wanted = GetSecretValue { secret_id: id.to_owned(), version_id: None, version_stage: None };
-        match reads.value(&wanted) {
+        match reads.guard(id, "GetSecretValue", Some(CURRENT)).and_then(|()| reads.value(&wanted)) {
             Ok(value) => values.push(value),
             Err(error) => errors.push(json!({ "SecretId": id, "ErrorCode": error.code, "Message": error.message })),
         }
@@ -585,7 +600,7 @@ fn restore(store: &Store, request: &ById) -> Answer {
 }
 
 /// Changes a secret that is alive and not another service's.
-fn write(store: &Store, id: &str, change: impl FnOnce(&mut Secret) -> Answer) -> Answer {
+pub(super) fn write(store: &Store, id: &str, change: impl FnOnce(&mut Secret) -> Answer) -> Answer {
     edit(store, id, |secret| match &secret.owning_service {
         Some(service) => Err(invalid_request(format!(
             "The secret is managed by {service}, and you must use that service to update it."
@@ -595,7 +610,7 @@ fn write(store: &Store, id: &str, change: impl FnOnce(&mut Secret) -> Answer) ->
 }
 
 /// Changes a secret that is alive; one that another service manages may be tagged.
-fn edit(store: &Store, id: &str, change: impl FnOnce(&mut Secret) -> Answer) -> Answer {
+pub(super) fn edit(store: &Store, id: &str, change: impl FnOnce(&mut Secret) -> Answer) -> Answer {
     length("SecretId", id, 1, 2048)?;
     store.with(|secrets| {
         let secret = find(secrets, id)?;
@@ -663,7 +678,7 @@ fn random_password(request: &GetRandomPassword) -> Answer {
 
 // ---- shapes and checks ---------------------------------------------------------------------------------------
 
-fn named(secret: &Secret) -> Map<String, Value> {
+pub(super) fn named(secret: &Secret) -> Map<String, Value> {
     Map::from_iter([("ARN".into(), json!(secret.arn)), ("Name".into(), json!(secret.name))])
 }
 
@@ -770,7 +785,7 @@ fn bytes(name: &str, value: &str) -> Result<(), AwsError> {
     }
 }
 
-fn length(name: &str, value: &str, least: usize, most: usize) -> Result<(), AwsError> {
+pub(super) fn length(name: &str, value: &str, least: usize, most: usize) -> Result<(), AwsError> {
     if (least..=most).contains(&value.chars().count()) {
         Ok(())
     } else {

@@ -57,6 +57,10 @@ pub struct Secret {
     pub accessed: Option<Timestamp>,
     /// When it will be deleted, if it is scheduled for that.
     pub deletion: Option<Timestamp>,
+    /// Its own policy, as it was put.
+    policy: Option<String>,
+    /// The policy before that.
+    policy_before: Option<String>,
     /// The versions as they were before their last change; `None` for a secret that did not exist then.
     before: Option<Vec<Version>>,
 }
@@ -277,6 +281,8 @@ impl Secret {
             rotated: None,
             accessed: None,
             deletion: None,
+            policy: None,
+            policy_before: None,
             before: None,
         }
     }
@@ -289,6 +295,16 @@ impl Secret {
     /// The version that carries that label.
     pub fn labelled(&self, label: &str) -> Option<&Version> {
         self.versions.iter().find(|version| version.has(label))
+    }
+
+    /// Its own policy; a stale one is that before the last change.
+    pub fn policy(&self, stale: bool) -> Option<&str> {
+        if stale { self.policy_before.as_deref() } else { self.policy.as_deref() }
+    }
+
+    /// Puts a policy, or takes it away.
+    pub fn set_policy(&mut self, policy: Option<String>) {
+        self.policy_before = std::mem::replace(&mut self.policy, policy);
     }
 
     pub(super) fn alive(&self) -> Result<(), AwsError> {

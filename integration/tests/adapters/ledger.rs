@@ -570,6 +570,7 @@ fn access(event: &str, seconds: i64, target: &str) -> Entry {
         at: Some(Moment::from_millis(at(seconds).as_millisecond())),
         targets: vec![target.to_owned()],
         principal: "arn:aws:iam::123456789012:role/shop".to_owned(),
+        nature: None,
         session: Some("i-0123456789abcdef0".to_owned()),
         access_key: None,
         invoked_by: None,

@@ -2,5 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod anchors;
+mod files;
 mod scene;
 mod taking_in;

@@ -3,8 +3,14 @@
 use crate::scene::{Scene, reads};
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use relatch_integration::{aws::Fault, cloud, lambda::Outcome, trail};
+use relatch_integration::{
+    aws::{Endpoint, Fault},
+    cloud,
+    lambda::Outcome,
+    trail,
+};
 use serde_json::{Value, json};
+use std::{fs, path::Path, time::Duration};
 
 #[tokio::test]
 async fn an_intruders_reads_that_come_one_by_one_are_one_alert_that_lists_them() {
@@ -39,6 +45,8 @@ async fn a_burst_that_several_functions_see_a_part_of_is_found_by_one_of_them() 
         .map(|reads| reads.iter().map(Value::to_string).collect::<Vec<_>>())
         .map(|bodies| trail::queued(bodies.iter().map(String::as_str)))
         .collect();
+    // What each of them reads is old when it arrives: the others have read the same by then.
+    scene.aws.fault_on("dynamodb:BatchGetItem", 1, Some(8), Fault::Delay(Duration::from_secs(1)));
     let mut left = batches;
     for _ in 0..5 {
         let outcomes = join_all(left.iter().map(|batch| scene.audit.invoke(batch.clone()))).await;
@@ -49,6 +57,8 @@ async fn a_burst_that_several_functions_see_a_part_of_is_found_by_one_of_them() 
     assert!(left.is_empty(), "{:#?}", scene.audit.output().lines());
     assert_eq!(scene.told(), ["error read-burst role/report"]);
     assert_eq!(scene.items("ledger#").await, 20);
+    let lines = scene.audit.output();
+    assert!(lines.contains("Others have learned something meanwhile"), "nobody came between: {:#?}", lines.lines());
 }
 
 #[tokio::test]
@@ -86,4 +96,45 @@ async fn what_could_not_be_told_is_not_written_down_and_is_told_the_next_time() 
     assert_eq!((scene.told().len(), scene.items("ledger#").await), (1, 1));
     assert_eq!(scene.takes(&batch).await["batchItemFailures"], json!([]));
     assert_eq!((scene.told().len(), scene.items("ledger#").await), (1, 1));
+}
+
+#[tokio::test]
+async fn the_policy_may_be_in_a_parameter_and_a_bad_one_names_all_that_is_wrong() {
+    let aws = Endpoint::start().await.unwrap();
+    aws.emulate().await.unwrap();
+    let audit = || cloud::audit(&aws, &[("RELATCH_AUDIT_POLICY", "ssm:/shop/relatch/policy")]).unwrap();
+    let root = || trail::read("shop-prod-secret-database", None, Timestamp::now());
+    let refusal = async || {
+        let audit = audit();
+        format!("{:?} {:?}", audit.invoke(root()).await, audit.output().lines())
+    };
+    let problem = refusal().await;
+    assert!(problem.contains("ParameterNotFound"), "{problem}");
+    aws.put_parameter("/shop/relatch/policy", r#"{"learning-days": 0, "decoy": {}}"#).await.unwrap();
+    let problem = refusal().await;
+    assert!(problem.contains("learning-days: is not between") && problem.contains("decoy: is no field"), "{problem}");
+    // It is not told of root's read, since the policy says so.
+    aws.put_parameter("/shop/relatch/policy", r#"{"shadowed": ["root-read"]}"#).await.unwrap();
+    let audit = audit();
+    assert!(audit.invoke(root()).await.unwrap().is_ok(), "{:#?}", audit.output().lines());
+    assert_eq!(cloud::published(&aws).unwrap(), Vec::<Value>::new());
+    let reads = aws.calls().into_iter().filter(|call| call.action == "GetParameter" && call.status == Some(200));
+    assert_eq!(reads.count(), 2);
+}
+
+#[tokio::test]
+async fn what_guardduty_has_found_is_told_once_and_is_part_of_the_principals_incident() {
+    let scene = Scene::new().await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events/fixtures/guardduty");
+    let finding = |name: &str| -> Value {
+        serde_json::from_str(&fs::read_to_string(folder.join(format!("{name}.json"))).unwrap()).unwrap()
+    };
+    for (name, recorded, duplicate, ignored) in
+        [("secrets-read-in-an-odd-way", 1, 0, 0), ("secrets-read-in-an-odd-way", 0, 1, 0), ("something-else", 0, 0, 1)]
+    {
+        let answer = scene.takes(&finding(name)).await;
+        let expected = json!({ "recorded": recorded, "ignored": ignored, "duplicate": duplicate, "malformed": 0 });
+        assert_eq!(answer, expected, "{name}");
+    }
+    assert_eq!(scene.told(), ["error guardduty-finding role/report"]);
 }

@@ -35,6 +35,9 @@ async fn every_command_says_it_alike() {
         vec!["silences", "--table", "relatch"],
         vec!["unsilence", "5i1ence0", "--yes", "--table", "relatch"],
         vec!["alerts", "--table", "relatch"],
+        vec!["access", "app", "--table", "relatch"],
+        vec!["history", "*", "--table", "relatch"],
+        vec!["verify", "--table", "relatch"],
     ] {
         table.push(one_line(&scene.sees(&command).await));
     }

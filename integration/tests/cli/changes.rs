@@ -1,7 +1,13 @@
 //! `recover` and `rollback`: what they would do, whether they may, and what they did.
 
 use crate::scene::Scene;
-use relatch_integration::{cloud::Standing, wire::Fault};
+use jiff::Timestamp;
+use relatch_integration::{
+    cli::Operator,
+    cloud::{self, Standing},
+    trail,
+    wire::Fault,
+};
 
 #[tokio::test]
 async fn a_recovery_is_shown_first_asked_for_and_done() {
@@ -60,6 +66,30 @@ async fn the_version_before_comes_back() {
     insta::assert_snapshot!("rollback_agreed", scene.types(&["rollback", "app"], "yes\n").await);
     assert_eq!(scene.holder("AWSCURRENT"), first);
     assert_eq!(scene.standing().await, Standing::Fine);
+}
+
+/// CloudTrail tells the audit of a label that was moved outside of a rotation, in either case.
+#[tokio::test]
+async fn a_rollback_is_no_finding_and_the_same_by_a_stranger_with_the_same_role_is() {
+    let scene = Scene::remembering(&[]).await;
+    let aws = &scene.cloud.aws;
+    let audit = cloud::audit(aws, &[("RELATCH_GROUP_WAIT_SECONDS", "0")]).unwrap();
+    scene.rotates().await;
+    let mark = aws.mark();
+    assert!(scene.sees(&["rollback", "app", "--yes"]).await.contains("AWSCURRENT"));
+    let moved: Vec<_> =
+        aws.calls_since(mark).into_iter().filter(|call| call.action == "UpdateSecretVersionStage").collect();
+    assert!(!moved.is_empty(), "{:#?}", aws.calls_since(mark));
+    let told = async |access_key: &str| {
+        for call in &moved {
+            let event = trail::label_moved("Operator", access_key, &call.parameters, Timestamp::now());
+            assert!(audit.invoke(event).await.unwrap().is_ok(), "{:#?}", audit.output().lines());
+        }
+        let told = scene.cloud.published().unwrap();
+        told.iter().filter_map(|alert| alert["finding"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(Operator::ACCESS_KEY).await, [""; 0]);
+    assert_eq!(told("ASIASTRANGER").await, ["label-moved-outside-rotation"]);
 }
 
 #[tokio::test]

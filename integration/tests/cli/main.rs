@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod auditing;
 mod blind;
 mod changes;
+mod learning;
 mod looking;
 mod pausing;
 mod scanning;

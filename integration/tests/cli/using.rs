@@ -8,7 +8,9 @@ async fn help_teaches_with_examples() {
     let cloud = Cloud::start().await.unwrap();
     let operator = cloud.operator().unwrap();
     let mut pages = Vec::new();
-    for command in ["", "doctor", "recover", "pause", "alerts", "silence", "scan"] {
+    for command in
+        ["", "doctor", "recover", "pause", "alerts", "silence", "access", "history", "verify", "learn", "scan"]
+    {
         let command: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let answer = operator.runs(&command).await.unwrap();
         assert_eq!((answer.status, answer.stderr.as_str()), (0, ""));

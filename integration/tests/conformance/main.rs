@@ -12,6 +12,7 @@ mod labels;
 mod lambda;
 mod lifecycle;
 mod passwords;
+mod policies;
 mod requests;
 mod rotating;
 mod rotation;

@@ -2,6 +2,10 @@
 
 use crate::ports::{CallError, CallErrorKind};
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials, SharedCredentialsProvider, future},
+};
 use aws_smithy_http_client::{
     Builder, Connector,
     proxy::ProxyConfig,
@@ -16,7 +20,11 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 #[cfg(any(feature = "table", feature = "topic"))]
 use rand::{RngExt, rand_core::UnwrapErr, rngs::SysRng};
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::sync::Mutex;
 
 /// What a person says on the command line, which comes before the environment and the profile's files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,7 +69,45 @@ pub async fn sdk_config_with(patience: Duration, access: Access) -> SdkConfig {
     if let Some(endpoint) = access.endpoint {
         loader = loader.endpoint_url(endpoint);
     }
-    loader.load().await
+    let sdk = Box::pin(loader.load()).await;
+    match sdk.credentials_provider() {
+        Some(provider) => {
+            let same = SharedCredentialsProvider::new(Same { provider, last: Arc::default() });
+            sdk.into_builder().credentials_provider(same).build()
+        }
+        None => sdk,
+    }
+}
+
+/// Hands out the same credentials until they are over, as the SDK itself keeps them: so whoever asks which access key
+/// signs a call learns the one that does, where every question would begin another session.
+#[derive(Debug)]
+struct Same {
+    provider: SharedCredentialsProvider,
+    last: Arc<Mutex<Option<Credentials>>>,
+}
+
+/// How long before their end the SDK asks for others.
+const BUFFER: Duration = Duration::from_secs(10);
+
+impl ProvideCredentials for Same {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let mut last = self.last.lock().await;
+            let lasts = |known: &Credentials| known.expiry().is_none_or(|end| end > SystemTime::now() + BUFFER);
+            match last.as_ref().filter(|known| lasts(known)) {
+                Some(known) => Ok(known.clone()),
+                None => Ok(last.insert(self.provider.provide_credentials().await?).clone()),
+            }
+        })
+    }
+
+    fn fallback_on_interrupt(&self) -> Option<Credentials> {
+        self.provider.fallback_on_interrupt()
+    }
 }
 
 /// Whether calls can be made. What the SDK says of a call that it could not sign does not tell.
@@ -70,7 +116,6 @@ pub async fn sdk_config_with(patience: Duration, access: Access) -> SdkConfig {
 /// What is missing.
 #[cfg(feature = "secrets-manager")]
 pub async fn access(sdk: &SdkConfig) -> Result<(), NoAccess> {
-    use aws_sdk_secretsmanager::config::ProvideCredentials as _;
     sdk.region().ok_or(NoAccess::Region)?;
     let provider = sdk.credentials_provider().ok_or(NoAccess::Credentials)?;
     provider.provide_credentials().await.map(drop).map_err(|_| NoAccess::Credentials)
@@ -153,6 +198,10 @@ fn kind(code: &str) -> CallErrorKind {
         | "KMSAccessDenied" => CallErrorKind::Denied,
         "ResourceNotFoundException"
         | "NotFound"
+        | "NotFoundException"
+        | "NoSuchBucket"
+        | "NoSuchKey"
+        | "ParameterNotFound"
         | "DBClusterNotFoundFault"
         | "DBInstanceNotFound"
         | "DBProxyNotFoundFault" => CallErrorKind::NotFound,
@@ -162,6 +211,7 @@ fn kind(code: &str) -> CallErrorKind {
         | "KMSThrottling"
         | "TooManyRequestsException"
         | "LimitExceededException"
+        | "SlowDown"
         | "ProvisionedThroughputExceededException"
         | "RequestLimitExceeded" => CallErrorKind::Throttled,
         "InternalServiceError"

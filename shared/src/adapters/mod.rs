@@ -2,10 +2,18 @@
 
 #[cfg(feature = "alarms")]
 pub mod alarms;
+#[cfg(feature = "anchors")]
+pub mod anchors;
 #[cfg(feature = "aws")]
 mod aws;
+#[cfg(feature = "bus")]
+pub mod bus;
 #[cfg(feature = "heartbeat")]
 pub mod heartbeat;
+#[cfg(feature = "objects")]
+pub mod objects;
+#[cfg(feature = "parameters")]
+pub mod parameters;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "rds")]

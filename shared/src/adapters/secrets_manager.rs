@@ -1,7 +1,9 @@
 //! Secrets Manager, through the AWS SDK.
 
 use super::aws::call_error;
-use crate::ports::{CallError, Custody, Description, Kept, Label, Page, Pending, Secrets, Staged, Version, Which};
+use crate::ports::{
+    CallError, Custody, Description, Gate, Kept, Label, Page, Pending, Rotating, Secrets, Staged, Version, Which,
+};
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::{
     Client,
@@ -70,12 +72,12 @@ impl Secrets for SecretsManager {
     async fn read(&self, secret: &SecretId, which: Which<'_>) -> Result<Option<Version>, CallError> {
         let call = self.client.get_secret_value();
         let call = match which {
-            Which::Labelled(label) => call.secret_id(secret.as_str()).version_stage(write_label(label)),
+            Which::Labelled(label) => call.secret_id(secret.as_str()).version_stage(label.name()),
             Which::Exactly(id, label) => {
-                call.secret_id(secret.as_str()).version_id(id.as_str()).version_stage(write_label(label))
+                call.secret_id(secret.as_str()).version_id(id.as_str()).version_stage(label.name())
             }
             Which::Kept(id) => call.secret_id(secret.as_str()).version_id(id.as_str()),
-            Which::Admin(arn) => call.secret_id(arn).version_stage(write_label(Label::Current)),
+            Which::Admin(arn) => call.secret_id(arn).version_stage(Label::Current.name()),
         };
         match call.send().await {
             Ok(answer) => Ok(version(answer)),
@@ -96,7 +98,7 @@ impl Secrets for SecretsManager {
             .secret_id(secret.as_str())
             .client_request_token(pending.token.as_str())
             .secret_string(pending.text.expose_secret())
-            .version_stages(write_label(Label::Pending))
+            .version_stages(Label::Pending.name())
             .set_rotation_token(pending.rotation_token.map(|token| token.expose_secret().to_owned()))
             .send()
             .await;
@@ -112,7 +114,7 @@ impl Secrets for SecretsManager {
             .client
             .update_secret_version_stage()
             .secret_id(secret.as_str())
-            .version_stage(write_label(Label::Current))
+            .version_stage(Label::Current.name())
             .move_to_version_id(to.as_str())
             .remove_from_version_id(from.as_str())
             .send()
@@ -140,7 +142,7 @@ impl Custody for SecretsManager {
             .client
             .update_secret_version_stage()
             .secret_id(secret.as_str())
-            .version_stage(write_label(Label::Pending))
+            .version_stage(Label::Pending.name())
             .remove_from_version_id(from.as_str())
             .send()
             .await;
@@ -157,6 +159,71 @@ impl Custody for SecretsManager {
         Ok(Page { secrets: secrets.collect(), next: answer.next_token().map(str::to_owned) })
     }
 }
+
+impl Gate for SecretsManager {
+    async fn policy(&self, secret: &SecretId) -> Result<Option<String>, CallError> {
+        let answer = self.client.get_resource_policy().secret_id(secret.as_str()).send().await;
+        let answer = answer.map_err(|error| call_error("secretsmanager:GetResourcePolicy", &error))?;
+        Ok(answer.resource_policy.filter(|policy| !policy.is_empty()))
+    }
+
+    async fn objections(&self, secret: &SecretId, policy: &str) -> Result<Vec<String>, CallError> {
+        let call = self.client.validate_resource_policy().secret_id(secret.as_str()).resource_policy(policy);
+        let answer = call.send().await;
+        let answer = answer.map_err(|error| call_error("secretsmanager:ValidateResourcePolicy", &error))?;
+        let words = answer.validation_errors().iter().map(|error| {
+            format!("{}: {}", error.check_name().unwrap_or_default(), error.error_message().unwrap_or_default())
+        });
+        let words: Vec<String> = words.collect();
+        let is_silent = !answer.policy_validation_passed() && words.is_empty();
+        Ok(if is_silent { vec!["no reason is given".to_owned()] } else { words })
+    }
+
+    async fn put_policy(&self, secret: &SecretId, policy: &str) -> Result<(), CallError> {
+        let call = self.client.put_resource_policy().secret_id(secret.as_str());
+        let answer = call.resource_policy(policy).block_public_policy(true).send().await;
+        answer.map(drop).map_err(|error| call_error("secretsmanager:PutResourcePolicy", &error))
+    }
+
+    async fn delete_policy(&self, secret: &SecretId) -> Result<(), CallError> {
+        let answer = self.client.delete_resource_policy().secret_id(secret.as_str()).send().await;
+        answer.map(drop).map_err(|error| call_error("secretsmanager:DeleteResourcePolicy", &error))
+    }
+
+    async fn is_denied(&self, secret: &SecretId, label: &str) -> Result<bool, CallError> {
+        let call = self.client.get_secret_value().secret_id(secret.as_str()).version_stage(label);
+        match call.send().await {
+            Ok(_) => Ok(false),
+            Err(SdkError::ServiceError(answer)) if answer.err().is_resource_not_found_exception() => Ok(false),
+            // Not what our own role lacks, which says "because no identity-based policy allows".
+            Err(SdkError::ServiceError(answer))
+                if answer.err().code() == Some("AccessDeniedException")
+                    && answer.err().message().is_some_and(|text| text.contains(DENIED_BY_POLICY)) =>
+            {
+                Ok(true)
+            }
+            Err(error) => Err(call_error("secretsmanager:GetSecretValue", &error)),
+        }
+    }
+
+    async fn rotate(&self, secret: &SecretId) -> Result<Rotating, CallError> {
+        match self.client.rotate_secret().secret_id(secret.as_str()).send().await {
+            Ok(_) => Ok(Rotating::Now),
+            Err(SdkError::ServiceError(answer))
+                if answer.err().is_invalid_request_exception()
+                    && answer.err().message().is_some_and(|text| text.contains("previous rotation")) =>
+            {
+                Ok(Rotating::Before)
+            }
+            Err(error) => Err(call_error("secretsmanager:RotateSecret", &error)),
+        }
+    }
+}
+
+/// What AWS says where a secret's own policy denies it.
+///
+/// Source: the IAM user guide, "Troubleshoot access denied error messages".
+const DENIED_BY_POLICY: &str = "with an explicit deny in a resource-based policy";
 
 fn version(answer: GetSecretValueOutput) -> Option<Version> {
     Some(Version {
@@ -192,17 +259,9 @@ fn days(rules: &RotationRulesType) -> Option<i64> {
     rules.automatically_after_days().or_else(|| rate().map(i64::from))
 }
 
-const fn write_label(label: Label) -> &'static str {
-    match label {
-        Label::Current => "AWSCURRENT",
-        Label::Pending => "AWSPENDING",
-        Label::Previous => "AWSPREVIOUS",
-    }
-}
-
 /// Labels of the owner's own are none of Relatch's business.
 fn read_label(text: &str) -> Option<Label> {
-    [Label::Current, Label::Pending, Label::Previous].into_iter().find(|label| write_label(*label) == text)
+    [Label::Current, Label::Pending, Label::Previous].into_iter().find(|label| label.name() == text)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@
 //! | `chain#ENVIRONMENT` | `record#SEQUENCE`, 20 digits | a change: `entry` as JSON, `recordedAt` (epoch milliseconds), `previous` and `digest` in hexadecimal |
 //! | `chain#ENVIRONMENT` | `head` | the chain's end: `sequence`, `digest` |
 //! | `baseline#ENVIRONMENT#PART` | `part` | what is normal by habit of a principal or a secret: `text` (JSON), `revision`; expires after 400 days without a fact |
+//! | `operation#ACCESS-KEY` | ARN, act | a change that Relatch was about to make: `since`, `until` (epoch milliseconds); expires after 14 days |
 //! | `event#ENVIRONMENT#EVENT` | `mark` | that a change is in the chain: `sequence`; who wrote it: `writer` |
 //!
 //! In the ledger a secret's ARN is without its last six characters, and TIME is as in `2026-01-31T12:34:56.000Z`.
@@ -25,6 +26,7 @@
 
 mod baselines;
 mod ledger;
+mod operations;
 mod told;
 
 use super::aws::{call_error, nonce};
@@ -33,6 +35,7 @@ use crate::{
         Alert, Condition, Severity,
         policy::{self, Entry, Key},
     },
+    audit::operation::Act,
     config::Environment,
     ports::{CallError, CallErrorKind, Claim, Controls, Failure, Lock, Pause, Register, Scope, Table, Telling},
     rotation::facts::Control,
@@ -45,7 +48,7 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, KeysAndAttributes},
 };
 use jiff::{SignedDuration, Timestamp};
-use relatch_events::{rotation::Step, secret::VersionId};
+use relatch_events::{cloudtrail::target::Target, rotation::Step, secret::VersionId};
 use std::{collections::HashMap, sync::OnceLock, time::Duration};
 use tokio::task::JoinSet;
 
@@ -231,6 +234,10 @@ impl Table for DynamoTable {
             .send()
             .await;
         Ok(if if_so("dynamodb:PutItem", answer)?.is_some() { Lock::Held } else { Lock::Busy })
+    }
+
+    async fn record_operation(&self, target: &Target, act: &Act) -> Result<(), CallError> {
+        self.put_operation(target, act).await
     }
 
     async fn release(&self, arn: &str, owner: &str) -> Result<(), CallError> {

@@ -31,6 +31,10 @@ pub enum Condition {
     AlarmFiring,
     /// The audit has found something: an [incident](crate::audit::incident).
     Audit,
+    /// An incident was contained: somebody may not read secrets any more, or what was read is replaced.
+    Contained,
+    /// An incident was to be contained, and is not.
+    ContainmentFailed,
 }
 
 /// How urgent an alert is.
@@ -63,7 +67,7 @@ impl Severity {
 
 impl Condition {
     /// Every condition.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::RotationFailed,
         Self::RotationAbandoned,
         Self::RotationStopped,
@@ -77,6 +81,8 @@ impl Condition {
         Self::SweepUnfinished,
         Self::AlarmFiring,
         Self::Audit,
+        Self::Contained,
+        Self::ContainmentFailed,
     ];
 
     /// The condition's stable name, which is its runbook's too, but for [`Condition::Audit`].
@@ -95,6 +101,8 @@ impl Condition {
             Condition::SweepUnfinished => "sweep-unfinished",
             Condition::AlarmFiring => "alarm-firing",
             Condition::Audit => "audit",
+            Condition::Contained => "contained",
+            Condition::ContainmentFailed => "containment-failed",
         }
     }
 
@@ -140,6 +148,10 @@ impl Condition {
                 language.choose("A CloudWatch alarm is firing", "CloudWatchアラームが発生しています")
             }
             Condition::Audit => language.choose("Something unusual was done", "通常と異なる操作がありました"),
+            Condition::Contained => language.choose("An incident was contained", "インシデントを封じ込めました"),
+            Condition::ContainmentFailed => {
+                language.choose("An incident could not be contained", "インシデントを封じ込められませんでした")
+            }
         }
     }
 
@@ -162,14 +174,16 @@ impl Condition {
             | Condition::DatabaseSilent
             | Condition::DeletionScheduled
             | Condition::SweepUnfinished
-            | Condition::AlarmFiring => format!("{}.md", self.name()),
+            | Condition::AlarmFiring
+            | Condition::Contained
+            | Condition::ContainmentFailed => format!("{}.md", self.name()),
         }
     }
 
     /// Whether it goes on until it is seen to have ended. Otherwise it happens, and nothing ends it: what is found of it
     /// is added to what was, and it is over when nothing more is.
     pub const fn lasts(self) -> bool {
-        !matches!(self, Condition::Audit)
+        !matches!(self, Condition::Audit | Condition::Contained | Condition::ContainmentFailed)
     }
 
     /// How urgent it is. What it means for consumers counts for more than what it is.
@@ -177,9 +191,14 @@ impl Condition {
         match (impact, self) {
             (Some(Impact::LockedOut | Impact::Stranded), _) => Severity::Critical,
             (Some(Impact::Degraded), _) => Severity::Error,
-            (_, Condition::RotationStopped | Condition::DeletionScheduled | Condition::SweepUnfinished) => {
-                Severity::Error
-            }
+            (_, Condition::ContainmentFailed) => Severity::Critical,
+            (
+                _,
+                Condition::RotationStopped
+                | Condition::DeletionScheduled
+                | Condition::SweepUnfinished
+                | Condition::Contained,
+            ) => Severity::Error,
             (Some(Impact::Safe) | None, _) => Severity::Warning,
         }
     }

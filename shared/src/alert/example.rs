@@ -10,6 +10,12 @@ use crate::{
         incident::Incident,
     },
     config::Environment,
+    containment::{
+        Containment, Measure,
+        plan::{Denial, Ending, Obstacle, Rotation},
+        policy::Unmerged,
+        report::{Case, Report},
+    },
     language::Language,
     ports::{Controls, Description, Failure, Login, Silence},
     rollback::{
@@ -52,6 +58,11 @@ pub fn alert(condition: Condition, status: Status, language: Language) -> Alert 
             Alert { status, ..findings::of_sweep("sweep of prod".to_owned(), left, &[], environment, language) }
         }
         Condition::Audit => Alert { status, ..incident(environment, language) },
+        Condition::Contained | Condition::ContainmentFailed => {
+            let alerts = contained(condition == Condition::Contained).alerts(environment, language);
+            let alert = alerts.into_iter().find(|alert| alert.condition == condition);
+            Alert { status, ..alert.unwrap_or_else(|| ended(&sound())) }
+        }
         Condition::RotationFailed
         | Condition::RotationAbandoned
         | Condition::RotationStopped
@@ -82,7 +93,7 @@ fn incident(environment: Environment, language: Language) -> Alert {
     let finding = Finding {
         kind: Kind::NewReader,
         severity: finding::Severity::High,
-        at: Some(Moment::from_millis(now().as_millisecond())),
+        at: Some(Moment::from_millis(1_795_201_084_000)),
         principal: "arn:aws:iam::123456789012:role/report".to_owned(),
         session: Some("i-0abc1234".to_owned()),
         origin: Some(Origin::Address([198, 51, 100, 7].into())),
@@ -97,6 +108,24 @@ fn incident(environment: Environment, language: Language) -> Alert {
         shadowed: false,
     };
     findings::of_incident(&Incident { key: finding.key.clone(), findings: vec![finding] }, environment, language)
+}
+
+/// A principal that may not read the secret any more, or still may.
+fn contained(is_done: bool) -> Report {
+    let ending = match is_done {
+        true => Ending { denial: Denial::Proved, rotation: Rotation::Begun },
+        false => Ending { denial: Denial::Failed(Obstacle::Policy(Unmerged::Full)), rotation: Rotation::HeldBack },
+    };
+    let asked = Containment {
+        environment: Environment::Prod.name().to_owned(),
+        incident: "audit/arn:aws:iam::123456789012:role/report".to_owned(),
+        principal: "arn:aws:iam::123456789012:role/report".to_owned(),
+        measures: vec![Measure::Deny, Measure::Rotate],
+        secrets: Vec::new(),
+        findings: vec![Kind::ReadBurst.name().to_owned()],
+        events: Vec::new(),
+    };
+    Report { asked, cases: vec![Case { secret: SECRET.to_owned(), ending }] }
 }
 
 /// A secret in which the condition is found, and why it was looked at.
@@ -157,7 +186,11 @@ fn found(condition: Condition) -> (Recovery, Cause) {
             facts.logins = Logins::default();
             *outcome = Outcome::Refuses(Reason::ScheduledForDeletion);
         }
-        Condition::SweepUnfinished | Condition::AlarmFiring | Condition::Audit => {}
+        Condition::SweepUnfinished
+        | Condition::AlarmFiring
+        | Condition::Audit
+        | Condition::Contained
+        | Condition::ContainmentFailed => {}
     }
     (recovery, cause)
 }

@@ -4,7 +4,7 @@ use super::{Alert, Condition, Lead, Status};
 use crate::{
     audit::{
         baseline::tool,
-        finding::{Finding, origin_text},
+        finding::{Finding, Kind, origin_text, timestamp},
         incident::Incident,
     },
     config::Environment,
@@ -129,16 +129,25 @@ pub fn of_incident(incident: &Incident, environment: Environment, language: Lang
         let names: Vec<&str> = finding.targets.iter().map(|target| target.name.as_str()).collect();
         let title = finding.kind.title(language);
         let what = if names.is_empty() { title.to_owned() } else { format!("{title}: {}", names.join(", ")) };
-        let parts: Vec<String> = [what].into_iter().chain(finding.reasons(language)).collect();
+        let at = finding.at.and_then(timestamp).map(|at| language.choose(format!("at {at}"), format!("発生時刻 {at}")));
+        let parts: Vec<String> = [what].into_iter().chain(finding.reasons(language)).chain(at).collect();
         language.choose(format!("{}.", parts.join("; ")), format!("{}。", parts.join("。")))
     };
     let mut found: Vec<String> = incident.findings.iter().map(line).collect();
     found.dedup();
     found.extend(incident.lead().and_then(|lead| who(lead, language)));
+    // With each kind, whichever leads: what is found again of a part of the incident must be nothing new.
+    let to_do = |kind: Kind| {
+        let (to_do, name) = (kind.to_do(language), kind.name());
+        language.choose(
+            format!("{to_do} If it is as it should be: docs/FINDINGS.md#{name} says how to hear no more of it."),
+            format!("{to_do}想定された動作であれば、通知を減らす方法を docs/FINDINGS.md#{name} で確認してください。"),
+        )
+    };
     Alert {
         lead: incident.lead().map(|lead| Lead { kind: lead.kind, severity: lead.severity }),
         found,
-        to_do: incident.kinds().into_iter().map(|kind| kind.to_do(language).to_owned()).collect(),
+        to_do: incident.kinds().into_iter().map(to_do).collect(),
         ..Alert::firing(Condition::Audit, subject, environment)
     }
 }

@@ -77,8 +77,26 @@ impl<T: Register, P: Topic> Alerts<T, P> {
     /// # Errors
     /// When it could not be published. That the table cannot be reached is no reason not to tell: better twice than never.
     pub async fn raise(&self, alert: &Alert, now: Timestamp) -> Result<bool, CallError> {
+        Box::pin(self.raise_as(alert, now, |known| Entry::noted(known, alert, now))).await
+    }
+
+    /// The same of what was found of an incident. Nothing ends one, and nothing found of it for as long as the gap makes
+    /// the next thing another one.
+    ///
+    /// # Errors
+    /// As [`Alerts::raise`].
+    pub async fn join(&self, alert: &Alert, now: Timestamp, gap: SignedDuration) -> Result<bool, CallError> {
+        Box::pin(self.raise_as(alert, now, |known| Entry::joined(known, alert, now, gap))).await
+    }
+
+    async fn raise_as(
+        &self,
+        alert: &Alert,
+        now: Timestamp,
+        noted: impl Fn(Option<&Entry>) -> Option<Entry>,
+    ) -> Result<bool, CallError> {
         let problem = match self.table.remembers() {
-            true => match self.note(alert, now).await {
+            true => match self.note(alert, now, noted).await {
                 Ok(told) => return Ok(told),
                 Err(Problem::Topic(problem)) => return Err(problem),
                 Err(Problem::Table(problem)) => Some(problem),
@@ -103,7 +121,8 @@ impl<T: Register, P: Topic> Alerts<T, P> {
     /// When it could not be published, and when the table cannot be reached: it tells whether people know.
     pub async fn resolve(&self, alert: &Alert, now: Timestamp) -> Result<bool, CallError> {
         let ended = Alert { status: Status::Resolved, ..alert.clone() };
-        self.note(&ended, now).await.map_err(|(Problem::Table(problem) | Problem::Topic(problem))| problem)
+        let noted = self.note(&ended, now, |known| Entry::noted(known, &ended, now)).await;
+        noted.map_err(|(Problem::Table(problem) | Problem::Topic(problem))| problem)
     }
 
     /// The conditions of a subject that are firing, for all that people know.
@@ -131,7 +150,11 @@ impl<T: Register, P: Topic> Alerts<T, P> {
     /// When the table cannot be reached; or something could not be published, after all else has been.
     pub async fn flush(&self, environment: Environment, now: Timestamp) -> Result<Vec<Alert>, CallError> {
         let (mut told, mut problem) = (Vec::new(), None);
-        for key in Key::of_each(&self.all_firing(environment).await?) {
+        let entries = self.table.entries(environment, None).await.map(|entries| entries.into_iter());
+        // Of an incident that people know nothing is repeated; there may be many.
+        let is_open = |entry: &Entry| entry.is_news() || entry.alert.condition.lasts() && !entry.is_over();
+        let open: Vec<Alert> = entries?.filter(is_open).map(|entry| entry.alert).collect();
+        for key in Key::of_each(&open) {
             match self.settle(&key, now).await {
                 Ok(Ok(message)) => told.push(message),
                 Ok(Err(_)) => {}
@@ -144,12 +167,17 @@ impl<T: Register, P: Topic> Alerts<T, P> {
         problem.map_or(Ok(told), Err)
     }
 
-    async fn note(&self, alert: &Alert, now: Timestamp) -> Result<bool, Problem> {
+    async fn note(
+        &self,
+        alert: &Alert,
+        now: Timestamp,
+        noted: impl Fn(Option<&Entry>) -> Option<Entry>,
+    ) -> Result<bool, Problem> {
         for pause in PAUSES {
             sleep(pause).await;
             let entries = self.table.entries(alert.environment, Some(&alert.subject)).await.map_err(Problem::Table)?;
             let known = entries.into_iter().find(|entry| entry.alert.condition == alert.condition);
-            let noted = Entry::noted(known.as_ref(), alert, now);
+            let noted = noted(known.as_ref());
             if let Some(noted) = &noted
                 && !self.table.keep(noted).await.map_err(Problem::Table)?
             {

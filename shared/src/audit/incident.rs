@@ -92,7 +92,7 @@ pub(super) fn key(kind: Kind, fact: &Fact) -> String {
     if kind.is_of_rotation() {
         format!("{}/{}", kind.name(), thing().unwrap_or_default())
     } else if fact.actor.id.is_empty() {
-        format!("audit/{}", thing().or_else(origin).unwrap_or_default())
+        format!("audit/{}", thing().or_else(origin).unwrap_or_else(|| fact.action.clone()))
     } else {
         format!("audit/{}", fact.actor.id)
     }

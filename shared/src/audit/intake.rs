@@ -11,15 +11,21 @@ use super::{
     incident::incidents,
     judge::Judge,
     ledger::{Noted, event_id},
-    policy::Policy,
+    operation::Operation,
+    policy::{CurrentPolicy, Policy},
 };
 use crate::{
     alert::{Alerts, findings},
-    ports::{Baselines, CallError, CallErrorKind, Ledger, Register, Topic},
+    containment::ask::Asking,
+    ports::{Baselines, Bus, CallError, CallErrorKind, Ledger, Operations, Register, Topic},
 };
+use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use relatch_events::fact::Fact;
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
 use tokio::time::sleep;
 use tracing::{error, info};
 
@@ -35,17 +41,22 @@ const PAUSES: [Duration; 5] = [
 /// An item of DynamoDB's has 400 KB at most, with its key and everything.
 const LARGEST_PART: usize = 390_000;
 
+/// How many parts are kept at the same time.
+const ABREAST: usize = 16;
+
 /// Where facts are taken in.
 #[derive(Debug, Clone)]
-pub struct Intake<L, T, P> {
+pub struct Intake<L, T, P, B> {
     /// What is written down, and what is normal by habit.
     pub ledger: L,
     /// Who is told.
     pub alerts: Alerts<T, P>,
     /// What is normal by decision.
-    pub policy: Policy,
+    pub policy: CurrentPolicy,
     /// How long lines of the access log are kept.
     pub kept: SignedDuration,
+    /// Who asks for incidents to be contained.
+    pub asking: Asking<B>,
 }
 
 /// What became of records.
@@ -68,7 +79,7 @@ impl Tally {
     }
 }
 
-impl<L: Ledger + Baselines, T: Register, P: Topic> Intake<L, T, P> {
+impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus> Intake<L, T, P, B> {
     /// Takes facts in, which may come in any order and more than once, and counts what became of them.
     ///
     /// # Errors
@@ -76,7 +87,8 @@ impl<L: Ledger + Baselines, T: Register, P: Topic> Intake<L, T, P> {
     pub async fn take(&self, facts: Vec<Fact>, tally: &mut Tally) -> Result<(), CallError> {
         let all = facts.len();
         let news = self.news(facts).await?;
-        let found = self.judge(&news).await?;
+        let policy = self.policy.get(Timestamp::now(), &self.alerts.metrics).await;
+        let found = self.judge(&news, &policy).await?;
         self.write_down(&news).await?;
         found.iter().for_each(|finding| self.alerts.metrics.finding(finding));
         tally.recorded += news.len() as u64;
@@ -102,15 +114,20 @@ impl<L: Ledger + Baselines, T: Register, P: Topic> Intake<L, T, P> {
 
     /// Judges facts, tells what is found, and keeps what is known by then. Where somebody else has kept something of the
     /// same secrets or principals meanwhile, they are judged again beside that: a burst may be in both parts.
-    async fn judge(&self, facts: &[Fact]) -> Result<Vec<Finding>, CallError> {
+    async fn judge(&self, facts: &[Fact], policy: &Policy) -> Result<Vec<Finding>, CallError> {
         let environment = self.alerts.metrics.environment;
         let parts: Vec<Part> = Part::needed_for(facts).into_iter().collect();
+        let own: BTreeSet<Operation> = facts.iter().filter_map(Operation::of).collect();
+        let announced = self.ledger.announced(&own.into_iter().collect::<Vec<_>>()).await?;
         let mut all: Vec<Finding> = Vec::new();
         for pause in PAUSES {
             if facts.is_empty() {
                 return Ok(all);
             }
-            sleep(pause).await;
+            // A pause of no length would be one until the clock's next tick.
+            if !pause.is_zero() {
+                sleep(pause).await;
+            }
             let kept = self.ledger.parts(environment, &parts).await?;
             let mut baseline = Baseline::default();
             for (part, kept) in parts.iter().zip(&kept) {
@@ -119,21 +136,22 @@ impl<L: Ledger + Baselines, T: Register, P: Topic> Intake<L, T, P> {
                 }
             }
             // They wait for each other, so that they are judged in the order in which they happened.
-            let (mut judge, mut found) = (Judge::knowing(self.policy.clone(), baseline).waiting(i64::MAX), Vec::new());
+            let (mut judge, mut found) = (Judge::knowing(policy.clone(), baseline).waiting(i64::MAX), Vec::new());
+            announced.iter().cloned().for_each(|announcement| judge.announce(announcement));
             for fact in facts {
                 judge.take(Box::new(fact.clone()), &mut found);
             }
             judge.settle(&mut found);
             // That nothing explains a decryption can be told only by whoever sees all that could.
             found.retain(|finding| finding.kind != Kind::UnseenRead);
-            self.tell(&found).await?;
+            self.tell(&found, facts, policy.thresholds.incident_gap).await?;
             let is_same = |one: &Finding, other: &Finding| {
                 (one.kind, &one.key, &one.events, &one.targets)
                     == (other.kind, &other.key, &other.events, &other.targets)
             };
             found.retain(|new| !all.iter().any(|known| is_same(known, new)));
             all.append(&mut found);
-            let mut is_kept = true;
+            let mut changed = Vec::new();
             for (part, kept) in parts.iter().zip(&kept) {
                 let text = judge.baseline().part(part).map_err(|_| unkept(CallErrorKind::Refused, "it is no JSON"))?;
                 let Some(text) = text.filter(|text| Some(text) != kept.text.as_ref()) else { continue };
@@ -141,7 +159,14 @@ impl<L: Ledger + Baselines, T: Register, P: Topic> Intake<L, T, P> {
                     error!(baseline.part = %part, "Too much is known to be kept; what was known before stays");
                     continue;
                 }
-                is_kept &= self.ledger.keep_part(environment, part, &text, kept.revision).await?;
+                changed.push((part, text, kept.revision));
+            }
+            let mut is_kept = true;
+            for abreast in changed.chunks(ABREAST) {
+                let keep = abreast
+                    .iter()
+                    .map(|(part, text, revision)| self.ledger.keep_part(environment, part, text, *revision));
+                is_kept &= try_join_all(keep).await?.into_iter().all(|is_kept| is_kept);
             }
             if is_kept {
                 return Ok(all);
@@ -151,12 +176,14 @@ impl<L: Ledger + Baselines, T: Register, P: Topic> Intake<L, T, P> {
         Err(unkept(CallErrorKind::Throttled, "others always came first"))
     }
 
-    /// Tells people. Of rotations `respond` tells, which knows more of them; what is in the shadow is told nobody.
-    async fn tell(&self, found: &[Finding]) -> Result<(), CallError> {
+    /// Tells people, and asks for what is critical to be contained. Of rotations `respond` tells, which knows more of them;
+    /// what is in the shadow is told nobody.
+    async fn tell(&self, found: &[Finding], facts: &[Fact], gap: i64) -> Result<(), CallError> {
         let told = found.iter().filter(|finding| !finding.shadowed && !finding.kind.is_of_rotation());
-        for incident in incidents(told.cloned().collect(), self.policy.thresholds.incident_gap) {
+        for incident in incidents(told.cloned().collect(), gap) {
             let alert = findings::of_incident(&incident, self.alerts.metrics.environment, self.alerts.language);
-            self.alerts.raise(&alert, Timestamp::now()).await?;
+            self.alerts.join(&alert, Timestamp::now(), SignedDuration::from_millis(gap)).await?;
+            self.asking.about(&incident, facts, self.alerts.metrics.environment).await?;
         }
         Ok(())
     }

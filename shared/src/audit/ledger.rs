@@ -8,6 +8,7 @@
 //! | a decryption by KMS | nothing: it accompanies a read or a write. Of one that does not, see [`Entry::of`] |
 //! | a change of a secret, its key or its password; a rotation's turn | a change, in the history of each thing it is about |
 //! | a hand on the watchers | a change, in the history of [`UNNAMED`] |
+//! | what GuardDuty has found | a line of the log: it has found the same once |
 //! | a change that was denied or failed | a line of the log: nothing was changed, and nobody is to fill up by it what is kept for good |
 //! | anything else | nothing |
 
@@ -19,7 +20,7 @@ use crate::config::Environment;
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::{SignedDuration, Timestamp};
 use relatch_events::{
-    cloudtrail::target::Target,
+    cloudtrail::{identity::Nature, target::Target},
     fact::{Fact, Outcome, Read, What},
     moment::Moment,
 };
@@ -31,6 +32,9 @@ pub const ACCESSES_ARE_KEPT: SignedDuration = SignedDuration::from_hours(365 * 2
 
 /// The subject of what concerns no secret by name.
 pub const UNNAMED: &str = "*";
+
+/// What is said where the chain's end is there, and is none.
+pub const UNREADABLE_END: &str = "the chain of changes is broken: its end cannot be read";
 
 /// How much of a program's name for itself is kept, in bytes.
 const TOOL: usize = 200;
@@ -65,6 +69,7 @@ impl Noted {
                 Outcome::Done => Some(Self::Change(Entry::of(fact))),
                 Outcome::Denied(_) | Outcome::Failed(_) => Some(Self::Access(Entry::of(fact))),
             },
+            What::Reported(_) => Some(Self::Access(Entry::of(fact))),
             What::Account(_) => None,
         }
     }
@@ -91,6 +96,9 @@ pub struct Entry {
     pub targets: Vec<String>,
     /// Who did it: [`Actor::id`](relatch_events::cloudtrail::identity::Actor). Empty where the event does not say.
     pub principal: String,
+    /// Whether it is a person; `None` if nothing tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nature: Option<Nature>,
     /// The session of the role, which whoever assumed it has named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
@@ -151,6 +159,7 @@ impl Entry {
             at: fact.at,
             targets: fact.targets.iter().map(Target::to_string).collect(),
             principal: fact.actor.id.clone(),
+            nature: Some(fact.actor.nature).filter(|nature| *nature != Nature::Unknown),
             session: fact.actor.session.clone(),
             access_key: fact.actor.access_key.clone(),
             invoked_by: fact.actor.invoked_by.clone(),

@@ -7,6 +7,7 @@
 //! * [`incident`]: which findings are one attack.
 //! * [`baseline`]: what is normal by habit; [`policy`]: what is normal by decision.
 //! * [`access_policy`]: whom a policy lets in.
+//! * [`operation`]: what Relatch does itself, and how that is known.
 //! * [`intake`]: from facts to ledger and alerts, which is where the effects are.
 //! * [`ledger`]: what is written down of a fact; [`chain`]: how nobody can change that afterwards unseen.
 //!
@@ -32,6 +33,7 @@
 //! ```
 
 pub mod access_policy;
+pub mod anchor;
 pub mod baseline;
 pub mod chain;
 pub mod finding;
@@ -39,4 +41,5 @@ pub mod incident;
 pub mod intake;
 pub mod judge;
 pub mod ledger;
+pub mod operation;
 pub mod policy;

@@ -7,15 +7,20 @@ use super::{
     plan::Action,
 };
 use crate::{
-    ports::{CallError, CallErrorKind, Custody, Database, Lock, Masters, Session, SessionError, SqlState, Table},
+    audit::operation::Act,
+    ports::{
+        CallError, CallErrorKind, Custody, Database, Lock, MasterOf, Masters, Session, SessionError, SqlState, Table,
+    },
     rotation::facts::Effect,
 };
+use relatch_events::cloudtrail::target::{Place, Target, TargetKind};
 use tokio::time::Instant;
 use tracing::warn;
 
 impl<S: Custody, D: Database, R: Masters, T: Table> Visit<'_, S, D, R, T> {
     /// Does one thing, if there is time left.
     pub(super) async fn carry_out(&mut self, action: Action) -> Result<(), RepairError> {
+        self.record(action).await?;
         // A function that was frozen and wakes up late must not act on what was true before.
         if Instant::now() >= self.deadline {
             return Err(RepairError::OutOfTime);
@@ -26,6 +31,39 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Visit<'_, S, D, R, T> {
             Action::Promote(rung, source) => self.promote(rung, source).await,
             Action::Unstage => self.unstage().await,
         }
+    }
+
+    /// Records what CloudTrail will tell of, so that it is known there for Relatch's own. Where that fails it is done all
+    /// the same: consumers wait for it, and whoever is told of it in vain does not.
+    async fn record(&self, action: Action) -> Result<(), RepairError> {
+        let arn = self.known.arn.as_deref().unwrap_or_default();
+        let Some(secret) = Target::secret(arn, Place::default()) else { return Ok(()) };
+        let place = Place { region: secret.region.as_deref(), account: secret.account.as_deref() };
+        let (target, act) = match action {
+            Action::SetPassword(..) => return Ok(()),
+            Action::ResetMaster => {
+                let of = self.master().ok_or(RepairError::Fault("a master user of nothing"))?;
+                let database = match &of {
+                    MasterOf::Cluster(id) => Target::of(TargetKind::Cluster, id, place),
+                    MasterOf::Instance(id) => Target::of(TargetKind::Instance, id, place),
+                };
+                (database, Act::MasterPasswordSet)
+            }
+            Action::Promote(_, source) => (Some(secret), Act::promotion(self.id(source)?, self.id(Source::Current)?)),
+            Action::Unstage => {
+                let from = self.pending_holder().ok_or(RepairError::Fault("a label on no version"))?;
+                (Some(secret), Act::unstaging(&from))
+            }
+        };
+        let Some(target) = target else { return Ok(()) };
+        if let Err(problem) = self.ports.table.record_operation(&target, &act).await {
+            warn!(
+                aws.operation = problem.operation,
+                error = problem.message,
+                "The audit will not know this for Relatch's own: {act}"
+            );
+        }
+        Ok(())
     }
 
     /// Sets the password of the version that is to open the database.

@@ -6,7 +6,8 @@ use relatch::{
         baseline::{Baseline, Part},
         finding::{Finding, Kind},
         incident::incidents,
-        judge::{Announcement, Judge},
+        judge::Judge,
+        operation::{Act, Announcement, Operation},
         policy::Policy,
     },
     language::Language,
@@ -14,25 +15,41 @@ use relatch::{
 use relatch_events::{fact::Fact, moment::Moment};
 use std::collections::BTreeMap;
 
+/// Relatch's role is not enough: only the very call that was recorded is as it should be.
 #[test]
-fn an_announced_change_is_as_it_should_be_and_the_same_by_somebody_else_is_not() {
+fn a_recorded_operation_is_as_it_should_be_and_nothing_else_in_the_same_role_is() {
     let scenario = of("label-moved-outside-rotation", 0);
     let last = scenario.facts.last().unwrap();
     let at = last.at.unwrap();
     let moment = |by: i64| Moment::from_millis(at.as_millis() + by);
-    let announcement = Announcement {
-        principal: last.actor.id.clone(),
-        target: last.targets[0].clone(),
-        from: moment(-60_000),
-        until: moment(60_000),
+    let recorded = Operation::of(last).unwrap();
+    let within = |operation: &Operation, from, until| Announcement {
+        operation: operation.clone(),
+        from: moment(from),
+        until: moment(until),
     };
-    let somebody_else =
-        Announcement { principal: "arn:aws:iam::111122223333:role/relatch-respond".to_owned(), ..announcement.clone() };
-    let too_early = Announcement { until: moment(-1), ..announcement.clone() };
-    for (announcement, expected) in [(announcement, 0), (somebody_else, 1), (too_early, 1)] {
+    let other = |change: &dyn Fn(&mut Operation)| {
+        let mut operation = recorded.clone();
+        change(&mut operation);
+        within(&operation, -60_000, 60_000)
+    };
+    let other_session = other(&|operation| operation.access_key = "ASIAOTHERSESSION".to_owned());
+    let other_secret = other(&|operation| operation.target.name = "shop-prod-secret-jwt".to_owned());
+    let other_version = other(&|operation| {
+        operation.act = Act::promotion(&"other".try_into().unwrap(), &"another".try_into().unwrap());
+    });
+    for (case, announcement, expected) in [
+        ("recorded", Some(within(&recorded, -60_000, 60_000)), 0),
+        ("the role alone", None, 1),
+        ("of another session of the role", Some(other_session), 1),
+        ("of another secret", Some(other_secret), 1),
+        ("to another version", Some(other_version), 1),
+        ("long ago", Some(within(&recorded, -60_000, -1)), 1),
+        ("later", Some(within(&recorded, 1, 60_000)), 1),
+    ] {
         let mut judge = Judge::new(Policy::default());
-        judge.announce(announcement);
-        assert_eq!(judged(&mut judge, &scenario).len(), expected);
+        announcement.into_iter().for_each(|announcement| judge.announce(announcement));
+        assert_eq!(judged(&mut judge, &scenario).len(), expected, "{case}");
     }
 }
 

@@ -5,7 +5,10 @@
 
 mod disorder;
 mod documents;
+mod history;
+mod intake;
 mod judgement;
+mod memory;
 mod month;
 mod record;
 mod scenario;

@@ -193,6 +193,9 @@ pub(crate) fn records(event: &Event) -> Vec<Value> {
             record["responseElements"] = json!({"ConsoleLogin": "Failure"});
             record
         }
+        ["is", "reported", "for", kind, "at", severity] => {
+            guardduty_finding(event, kind, severity.parse().expect("a number"))
+        }
         ["rotation", "of", secret, turn @ ("starts" | "succeeds" | "fails" | "is-abandoned"), version] => {
             service_event(event, secret, turn, version)
         }
@@ -230,6 +233,26 @@ fn service_event(event: &Event, secret: &str, turn: &str, version: &str) -> Valu
     record
 }
 
+/// What GuardDuty has found of a principal's access key.
+fn guardduty_finding(event: &Event, kind: &str, severity: f64) -> Value {
+    let at = jiff::Timestamp::from_millisecond(event.at).unwrap();
+    let (user_type, name) = event.who.split_once('/').unwrap_or(("Root", "Root"));
+    let user_type = if user_type == "role" { "AssumedRole" } else { user_type };
+    json!({
+        "schemaVersion": "2.0", "accountId": HOME, "region": event.region, "partition": "aws",
+        "id": format!("{}{kind}", event.who), "type": kind, "severity": severity,
+        "title": format!("Credentials of {name} are used in an odd way."),
+        "resource": {"resourceType": "AccessKey", "accessKeyDetails": {
+            "accessKeyId": "ASIAEXAMPLE", "principalId": format!("AROAEXAMPLE:{name}"), "userType": user_type, "userName": name,
+        }},
+        "service": {"serviceName": "guardduty", "eventLastSeen": format!("{at:.0}"), "archived": false, "action": {
+            "actionType": "AWS_API_CALL",
+            "awsApiCallAction": {"api": "ListBuckets", "serviceName": "s3.amazonaws.com",
+                                 "remoteIpDetails": {"ipAddressV4": event.from.as_deref().unwrap_or("198.51.100.7")}},
+        }},
+    })
+}
+
 fn call(event: &Event, service: &str, name: &str, parameters: Value) -> Value {
     let at = jiff::Timestamp::from_millisecond(event.at).unwrap();
     json!({
@@ -258,6 +281,7 @@ fn identity(who: &str) -> Value {
             "principalId": format!("AROAEXAMPLE:{session}"),
             "arn": format!("arn:aws:sts::{account}:assumed-role/{name}/{session}"),
             "accountId": account,
+            "accessKeyId": format!("ASIA{}{}", name.to_uppercase(), session.to_uppercase()),
             "sessionContext": {"sessionIssuer": {
                 "type": "Role", "arn": format!("arn:aws:iam::{account}:role/{name}"), "accountId": account, "userName": name,
             }},

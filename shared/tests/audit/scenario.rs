@@ -7,7 +7,7 @@ use relatch::audit::{
     judge::Judge,
     policy::Policy,
 };
-use relatch_events::{cloudtrail::log, fact::Fact, moment::Moment};
+use relatch_events::{cloudtrail::log, fact::Fact, guardduty, moment::Moment};
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The first day of every scenario, a Monday.
@@ -67,7 +67,7 @@ fn of_file(file: &Path) -> Vec<Scenario> {
 }
 
 impl Scenario {
-    fn parse(file: &str, story: &str) -> Self {
+    pub(crate) fn parse(file: &str, story: &str) -> Self {
         let (title, text) = story.split_once('\n').unwrap_or((story, ""));
         let mut scenario = Self {
             file: file.to_owned(),
@@ -199,5 +199,9 @@ impl Expectation {
 
 fn facts(events: &[Event]) -> Vec<Fact> {
     let records = events.iter().flat_map(records);
-    records.filter_map(|record| log::read(record.to_string().as_bytes()).unwrap()).collect()
+    let fact = |record: serde_json::Value| {
+        let text = record.to_string();
+        if record["schemaVersion"].is_string() { guardduty::fact(text.as_bytes()) } else { log::read(text.as_bytes()) }
+    };
+    records.filter_map(|record| fact(record).unwrap()).collect()
 }

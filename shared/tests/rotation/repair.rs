@@ -2,12 +2,13 @@
 
 use crate::world::{Fault, Kind, TOKEN, World, cut, every_setup, order, version};
 use relatch::{
+    audit::operation::Act,
     ports::{Label, Pause, Silence},
     rollback::{Intent, Order, Reason, Recovery, recovery::Outcome},
     rotation::plan::Promote,
 };
 use relatch_events::rotation::Step;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use tokio::time::sleep;
 
 /// What a repair finds.
@@ -131,6 +132,33 @@ async fn whatever_can_be_healed_is_healed_and_the_rest_is_left_as_it_was() {
         }
         nothing_is_left_to_do(start, &world).await;
     }
+}
+
+/// So that CloudTrail's records of it are known for Relatch's own.
+#[tokio::test(start_paused = true)]
+async fn whatever_a_repair_does_to_labels_and_servers_is_recorded_right_before() {
+    let mut changes = BTreeSet::new();
+    for start in Start::all().await {
+        let world = start.world().await;
+        let before = world.names().len();
+        world.repair(start.order()).await.unwrap();
+        let names = world.names().split_off(before);
+        let is_change = |name: &str| matches!(name, "promote" | "unstage" | "reset master");
+        let recorded = names.iter().filter(|name| **name == "record operation").count();
+        assert_eq!(recorded, names.iter().filter(|name| is_change(name)).count(), "{start:?}\n{}", world.story());
+        for pair in names.windows(2).filter(|pair| is_change(pair[1])) {
+            assert_eq!(pair[0], "record operation", "{start:?}\n{}", world.story());
+            changes.insert(pair[1]);
+        }
+    }
+    assert_eq!(changes.into_iter().collect::<Vec<_>>(), ["promote", "reset master", "unstage"]);
+
+    let world = World::at_rest(Kind::SingleUser, Promote::AtFinish).rotating();
+    world.another().rotates_in_the_end().await;
+    assert!(world.recorded().is_empty(), "a rotation is known by its token");
+    world.repair(order(Intent::RollBack)).await.unwrap();
+    let acts: Vec<Act> = world.recorded().into_iter().map(|(_, act)| act).collect();
+    assert_eq!(acts[0], Act::promotion(&version("v1"), &version(TOKEN)), "{}", world.story());
 }
 
 /// Faults of all kinds at every call; what was lost then is found by the next repair.

@@ -4,6 +4,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use relatch::{
+    audit::operation::Act,
     config::Environment,
     ports::{
         Attempt, CallError, CallErrorKind, Controls, Custody, Database, Description, Door, Failure, Kept, Label, Lock,
@@ -20,6 +21,7 @@ use relatch::{
     telemetry::Metrics,
 };
 use relatch_events::{
+    cloudtrail::target::Target,
     rotation::{RotationEvent, Step},
     secret::{SecretId, VersionId},
 };
@@ -190,6 +192,8 @@ pub(crate) struct State {
     pub(crate) controls: Controls,
     failures: BTreeMap<VersionId, Failure>,
     lease: Option<(String, Instant)>,
+    /// What Relatch has recorded of what it was about to do, and of what.
+    recorded: Vec<(String, Act)>,
     truth: Truth,
     stale: bool,
     /// What happens now happens after its process has ended.
@@ -230,6 +234,7 @@ impl World {
             controls: Controls::default(),
             failures: BTreeMap::new(),
             lease: None,
+            recorded: Vec::new(),
             truth: Truth::default(),
             stale: false,
             late: false,
@@ -398,6 +403,11 @@ impl World {
     /// The names of all calls so far, whoever made them.
     pub(crate) fn names(&self) -> Vec<&'static str> {
         self.state.borrow().story.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// What Relatch has recorded of what it was about to do, and of what.
+    pub(crate) fn recorded(&self) -> Vec<(String, Act)> {
+        self.state.borrow().recorded.clone()
     }
 
     /// What each login told.
@@ -914,6 +924,12 @@ impl Table for World {
                 Lock::Held
             }
         });
+        reply.await.of_aws("dynamodb:UpdateItem")
+    }
+
+    async fn record_operation(&self, target: &Target, act: &Act) -> Result<(), CallError> {
+        let operation = (target.name.clone(), act.clone());
+        let reply = self.call("record operation", move |state| state.recorded.push(operation));
         reply.await.of_aws("dynamodb:UpdateItem")
     }
 

@@ -3,14 +3,16 @@
 mod ocsf;
 mod source;
 
+pub(crate) use source::{Source, Sources, unreadable};
+
 use crate::{
     arguments::{Format, Scan},
     json,
     problem::{Problem, Status},
-    screen,
+    progress, screen,
     terminal::Terminal,
 };
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use jiff::Timestamp;
 use relatch::audit::{
     finding::Finding,
@@ -27,7 +29,6 @@ use relatch_events::{
     moment::Moment,
 };
 use serde_json::Value;
-use source::{Source, Sources};
 use std::{
     fs,
     io::{self, BufWriter, Write},
@@ -70,17 +71,11 @@ pub(crate) fn scan(asked: &Scan, terminal: Terminal) -> Result<Status, Problem> 
     let gap = policy.thresholds.incident_gap;
     let Sources { files, mut problems } = Sources::at(&asked.paths);
     let bar = bar(&files);
+    let mut tally = Tally::default();
     let lines = BufWriter::new(anstream::stdout());
-    let mut scanner = Scanner {
-        asked,
-        judge: Judge::new(policy),
-        found: Vec::new(),
-        tally: Tally::default(),
-        lines,
-        now: Timestamp::now(),
-    };
+    let mut scanner = Scanner { asked, judge: Judge::new(policy), found: Vec::new(), lines, now: Timestamp::now() };
     for source in &files {
-        problems.extend(scanner.read(source, &bar).err());
+        problems.extend(tally.read(source, &bar, |fact| scanner.take(fact)).err());
     }
     bar.finish_and_clear();
     problems.iter().for_each(|problem| terminal.aside(&format!("{problem}\n")));
@@ -91,9 +86,9 @@ pub(crate) fn scan(asked: &Scan, terminal: Terminal) -> Result<Status, Problem> 
     let is_found = found.iter().any(|finding| !finding.shadowed && finding.severity >= asked.fail_on);
     match asked.format {
         Format::Table | Format::Json => {
-            let (incidents, tally) = (incident::incidents(found, gap), &scanner.tally);
-            let screen = || screen::scan::scan(&incidents, tally, problems.is_empty());
-            terminal.show(screen, || json::scan(&incidents, tally, &problems));
+            let incidents = incident::incidents(found, gap);
+            let screen = || screen::scan::scan(&incidents, &tally, problems.is_empty());
+            terminal.show(screen, || json::scan(&incidents, &tally, &problems));
         }
         Format::Jsonl | Format::Ocsf => {
             found.sort_by(|one, other| (one.at, &one.key, one.kind).cmp(&(other.at, &other.key, other.kind)));
@@ -104,7 +99,7 @@ pub(crate) fn scan(asked: &Scan, terminal: Terminal) -> Result<Status, Problem> 
                 });
             }
             let _ = scanner.lines.flush();
-            terminal.aside(&screen::scan::tally(&scanner.tally));
+            terminal.aside(&screen::scan::tally(&tally));
         }
     }
     Ok(match (problems.is_empty(), is_found) {
@@ -114,9 +109,10 @@ pub(crate) fn scan(asked: &Scan, terminal: Terminal) -> Result<Status, Problem> 
     })
 }
 
-fn policy(path: &Path) -> Result<Policy, Problem> {
+/// What is normal, as a file says it.
+pub(crate) fn policy(path: &Path) -> Result<Policy, Problem> {
     let name = path.display().to_string();
-    let text = fs::read_to_string(path).map_err(|error| source::unreadable(&name, &error))?;
+    let text = fs::read_to_string(path).map_err(|error| unreadable(&name, &error))?;
     Policy::from_json(&text).map_err(|bad| {
         let problems = bad.0.into_iter().map(|problem| match problem.path.as_str() {
             "" => problem.what,
@@ -132,49 +128,39 @@ fn is_within(at: Option<Moment>, asked: &Scan) -> bool {
     at.is_none_or(|at| asked.since.is_none_or(|since| since <= at) && asked.until.is_none_or(|until| at < until))
 }
 
-/// How far it is, where somebody watches. How much comes through a pipe nobody knows.
-fn bar(files: &[Source]) -> ProgressBar {
-    let size = files.iter().map(Source::size).sum::<Option<u64>>();
-    let bar = ProgressBar::with_draw_target(size, ProgressDrawTarget::stderr_with_hz(10));
-    let template = if size.is_some() { "{bar:40} {bytes} of {total_bytes}, {eta} left" } else { "{spinner} {bytes}" };
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+/// How much comes through a pipe nobody knows.
+pub(crate) fn bar(files: &[Source]) -> ProgressBar {
+    progress::bytes(files.iter().map(Source::size).sum())
 }
 
-/// Reads and judges.
-struct Scanner<'a, W> {
-    asked: &'a Scan,
-    judge: Judge,
-    found: Vec<Finding>,
-    tally: Tally,
-    /// Where what a program reads line by line goes.
-    lines: W,
-    /// When what is not dated is told.
-    now: Timestamp,
-}
-
-impl<W: Write> Scanner<'_, W> {
-    /// Takes a file in, as far as it can be read.
-    fn read(&mut self, source: &Source, bar: &ProgressBar) -> Result<(), Problem> {
+impl Tally {
+    /// Takes a file in, as far as it can be read, and counts what became of it.
+    pub(crate) fn read(
+        &mut self,
+        source: &Source,
+        bar: &ProgressBar,
+        mut take: impl FnMut(Box<Fact>) -> Taken,
+    ) -> Result<(), Problem> {
         let name = source.name();
-        let unreadable = |error: io::Error| source::unreadable(&name, &error);
+        let unreadable = |error: io::Error| unreadable(&name, &error);
         let input = source.open(bar).map_err(unreadable)?;
-        self.tally.files += 1;
+        self.files += 1;
         let (mut are_none, mut first) = (true, None);
         for entry in Log::new(input) {
             let entry = entry.map_err(unreadable)?;
-            self.tally.records += 1;
+            self.records += 1;
             are_none &= matches!(entry, Entry::Malformed { .. });
             match entry {
-                Entry::Fact(fact) => self.take(fact),
-                Entry::Ignored => self.tally.ignored += 1,
+                Entry::Fact(fact) => match take(fact) {
+                    Taken::New => self.facts += 1,
+                    Taken::Duplicate => self.duplicate += 1,
+                },
+                Entry::Ignored => self.ignored += 1,
                 Entry::Malformed { offset, why } => {
-                    self.tally.malformed += 1;
+                    self.malformed += 1;
                     first = first.or(Some(why));
-                    if self.tally.named.len() < NAMED {
-                        self.tally.named.push(Damage { file: name.clone(), offset, why });
+                    if self.named.len() < NAMED {
+                        self.named.push(Damage { file: name.clone(), offset, why });
                     }
                 }
             }
@@ -186,17 +172,28 @@ impl<W: Write> Scanner<'_, W> {
             None => Ok(()),
         }
     }
+}
 
-    fn take(&mut self, fact: Box<Fact>) {
+/// Judges.
+struct Scanner<'a, W> {
+    asked: &'a Scan,
+    judge: Judge,
+    found: Vec<Finding>,
+    /// Where what a program reads line by line goes.
+    lines: W,
+    /// When what is not dated is told.
+    now: Timestamp,
+}
+
+impl<W: Write> Scanner<'_, W> {
+    fn take(&mut self, fact: Box<Fact>) -> Taken {
         let is_told = self.asked.accesses && matches!(fact.what, What::Access(_)) && is_within(fact.at, self.asked);
         let access = is_told.then(|| ocsf::access(&fact, self.now));
-        match self.judge.take(fact, &mut self.found) {
-            Taken::Duplicate => self.tally.duplicate += 1,
-            Taken::New => {
-                self.tally.facts += 1;
-                access.iter().for_each(|access| self.tell(access));
-            }
+        let taken = self.judge.take(fact, &mut self.found);
+        if taken == Taken::New {
+            access.iter().for_each(|access| self.tell(access));
         }
+        taken
     }
 
     /// Whoever has closed the pipe has read enough.

@@ -25,16 +25,16 @@ const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Something to read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(crate) enum Source {
     StandardInput,
     File { path: PathBuf, size: u64 },
 }
 
 /// All there is to read, in the order in which it is to be read, and what is missing.
 #[derive(Debug, Default)]
-pub(super) struct Sources {
-    pub(super) files: Vec<Source>,
-    pub(super) problems: Vec<Problem>,
+pub(crate) struct Sources {
+    pub(crate) files: Vec<Source>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 impl Sources {
@@ -42,7 +42,7 @@ impl Sources {
     ///
     /// Names of CloudTrail's tell when a file was delivered. In that order facts are nearly in theirs, from whichever
     /// regions and accounts; what has another name comes first, as it was named.
-    pub(super) fn at(paths: &[PathBuf]) -> Self {
+    pub(crate) fn at(paths: &[PathBuf]) -> Self {
         let mut sources = Self::default();
         for path in paths {
             if path == Path::new("-") {
@@ -99,7 +99,7 @@ impl Sources {
 }
 
 impl Source {
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::StandardInput => "standard input".to_owned(),
             Self::File { path, .. } => path.display().to_string(),
@@ -107,7 +107,7 @@ impl Source {
     }
 
     /// In bytes, as it is stored; of standard input nobody knows.
-    pub(super) const fn size(&self) -> Option<u64> {
+    pub(crate) const fn size(&self) -> Option<u64> {
         match self {
             Self::StandardInput => None,
             Self::File { size, .. } => Some(*size),
@@ -115,7 +115,7 @@ impl Source {
     }
 
     /// What is in it, inflated if it is compressed; `bar` moves on with each byte that is read.
-    pub(super) fn open(&self, bar: &ProgressBar) -> io::Result<Box<dyn Read>> {
+    pub(crate) fn open(&self, bar: &ProgressBar) -> io::Result<Box<dyn Read>> {
         let (input, is_named_gz): (Box<dyn Read>, _) = match self {
             Self::StandardInput => (Box::new(io::stdin().lock()), false),
             Self::File { path, .. } => (Box::new(File::open(path)?), path.extension() == Some(OsStr::new("gz"))),
@@ -147,7 +147,7 @@ impl Source {
 }
 
 /// Why something cannot be read, or not to its end.
-pub(super) fn unreadable(name: &str, error: &io::Error) -> Problem {
+pub(crate) fn unreadable(name: &str, error: &io::Error) -> Problem {
     let known = [
         (ErrorKind::NotFound, "there is no such file or folder", "check the path"),
         (ErrorKind::PermissionDenied, "it may not be read", "check its permissions"),

@@ -1,12 +1,17 @@
 //! What is shown: pure renderings, no wider than [`WIDTH`], coloured where [`anstream`] finds a terminal.
 
+pub(crate) mod access;
 pub(crate) mod alerts;
 pub(crate) mod check;
 pub(crate) mod control;
 pub(crate) mod doctor;
+pub(crate) mod history;
+pub(crate) mod learn;
 pub(crate) mod recovery;
+pub(crate) mod release;
 pub(crate) mod scan;
 pub(crate) mod silence;
+pub(crate) mod verify;
 
 use anstyle::{AnsiColor, Style};
 use relatch::{

@@ -125,6 +125,6 @@ fn tally_page(tally: &Tally) -> Page {
     page
 }
 
-fn counted(count: u64, of: &str) -> String {
+pub(super) fn counted(count: u64, of: &str) -> String {
     format!("{count} {of}{}", if count == 1 { "" } else { "s" })
 }

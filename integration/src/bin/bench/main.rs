@@ -7,6 +7,7 @@
 
 mod audit;
 mod figure;
+mod intake;
 mod package;
 mod recover;
 mod rotation;
@@ -24,7 +25,7 @@ Measures a rotation on the local cloud, and the start of the function, beside go
 
   make bench                              everything, on a release build
   scripts/run bench --release --check     the same; exit status 1 when a goal is missed
-  scripts/run bench --release start       only one group: rotation, recover, start, zip or audit; several may be named
+  scripts/run bench --release start       only one group: rotation, recover, start, zip, audit or intake; several may be named
 
 rotation  calls to AWS, connections and refused logins of one rotation, every step in a cold process;
           the window in which AWSCURRENT does not log in
@@ -32,14 +33,15 @@ recover   from the word that a rotation has failed to an AWSCURRENT that opens t
 start     from exec to the first request for work, and memory, beside the smallest function there is
 zip       the size of what is deployed
 audit     events of CloudTrail's a second, from compressed files to findings, on one core
+intake    what one event, a batch of 1,000 and a file of 100 MB cost in the function `audit`
 
 The figures are printed as a table and written to bench.json in the target directory,
-as a list of {name, value, unit, goal, peer, peer_value, how}. Measuring takes about three minutes, two of them for `audit`. Other work on the machine
-makes every time longer: for figures to publish, let it do nothing else.
+as a list of {name, value, unit, goal, peer, peer_value, how}. Measuring takes about five minutes, two of them each for
+`audit` and `intake`. Other work on the machine makes every time longer: for figures to publish, let it do nothing else.
 ";
 
 /// The groups of figures, in the order in which they are measured.
-const GROUPS: [&str; 5] = ["rotation", "recover", "start", "zip", "audit"];
+const GROUPS: [&str; 6] = ["rotation", "recover", "start", "zip", "audit", "intake"];
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
@@ -80,6 +82,9 @@ async fn main() -> Result<ExitCode> {
     if wanted("audit") {
         figures.extend(audit::measure()?);
     }
+    if wanted("intake") {
+        figures.extend(intake::measure().await?);
+    }
 
     println!("\n{}\n{}", machine(), figure::table(&figures));
     let file = binaries.join("../bench.json");
@@ -96,7 +101,7 @@ fn binaries() -> Result<PathBuf> {
 }
 
 /// The functions that are deployed.
-const HANDLERS: [&str; 3] = ["rotate", "respond", "notify"];
+const HANDLERS: [&str; 4] = ["rotate", "respond", "notify", "audit"];
 
 /// A function's binary.
 fn binary(folder: &Path, name: &str) -> Result<PathBuf> {

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use relatch::alert::{Condition, Status, example};
 use relatch::language::Language;
-use relatch_integration::aws::Endpoint;
-use relatch_integration::cloud::{Cloud, notify};
+use relatch_integration::aws::{Endpoint, emulator::TABLE};
+use relatch_integration::cloud::{Cloud, audit, notify};
 use relatch_integration::lambda::{Function, Output, Worker};
 use relatch_integration::receiver::Receiver;
 use relatch_integration::rotation::rotate;
@@ -20,7 +20,7 @@ use crate::rotation::secret;
 use crate::{HANDLERS, binary};
 
 /// The names of the figures that compare each of [`HANDLERS`] with `hello`.
-const RATIOS: [&str; 3] = ["start.ratio", "start.respond_ratio", "start.notify_ratio"];
+const RATIOS: [&str; 4] = ["start.ratio", "start.respond_ratio", "start.notify_ratio", "start.audit_ratio"];
 
 /// The name of the secret with the channels' keys.
 const CHANNELS: &str = "channels";
@@ -52,6 +52,7 @@ pub(crate) async fn measure(binaries: &Path) -> Result<Vec<Figure>> {
         ("start.rss_mb", memory_of_rotate().await?, "over all four steps of a rotation"),
         ("start.respond_rss_mb", memory_of_respond().await?, "over a sweep"),
         ("start.notify_rss_mb", memory_of_notify().await?, "over the delivery of an alert to Slack and PagerDuty"),
+        ("start.audit_rss_mb", memory_of_audit().await?, "over one event"),
     ];
     let mut figures = vec![Figure::median("start.hello_ms", &hello, "ms")];
     for ((name, ratio), (_, sample)) in HANDLERS.into_iter().zip(RATIOS).zip(&all) {
@@ -69,7 +70,12 @@ pub(crate) async fn measure(binaries: &Path) -> Result<Vec<Figure>> {
 
 /// From exec to the first request for work, in milliseconds.
 async fn start(binary: &Path, aws: &Endpoint) -> Result<f64> {
-    let env = [("AWS_ENDPOINT_URL", aws.url()), ("RELATCH_ENVIRONMENT", "dev"), ("RELATCH_CHANNELS_SECRET", CHANNELS)];
+    let env = [
+        ("AWS_ENDPOINT_URL", aws.url()),
+        ("RELATCH_ENVIRONMENT", "dev"),
+        ("RELATCH_CHANNELS_SECRET", CHANNELS),
+        ("RELATCH_TABLE", TABLE),
+    ];
     let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let worker = Worker::start(binary, env, Output::default()).await?;
     let took = worker.ready(PATIENCE).await?;
@@ -106,6 +112,15 @@ async fn memory_of_notify() -> Result<f64> {
     let event = json!({ "Records": [{ "EventSource": "aws:sns", "Sns": message }] });
     ensure!(function.invoke(event).await?.is_ok(), "`notify` failed");
     ensure!(receiver.messages().len() == 1 && receiver.incidents().len() == 1, "`notify` told nobody");
+    peak(&function)
+}
+
+async fn memory_of_audit() -> Result<f64> {
+    let aws = Endpoint::start().await?;
+    aws.emulate().await?;
+    let function = audit(&aws, &[])?;
+    let event = trail::read("shop-prod-secret-database", Some("web"), Timestamp::now());
+    ensure!(function.invoke(event).await?.is_ok(), "`audit` failed");
     peak(&function)
 }
 

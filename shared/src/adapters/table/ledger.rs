@@ -9,7 +9,7 @@ use crate::{
     adapters::aws::call_error,
     audit::{
         chain::{Digest, Head, Record},
-        ledger::{Appended, Entry, Noted, Page, Past, Question, time_key},
+        ledger::{Appended, Entry, Noted, Page, Past, Question, UNREADABLE_END, time_key},
     },
     config::Environment,
     ports::{CallError, CallErrorKind, Ledger},
@@ -563,7 +563,7 @@ fn read_head(environment: Environment, item: Option<&Item>) -> Result<Head, Call
     sequence.zip(digest).map(|(sequence, digest)| Head { sequence, digest }).ok_or_else(|| CallError {
         operation: "dynamodb:BatchGetItem",
         kind: CallErrorKind::Refused,
-        message: "the chain of changes is broken: its end cannot be read".to_owned(),
+        message: UNREADABLE_END.to_owned(),
     })
 }
 

@@ -4,9 +4,6 @@ use super::{Settings, after, key::stands_alone};
 use crate::alert::{Alert, Severity, Status};
 use jiff::{SignedDuration, Timestamp};
 
-/// When nothing more was found of an incident for so long, what is found is another one.
-const INCIDENT: SignedDuration = SignedDuration::from_hours(1);
-
 /// What is known of one condition of one subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -29,9 +26,6 @@ impl Entry {
             let firing = alert.status == Status::Firing;
             return firing.then(|| Self { alert: alert.clone(), since: seen, seen, told: None, revision: 0 });
         };
-        if !alert.condition.lasts() && alert.status == Status::Firing {
-            return known.joined(alert, seen);
-        }
         let same = known.alert.status == alert.status && known.alert.severity() == alert.severity();
         if same || seen < known.seen {
             return None;
@@ -41,17 +35,18 @@ impl Entry {
         Some(Self { alert: alert.clone(), since, seen, ..known.clone() })
     }
 
-    /// What is to be known of an incident after more was found of it. Nothing, if that was found before; all of it anew, if
-    /// nothing was for so long that it is another incident.
-    fn joined(&self, alert: &Alert, seen: Timestamp) -> Option<Self> {
-        let is_same = self.is_firing() && seen < after(self.seen, INCIDENT);
-        let joined = if is_same { self.alert.joined(alert) } else { alert.clone() };
-        if is_same && joined == self.alert {
+    /// What is to be known of an incident after something was found of it; `None` if that was found before. If nothing
+    /// more was for as long as the gap, what is found is another incident.
+    pub fn joined(known: Option<&Self>, alert: &Alert, seen: Timestamp, gap: SignedDuration) -> Option<Self> {
+        let Some(known) = known else { return Self::noted(None, alert, seen) };
+        let is_same = known.is_firing() && seen < after(known.seen, gap);
+        let joined = if is_same { known.alert.joined(alert) } else { alert.clone() };
+        if is_same && joined == known.alert {
             return None;
         }
-        let since = if is_same && self.is_news() { self.since } else { seen };
+        let since = if is_same && known.is_news() { known.since } else { seen };
         // People do not know how it is now, whatever they know.
-        Some(Self { alert: joined, since, seen: self.seen.max(seen), told: None, ..self.clone() })
+        Some(Self { alert: joined, since, seen: known.seen.max(seen), told: None, ..known.clone() })
     }
 
     /// Whether it goes on.

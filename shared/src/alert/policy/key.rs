@@ -67,7 +67,9 @@ pub(super) const fn stands_alone(condition: Condition) -> bool {
         | Condition::DeletionScheduled
         | Condition::SweepUnfinished
         | Condition::AlarmFiring
-        | Condition::Audit => false,
+        | Condition::Audit
+        | Condition::Contained
+        | Condition::ContainmentFailed => false,
     }
 }
 

@@ -4,7 +4,8 @@
 
 use super::{group::MOST_SUBJECTS, *};
 use crate::{
-    alert::{Alert, Audience, Condition, Severity, Status, email},
+    alert::{Alert, Audience, Condition, Lead, Severity, Status, email},
+    audit::finding::Kind,
     config::Environment,
     language::Language,
     rollback::Impact,
@@ -111,8 +112,15 @@ fn a_lock_out_is_all_that_is_told_of_a_subject() {
             }
             // What happens to the secret, or to others, is told all the same.
             let told = inhibits(condition)
-                || [Condition::DeletionScheduled, Condition::SweepUnfinished, Condition::AlarmFiring, Condition::Audit]
-                    .contains(&condition);
+                || [
+                    Condition::DeletionScheduled,
+                    Condition::SweepUnfinished,
+                    Condition::AlarmFiring,
+                    Condition::Audit,
+                    Condition::Contained,
+                    Condition::ContainmentFailed,
+                ]
+                .contains(&condition);
             let expected = (!told).then_some(Reason::Inhibited);
             let source = of(source, "a");
             assert_eq!(mute(&source, of(condition, "a")), expected, "{condition:?}");
@@ -264,6 +272,57 @@ proptest! {
         prop_assert_eq!(Entry::noted(Some(&known), &ends, at(second)).is_some(), second >= first);
         prop_assert_eq!(Entry::noted(Some(&known), &fires, at(second)), None);
     }
+}
+
+/// An incident lasts for as long as something is found of it within the gap, whatever that is.
+#[test]
+fn what_is_found_of_an_incident_is_added_to_it_until_nothing_was_for_the_gap() {
+    let gap = SignedDuration::from_mins(30);
+    let (read, burst) = (found(Kind::NewReader, "one"), found(Kind::ReadBurst, "two"));
+    let first = Entry::joined(None, &read, ago(7_200), gap).unwrap();
+    assert_eq!(first, Entry::noted(None, &read, ago(7_200)).unwrap());
+    let told = Entry { told: first.to_tell(), ..first };
+    assert_eq!(Entry::joined(Some(&told), &read, ago(7_000), gap), None, "people know");
+
+    let second = Entry::joined(Some(&told), &burst, ago(5_500), gap).unwrap();
+    assert_eq!(second.alert.found, ["one", "two"]);
+    assert_eq!(second.alert.lead, burst.lead, "the graver one names it");
+    assert!(second.is_news());
+    let third = Entry::joined(Some(&second), &found(Kind::NewReader, "three"), ago(3_800), gap).unwrap();
+    assert_eq!(third.alert.found, ["one", "two", "three"], "within the gap of what was found last");
+    assert_eq!((third.alert.lead, third.since), (burst.lead, second.since));
+
+    let other = Entry::joined(Some(&third), &read, ago(2_000), gap).unwrap();
+    assert_eq!((other.alert.found, other.alert.lead, other.since), (read.found.clone(), read.lead, ago(2_000)));
+    let longer = Entry::joined(Some(&third), &read, ago(2_000), gap * 2);
+    assert_eq!(longer, None, "by a longer gap it is the same incident, of which that is known");
+}
+
+proptest! {
+    #[test]
+    fn in_whichever_order_an_incident_is_found_it_is_the_same(
+        order in Just((0..6_usize).collect::<Vec<_>>()).prop_shuffle(), again in prop::collection::vec(0..6_usize, 0..6),
+    ) {
+        let kinds = [Kind::NewReader, Kind::ReadBurst, Kind::DeniedRead, Kind::RootRead, Kind::BulkRead, Kind::HostileTool];
+        let alerts: Vec<Alert> = kinds.into_iter().map(|kind| found(kind, kind.name())).collect();
+        let gap = SignedDuration::from_hours(1);
+        let all = |order: &mut dyn Iterator<Item = usize>| {
+            order.fold(None, |known, index| Entry::joined(known.as_ref(), &alerts[index], now(), gap).or(known)).unwrap()
+        };
+        let mut one = all(&mut (0..6));
+        let mut other = all(&mut order.into_iter().chain(again));
+        for entry in [&mut one, &mut other] {
+            entry.alert.found.sort();
+            entry.alert.to_do.sort();
+        }
+        prop_assert_eq!(one.alert, other.alert);
+    }
+}
+
+fn found(kind: Kind, what: &str) -> Alert {
+    let severity = kind.page().usually;
+    let alert = Alert::firing(Condition::Audit, "role/report".to_owned(), Environment::Prod);
+    Alert { lead: Some(Lead { severity, kind }), found: vec![what.to_owned()], ..alert }
 }
 
 fn shown(decision: Decision) -> String {

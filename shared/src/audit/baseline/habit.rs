@@ -33,6 +33,19 @@ impl Days {
         }
     }
 
+    /// Takes note of the days that another one knows.
+    pub(super) fn merge(&mut self, other: Self) {
+        let (late, early) = if self.latest < other.latest { (other, *self) } else { (*self, other) };
+        match (self.is_empty(), other.is_empty()) {
+            (_, true) => {}
+            (true, false) => *self = other,
+            (false, false) => {
+                let back = u32::try_from(late.latest.saturating_sub(early.latest)).unwrap_or(u32::MAX);
+                *self = Self { bits: late.bits | early.bits.checked_shl(back).unwrap_or(0), ..late };
+            }
+        }
+    }
+
     /// On how many days before that one it happened.
     pub fn before(&self, at: Moment) -> u32 {
         let day = at.as_millis().div_euclid(DAY);
@@ -77,6 +90,24 @@ impl Habit {
             self.most = self.most.max(extent);
         }
         self.days.note(at);
+    }
+
+    /// Takes note of what another one knows.
+    pub(super) fn merge(&mut self, other: &Self) {
+        if self.is_none() || other.is_none() {
+            if self.is_none() {
+                *self = *other;
+            }
+            return;
+        }
+        let (late, early) = if self.days.latest < other.days.latest { (*other, *self) } else { (*self, *other) };
+        let mut days = late.days;
+        days.merge(early.days);
+        *self = if late.days.latest == early.days.latest {
+            Self { days, most: late.most.max(early.most), latest: late.latest.max(early.latest) }
+        } else {
+            Self { days, most: late.most.max(early.most).max(early.latest), latest: late.latest }
+        };
     }
 
     /// On how many days before that one it was done.
@@ -133,6 +164,12 @@ impl<T: Ord + Clone, const N: usize> Latest<T, N> {
             self.0.swap_remove(index);
         }
         self.0.push((make(value), at));
+    }
+
+    /// Takes note of the values that another one knows.
+    pub(super) fn merge(&mut self, other: &Self) {
+        other.0.iter().for_each(|(value, at)| self.note(value, *at));
+        self.sort();
     }
 
     /// Whether a value is among them.
@@ -202,6 +239,13 @@ impl<T: Ord> Stamped<T> {
             *slot = Some(Self { at, value });
         }
     }
+
+    /// Takes note of what another one knows.
+    pub(super) fn merge(slot: &mut Option<Self>, other: Option<Self>) {
+        if let Some(Self { at, value }) = other {
+            Self::note(slot, at, value);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -231,6 +275,22 @@ mod tests {
         habit.note(day(3), 500);
         assert_eq!(habit.usual(day(3)), Some(30));
         assert!(habit.covers(day(3), 60) && !habit.covers(day(3), 61));
+    }
+
+    #[test]
+    fn what_two_have_seen_together_is_what_one_would_know() {
+        let seen = [(3, 30), (5, 7), (5, 9), (1, 50), (70, 4), (71, 1)];
+        for sides in 0..1 << seen.len() {
+            let (mut whole, mut halves) = (Habit::default(), [Habit::default(); 2]);
+            for (index, (number, extent)) in seen.into_iter().enumerate() {
+                whole.note(day(number), extent);
+                halves[sides >> index & 1].note(day(number), extent);
+            }
+            let [mut one, mut other] = halves;
+            one.merge(&halves[1]);
+            other.merge(&halves[0]);
+            assert_eq!((one, other), (whole, whole), "{sides:b}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! and in [parts](Part), so that whoever judges a few facts needs only what is known of those whom they are about.
 
 mod habit;
+mod history;
 mod keep;
 mod part;
 mod table;

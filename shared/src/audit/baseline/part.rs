@@ -26,6 +26,9 @@ pub enum Part {
 }
 
 impl Part {
+    /// How many bytes of a part's text can be kept: an item of DynamoDB's has 400 KB at most, with its key and everything.
+    pub const LARGEST: usize = 390_000;
+
     /// The parts that have to be known for facts to be judged; judging them changes no others.
     pub fn needed_for<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> BTreeSet<Self> {
         let mut parts = BTreeSet::from([Self::General]);
@@ -49,41 +52,49 @@ impl fmt::Display for Part {
 }
 
 #[derive(Serialize, Deserialize)]
-struct KeptGeneral<'a> {
-    keys: Cow<'a, BTreeSet<String>>,
-    settings: Cow<'a, BTreeMap<String, Stamped<String>>>,
+pub(super) struct KeptGeneral<'a> {
+    pub(super) keys: Cow<'a, BTreeSet<String>>,
+    pub(super) settings: Cow<'a, BTreeMap<String, Stamped<String>>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct KeptPrincipal<'a> {
+pub(super) struct KeptPrincipal<'a> {
     #[serde(flatten)]
-    principal: Cow<'a, Principal>,
-    recent: KeptRecent,
+    pub(super) principal: Cow<'a, Principal>,
+    pub(super) recent: KeptRecent,
 }
 
 #[derive(Serialize, Deserialize)]
-struct KeptSecret<'a> {
-    first: Moment,
-    last: Moment,
+pub(super) struct KeptSecret<'a> {
+    pub(super) first: Moment,
+    pub(super) last: Moment,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    creator: Option<Cow<'a, str>>,
+    pub(super) creator: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    rotation: Option<Cow<'a, RotationHabit>>,
-    readers: Vec<KeptReader<'a>>,
+    pub(super) rotation: Option<Cow<'a, RotationHabit>>,
+    pub(super) readers: Vec<KeptReader<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct KeptReader<'a> {
-    name: Cow<'a, str>,
+pub(super) struct KeptReader<'a> {
+    pub(super) name: Cow<'a, str>,
     #[serde(flatten)]
-    reader: Cow<'a, Reader>,
+    pub(super) reader: Cow<'a, Reader>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<Moment>,
+    pub(super) reason: Option<Moment>,
     #[serde(default, skip_serializing_if = "Told::is_nothing")]
-    told: Told,
+    pub(super) told: Told,
 }
 
 impl Baseline {
+    /// All its parts.
+    pub fn parts(&self) -> Vec<Part> {
+        let principals = self.principals.rows().map(|(id, _)| Part::Principal(id.to_string()));
+        let secrets = self.secrets.rows().map(|(target, _)| Part::Secret(Target::clone(target)));
+        let general = (!self.keys.is_empty() || !self.settings.is_empty()).then_some(Part::General);
+        general.into_iter().chain(principals).chain(secrets).collect()
+    }
+
     /// A part as JSON; `None` if nothing is known of it. Equal knowledge is equal text.
     ///
     /// # Errors

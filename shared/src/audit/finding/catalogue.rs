@@ -49,6 +49,7 @@ pub enum Kind {
     RootUse,
     ConsoleLoginFailures,
     UnauthorizedBurst,
+    GuarddutyFinding,
 }
 
 /// What kind of a security event a finding is. The names are a stable interface.
@@ -74,6 +75,17 @@ impl EventType {
             Self::PrivilegeEscalation => "privilege_escalation",
         }
     }
+}
+
+/// What a finding means for the secrets that it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Exposure {
+    /// Their values were read, if they were handed out.
+    Read,
+    /// They, or what protects them, were changed; nobody has learned a value by that.
+    Changed,
+    /// Nothing was read or changed, or nobody did it whom a secret's policy could deny anything.
+    None,
 }
 
 /// All that is to be said of a kind. Texts in two languages are English and Japanese.
@@ -161,6 +173,54 @@ impl Kind {
         }
     }
 
+    /// What it means for the secrets that it is about, and so what helps: see [`containment`](crate::containment).
+    pub const fn exposure(self) -> Exposure {
+        match self {
+            Self::NewReader
+            | Self::ReadBurst
+            | Self::BulkRead
+            | Self::MultiRegionRead
+            | Self::CrossEnvironmentRead
+            | Self::CrossAccountRead
+            | Self::OffHoursRead
+            | Self::RootRead
+            | Self::HumanRead
+            | Self::DecoyTouched
+            | Self::StaleReader
+            | Self::UnseenRead
+            | Self::HostileTool => Exposure::Read,
+            Self::SecretDeleted
+            | Self::MassDeletion
+            | Self::RotationDisabled
+            | Self::RotationFunctionReplaced
+            | Self::ValueWrittenOutsideRotation
+            | Self::LabelMovedOutsideRotation
+            | Self::PolicyOpened
+            | Self::EncryptionKeyChanged
+            | Self::ReplicationChanged => Exposure::Changed,
+            // A denied attempt has read nothing; a parameter, a key, a database or a watcher has no policy of a secret's.
+            Self::DeniedRead
+            | Self::DeniedBurst
+            | Self::ParameterDecryptBurst
+            | Self::KeyDisabledOrScheduledForDeletion
+            | Self::KeyPolicyOpened
+            | Self::GrantCreated
+            | Self::DatabasePasswordChangedOutsideRotation
+            | Self::RotationFailed
+            | Self::RotationAbandoned
+            | Self::RotationOverdue
+            | Self::TrailStopped
+            | Self::TrailNarrowed
+            | Self::RuleDisabled
+            | Self::OwnFunctionChanged
+            | Self::AlertRouteRemoved
+            | Self::RootUse
+            | Self::ConsoleLoginFailures
+            | Self::UnauthorizedBurst
+            | Self::GuarddutyFinding => Exposure::None,
+        }
+    }
+
     /// Whether it is about a rotation by itself, of which [alerts](crate::alert::Condition) tell by the same name.
     pub const fn is_of_rotation(self) -> bool {
         matches!(self, Self::RotationFailed | Self::RotationAbandoned | Self::RotationOverdue)
@@ -188,7 +248,7 @@ const WATCH_AGAIN: (&str, &str) = (
 const TRUST: &str = "Name the principal under `trusted.principals`.";
 
 #[rustfmt::skip]
-static PAGES: [Page; 40] = [
+static PAGES: [Page; 41] = [
     Page {
         kind: Kind::DeniedRead, name: "denied-read", event_type: UnauthorizedAccess,
         usually: Low, in_production: Medium, at_worst: None,
@@ -721,6 +781,22 @@ static PAGES: [Page; 40] = [
         to_do: ASK_READER,
         innocent: "A security scanner with too few permissions; after bursts on two days it is known.",
         tuning: "`thresholds.unauthorized-burst`, `trusted.principals`.",
+    },
+    Page {
+        kind: Kind::GuarddutyFinding, name: "guardduty-finding", event_type: SuspiciousActivity,
+        usually: Medium, in_production: Medium,
+        at_worst: Some((Critical, "GuardDuty's own number is 9 or more; it is high from 7 on, medium from 4 on, low below that")),
+        title: ("GuardDuty has found misuse of credentials", "GuardDutyが認証情報の不正使用を検出しました"),
+        meaning: (
+            "GuardDuty reports that somebody goes for credentials, uses some from where they do not belong, guesses a database's password, or calls Secrets Manager in an odd way.",
+            "認証情報の窃取、本来の場所以外からの認証情報の使用、データベースのパスワードの推測、またはSecrets Managerの不審な呼び出しを、GuardDutyが報告しました。",
+        ),
+        to_do: (
+            "Open the finding in GuardDuty. Revoke the sessions or the key that it names, and rotate what the principal has read: `relatch access` shows it.",
+            "GuardDutyで検出結果を確認し、該当するセッションまたはアクセスキーを無効化してください。そのプリンシパルが読み取ったシークレットを `relatch access` で確認し、ローテーションしてください。",
+        ),
+        innocent: "A new tool, a new network, a test of one's own.",
+        tuning: "A suppression rule in GuardDuty: what is archived there is not told here.",
     },
 ];
 

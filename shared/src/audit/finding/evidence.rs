@@ -90,6 +90,13 @@ pub enum Evidence {
     Step(Step),
     /// What is said of the failure.
     Message(String),
+    /// What GuardDuty says.
+    GuardDuty {
+        /// Its name for it.
+        finding: String,
+        /// In one sentence.
+        title: String,
+    },
     /// It was last rotated so many days ago, and should be every so many.
     Rotated {
         /// How long ago.
@@ -216,6 +223,7 @@ impl fmt::Display for Evidence {
             Self::Regions(regions) => write!(f, "regions: {}", regions.join(", ")),
             Self::Step(step) => write!(f, "it failed at {step}"),
             Self::Message(message) => write!(f, "Secrets Manager says: {message}"),
+            Self::GuardDuty { finding, title } => write!(f, "{} ({finding})", title.trim_end_matches('.')),
             Self::Rotated { days_ago, every_days } => {
                 write!(f, "it was rotated {days_ago} days ago and should be every {every_days}")
             }
@@ -274,6 +282,7 @@ impl Spoken for Evidence {
             Self::Regions(regions) => format!("リージョン: {}", regions.join("、")),
             Self::Step(step) => format!("{step} で失敗しました"),
             Self::Message(message) => format!("Secrets Managerのメッセージ: {message}"),
+            Self::GuardDuty { finding, title } => format!("{}（{finding}）", title.trim_end_matches('.')),
             Self::Rotated { days_ago, every_days } => {
                 format!("最後のローテーションは{days_ago}日前で、{every_days}日ごとに行われるはずです")
             }

@@ -3,7 +3,7 @@
 mod catalogue;
 mod evidence;
 
-pub use catalogue::{EventType, Kind, Page};
+pub use catalogue::{EventType, Exposure, Kind, Page};
 pub use evidence::{Counted, Evidence, Narrowing};
 
 use crate::{

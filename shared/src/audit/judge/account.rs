@@ -35,7 +35,7 @@ fn root(case: &mut Case<'_>) {
     let fact = case.fact;
     let is_done = match &fact.what {
         // A read by root has a finding of its own.
-        What::Access(_) | What::Rotation(_) => false,
+        What::Access(_) | What::Rotation(_) | What::Reported(_) => false,
         What::Change(_) | What::Tamper(_) | What::Account(_) => fact.outcome == Outcome::Done,
     };
     let is_root = fact.actor.kind == ActorKind::Root && fact.actor.invoked_by.is_none();

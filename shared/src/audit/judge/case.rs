@@ -1,9 +1,10 @@
 //! One fact before the judge, and what is known of those whom it is about.
 
-use super::{Announcement, reads::Unexplained, recent::Recent, standing::PrincipalStanding};
+use super::{reads::Unexplained, recent::Recent, standing::PrincipalStanding};
 use crate::audit::{
     baseline::{Baseline, Habits, Principal, Reader, Secret, SecretStanding},
     finding::{Evidence, Finding, Kind},
+    operation::Announcement,
     policy::{Policy, last_of},
 };
 use relatch_events::{

@@ -17,6 +17,7 @@ mod changes;
 mod order;
 mod reads;
 mod recent;
+mod reported;
 mod rotation;
 mod standing;
 mod touched;
@@ -25,11 +26,10 @@ mod watchers;
 pub(super) use account::principal;
 pub(super) use recent::{KeptRecent, Recent, Told};
 
-use super::{baseline::Baseline, finding::Finding, policy::Policy};
+use super::{baseline::Baseline, finding::Finding, operation::Announcement, policy::Policy};
 use case::Case;
 use order::{Order, Purpose, Seen};
 use relatch_events::{
-    cloudtrail::target::Target,
     fact::{Fact, What},
     moment::Moment,
 };
@@ -48,25 +48,6 @@ pub struct Judge {
     seen: Seen,
     unexplained: reads::Unexplained,
     announced: VecDeque<Announcement>,
-}
-
-/// A change that Relatch itself is about to make, or somebody in its name: a repair, a rollback, a deployment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Announcement {
-    /// Who will make it: [`Actor::id`](relatch_events::cloudtrail::identity::Actor).
-    pub principal: String,
-    /// Of what.
-    pub target: Target,
-    /// From when on.
-    pub from: Moment,
-    /// Until when.
-    pub until: Moment,
-}
-
-impl Announcement {
-    fn covers(&self, fact: &Fact, at: Moment) -> bool {
-        self.principal == fact.actor.id && (self.from..=self.until).contains(&at) && fact.targets.contains(&self.target)
-    }
 }
 
 /// What became of a fact that was taken.
@@ -151,12 +132,12 @@ impl Judge {
     /// That everything until then has been taken: adds what did not happen and should have.
     pub fn advance(&mut self, now: Moment, found: &mut Vec<Finding>) {
         let from = found.len();
-        self.unexplained.due(now, &self.policy, found);
+        self.unexplained.due(now, &self.baseline, &self.policy, found);
         rotation::overdue(&mut self.baseline, &self.policy, now, found);
         self.shadow(&mut found[from..]);
     }
 
-    /// Says that a change is as it should be. Relatch's own changes are known by this, never by their role alone.
+    /// Says that a change is as it should be. Relatch's own changes are known by this, never by their role.
     pub fn announce(&mut self, announcement: Announcement) {
         if self.announced.len() >= 10_000 {
             self.announced.pop_front();
@@ -197,9 +178,10 @@ impl Judge {
             What::Rotation(turn) => rotation::judge(&mut case, turn),
             What::Tamper(tamper) => watchers::judge(&mut case, tamper),
             What::Account(_) => {}
+            What::Reported(report) => reported::judge(&mut case, report),
         }
         account::judge(&mut case);
-        self.unexplained.due(at, &self.policy, found);
+        self.unexplained.due(at, &self.baseline, &self.policy, found);
         self.shadow(&mut found[from..]);
     }
 

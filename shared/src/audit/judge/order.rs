@@ -96,7 +96,7 @@ fn rank(fact: &Fact) -> u8 {
         What::Access(Access { read: Read::Batch(_), .. }) => 2,
         What::Access(Access { read: Read::Decrypt, .. }) => 4,
         What::Rotation(_) => 5,
-        What::Access(_) | What::Change(_) | What::Tamper(_) | What::Account(_) => 3,
+        What::Access(_) | What::Change(_) | What::Tamper(_) | What::Account(_) | What::Reported(_) => 3,
     }
 }
 

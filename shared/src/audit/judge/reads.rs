@@ -1,8 +1,8 @@
 //! Reads: by whom, how many, from where, at which hour, of which version, and with what.
 
-use super::{case::Case, order::digest};
+use super::{case::Case, order::digest, watchers};
 use crate::audit::{
-    baseline::{Habit, Habits, Network, hour, tool},
+    baseline::{Baseline, Habit, Habits, Network, hour, tool},
     finding::{Counted, Evidence, Finding, Kind},
     policy::{Burst, Policy},
 };
@@ -20,7 +20,7 @@ use std::collections::HashMap;
 const MINUTE: i64 = 60_000;
 
 /// How far apart a decryption and its reason can be, in milliseconds: as in [`join`].
-const REASON: i64 = 60_000;
+pub(super) const REASON: i64 = 60_000;
 
 /// On how many earlier days a denied read must have been denied, to be nothing new.
 const DENIED_DAYS: u32 = 2;
@@ -296,7 +296,9 @@ impl Breadth {
         if is_trusted || is_usual {
             return;
         }
-        let numbers = match (case.is_news(kind), latest) {
+        // By then it may be told for the first time to those who act on what is gravest only: so it is told whole.
+        let becomes_worst = is_worst && count == burst.count.saturating_mul(5);
+        let numbers = match (case.is_news(kind) || becomes_worst, latest) {
             (true, _) => things(case),
             (false, Some(latest)) => vec![latest],
             // Nothing can be added to what was told.
@@ -453,7 +455,7 @@ impl Unexplained {
     }
 
     /// Those that nothing will explain any more: reads have been heard of long enough after them.
-    pub(super) fn due(&mut self, now: Moment, policy: &Policy, found: &mut Vec<Finding>) {
+    pub(super) fn due(&mut self, now: Moment, baseline: &Baseline, policy: &Policy, found: &mut Vec<Finding>) {
         let until = self.heard.map(|heard| heard.min(now));
         let is_due = |at: Moment| until.is_some_and(|until| until.since(at) >= policy.thresholds.unseen_after);
         if !self.earliest.is_some_and(is_due) {
@@ -461,6 +463,9 @@ impl Unexplained {
         }
         let mut due: Vec<Finding> =
             self.waiting.extract_if(|_, (at, ..)| is_due(*at)).map(|(_, (.., finding))| finding).collect();
+        let blindness = watchers::blindness(baseline, policy);
+        let is_blind = |at: Option<Moment>| blindness.as_ref().zip(at).is_some_and(|(blind, at)| blind.contains(&at));
+        due.retain(|finding| !is_blind(finding.at));
         due.sort_by(|one, other| (one.at, &one.events).cmp(&(other.at, &other.events)));
         found.append(&mut due);
         self.earliest = self.waiting.values().map(|(at, ..)| *at).min();

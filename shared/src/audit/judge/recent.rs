@@ -4,7 +4,7 @@ use super::standing::PrincipalStanding;
 use crate::audit::finding::Kind;
 use relatch_events::{cloudtrail::target::Target, fact::Fact, moment::Moment};
 use serde::{Deserialize, Serialize};
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeMap, mem};
 
 /// What a principal did just now; and what the policy says of it, so that it is asked once.
 #[derive(Debug, Clone, Default)]
@@ -79,6 +79,27 @@ impl Recent {
 }
 
 impl KeptRecent {
+    /// Nothing was told of it.
+    pub(in crate::audit) const fn untold(&mut self) {
+        self.told = Told::NOTHING;
+    }
+
+    /// Takes in what another one knows, but for what was told.
+    pub(in crate::audit) fn merge(&mut self, other: Self) {
+        let Self { reads, regions, parameters, denied, deletions, operations, sign_ins, bulk, forced, told: _ } = other;
+        merge(&mut self.reads, reads);
+        merge(&mut self.regions, regions);
+        merge(&mut self.parameters, parameters);
+        merge(&mut self.denied, denied);
+        merge(&mut self.deletions, deletions);
+        merge(&mut self.operations, operations);
+        merge(&mut self.sign_ins, sign_ins);
+        if bulk.as_ref().map(|fact| fact.at) > self.bulk.as_ref().map(|fact| fact.at) {
+            self.bulk = bulk;
+        }
+        self.forced = self.forced.max(forced);
+    }
+
     /// As it was, where secrets have these numbers.
     pub(in crate::audit) fn taken(self, mut number: impl FnMut(Target, Moment) -> u32) -> Recent {
         let mut secrets = |kept: Vec<(Target, Moment)>| {
@@ -110,8 +131,10 @@ pub(in crate::audit) struct Told {
 }
 
 impl Told {
+    pub(in crate::audit) const NOTHING: Self = Self { since: None, kinds: 0 };
+
     pub(in crate::audit) fn is_nothing(&self) -> bool {
-        *self == Self::default()
+        *self == Self::NOTHING
     }
 
     /// Whether a kind was not told within so many milliseconds. It is, from now on.
@@ -172,10 +195,7 @@ impl<T: Copy + Eq> Window<T> {
 
     /// The latest of them, in an order of their own, so that what is equal is written equally.
     fn kept<K: Ord>(&self, name: impl Fn(T) -> K) -> Vec<(K, Moment)> {
-        let mut kept: Vec<(K, Moment)> = self.0.iter().map(|(thing, last)| (name(*thing), *last)).collect();
-        kept.sort_by(|(one, at), (other, last)| (Reverse(at), one).cmp(&(Reverse(last), other)));
-        kept.truncate(MOST_KEPT);
-        kept
+        latest(self.0.iter().map(|(thing, last)| (name(*thing), *last)).collect())
     }
 
     fn count(&self, at: Moment, within: i64) -> usize {
@@ -189,4 +209,19 @@ impl<T: Copy + Eq> Window<T> {
         let from = |first: &Moment| times.iter().filter(|time| *time >= first && time.since(*first) < within).count();
         times.iter().filter(|first| **first <= at).map(from).max().unwrap_or(0)
     }
+}
+
+/// The latest things, in an order of their own.
+fn latest<K: Ord>(mut things: Vec<(K, Moment)>) -> Vec<(K, Moment)> {
+    things.sort_by(|(one, at), (other, last)| (Reverse(at), one).cmp(&(Reverse(last), other)));
+    things.truncate(MOST_KEPT);
+    things
+}
+
+fn merge<K: Ord>(things: &mut Vec<(K, Moment)>, others: Vec<(K, Moment)>) {
+    let mut all: BTreeMap<K, Moment> = mem::take(things).into_iter().collect();
+    for (thing, at) in others {
+        all.entry(thing).and_modify(|last| *last = (*last).max(at)).or_insert(at);
+    }
+    *things = latest(all.into_iter().collect());
 }

@@ -1,6 +1,6 @@
 //! Rotations that fail, are given up, or do not come.
 
-use super::case::Case;
+use super::{case::Case, watchers};
 use crate::audit::{
     baseline::{Baseline, RotationHabit, Stamped},
     finding::{Evidence, Finding, Kind},
@@ -52,6 +52,9 @@ fn note(habit: &mut RotationHabit, turn: &Rotation, at: Moment) {
 
 /// Secrets whose schedule is known and whose rotation has not come.
 pub(super) fn overdue(baseline: &mut Baseline, policy: &Policy, now: Moment, found: &mut Vec<Finding>) {
+    if watchers::blindness(baseline, policy).is_some_and(|blind| blind.contains(&now)) {
+        return;
+    }
     let from = found.len();
     for (target, secret) in baseline.secrets.rows_mut() {
         let Some(rotation) = secret.rotation.as_deref_mut() else { continue };

@@ -33,7 +33,7 @@ pub(super) fn judge(case: &mut Case<'_>) {
     let counts = match &fact.what {
         What::Access(Access { read, .. }) => *read != Read::Decrypt,
         What::Change(_) | What::Account(Account::Refused) => true,
-        What::Rotation(_) | What::Tamper(_) | What::Account(_) => return,
+        What::Rotation(_) | What::Tamper(_) | What::Account(_) | What::Reported(_) => return,
     };
     if !counts {
         return;

@@ -1,21 +1,35 @@
 //! Who touches what keeps watch: trails, rules, functions, and the way of alerts.
 
-use super::case::Case;
+use super::{case::Case, reads::REASON};
 use crate::audit::{
-    baseline::Stamped,
+    baseline::{Baseline, Stamped},
     finding::{Evidence, Kind, Narrowing},
-    policy::{Pattern, any},
+    policy::{Pattern, Policy, any},
 };
 use relatch_events::{
     cloudtrail::target::{Target, TargetKind},
     fact::{Outcome, Tamper},
+    moment::Moment,
 };
+use std::ops::RangeInclusive;
 
 /// The state of a rule to which reads are handed over.
 const WITH_READS: &str = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS";
 
 /// How many settings are known at most.
 const MOST_SETTINGS: usize = 10_000;
+
+/// The setting that tells when a trail was last stopped.
+const LOGGING: &str = "logging";
+
+/// From when until when nothing is to be concluded from what was not heard of: while `trail-stopped` is told, it says so,
+/// and one incident is enough. What goes with a decryption, and would explain it, may have come a moment later.
+pub(super) fn blindness(baseline: &Baseline, policy: &Policy) -> Option<RangeInclusive<Moment>> {
+    let stopped = baseline.settings.get(LOGGING)?.at.as_millis();
+    let from = stopped.saturating_sub(REASON);
+    let until = stopped.saturating_add(policy.thresholds.incident_gap);
+    Some(Moment::from_millis(from)..=Moment::from_millis(until))
+}
 
 pub(super) fn judge(case: &mut Case<'_>, tamper: &Tamper) {
     if case.fact.outcome != Outcome::Done {
@@ -26,6 +40,10 @@ pub(super) fn judge(case: &mut Case<'_>, tamper: &Tamper) {
         Tamper::LoggingStopped | Tamper::TrailDeleted => {
             if is_ours(case, TargetKind::Trail, &own.trails) {
                 case.raise(Kind::TrailStopped, false);
+                let at = case.at;
+                let mut slot = case.baseline.settings.remove(LOGGING);
+                Stamped::note(&mut slot, at, "stopped".to_owned());
+                case.baseline.settings.extend(slot.map(|slot| (LOGGING.to_owned(), slot)));
             }
         }
         Tamper::TrailUpdated { multi_region, global_services, validated, bucket } => {
@@ -89,9 +107,7 @@ fn narrowed(case: &mut Case<'_>, lost: Vec<Narrowing>) {
 }
 
 fn raise_unless_deployed(case: &mut Case<'_>, kind: Kind, thing: TargetKind, own: &[Pattern]) {
-    let fact = case.fact;
-    let is_announced = case.announced.iter().any(|announced| announced.covers(fact, case.at));
-    if is_ours(case, thing, own) && !case.standing().is_deployer && !is_announced {
+    if is_ours(case, thing, own) && !case.standing().is_deployer {
         case.raise(kind, false);
     }
 }

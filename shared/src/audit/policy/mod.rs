@@ -28,10 +28,12 @@
 //! Wherever principals or things are named, `*` stands for any characters. A principal is named by its ARN or by what
 //! comes last in it: `terraform` is `arn:aws:iam::111122223333:role/deploy/terraform`, in whichever account.
 
+mod current;
 mod names;
 mod read;
 mod time;
 
+pub use current::{CurrentPolicy, FRESH, NoPolicy};
 pub use names::{NamePattern, Pattern};
 pub(super) use names::{any, any_principal, last_of};
 pub use read::{BadPolicy, Problem};

@@ -1,0 +1,336 @@
+//! A thief is found, denied what he read, and what he read becomes worthless: in this order, and once.
+
+use crate::scene::Scene;
+use aws_config::{BehaviorVersion, Region, retry::RetryConfig};
+use aws_sdk_secretsmanager::{
+    Client,
+    config::Credentials,
+    error::{ProvideErrorMetadata, SdkError},
+};
+use jiff::{SignedDuration, Timestamp};
+use relatch::containment::policy;
+use relatch_events::containment::{DETAIL_TYPE, SOURCE};
+use relatch_integration::{
+    aws::{ACCOUNT, Call, Fault, REGION, WITHHELD},
+    bus::Bus,
+    cloud::{self, Cloud, Standing},
+    lambda::Function,
+    rotation::Rotation,
+    trail,
+};
+use serde_json::{Value, json};
+
+const ROLES: [(&str, &str); 2] = [
+    ("RELATCH_NEVER_DENY", "arn:aws:iam::123456789012:role/break-glass"),
+    ("RELATCH_OWN_ROLES", "arn:aws:iam::123456789012:role/rotate,arn:aws:iam::123456789012:role/local"),
+];
+
+const BOTH: (&str, &str) = ("RELATCH_RESPOND", "rotate,deny");
+
+#[tokio::test]
+async fn a_thief_is_locked_out_of_all_that_he_read_and_then_it_is_rotated() {
+    let scene = scene(&[BOTH]).await;
+    let aws = &scene.cloud.aws;
+    aws.emulate().await.unwrap();
+    let bus = Bus::listen(aws).await.unwrap();
+    let names: Vec<String> = ["app".to_owned()].into_iter().chain((1..10).map(|n| format!("shop-{n}"))).collect();
+    for name in &names[1..] {
+        scene.cloud.secret(name, json!({})).unwrap();
+        age(&scene, name);
+    }
+    let thief = client(&scene, "report").await;
+    let loot = value(&thief, "app").await.unwrap();
+
+    let small = r#"{"thresholds":{"read-burst":{"count":2,"minutes":6}}}"#;
+    let audit =
+        cloud::audit(aws, &[BOTH, ("RELATCH_AUDIT_POLICY", small), ("RELATCH_GROUP_WAIT_SECONDS", "0")]).unwrap();
+    // One by one, as EventBridge hands them over: what was read before it became critical counts, too.
+    aws.fault_on("events:PutEvents", 1, Some(3), Fault::Refuse);
+    for name in &names {
+        let read = trail::read(name, Some("report"), a_minute_ago());
+        let is_ok = audit.invoke(read.clone()).await.unwrap().is_ok();
+        // What could not be asked for is asked for when the event comes again.
+        let is_last = Some(name) == names.last();
+        assert_eq!(is_ok, !is_last, "{name}: {:#?}", audit.output().lines());
+        if is_last {
+            assert!(audit.invoke(read).await.unwrap().is_ok(), "{:#?}", audit.output().lines());
+        }
+    }
+    let events = bus.events().await.unwrap();
+    assert_eq!(events.len(), 1, "{events:#?}");
+    assert_eq!(events[0]["detail"]["secrets"].as_array().unwrap().len(), names.len(), "{events:#?}");
+
+    let answer = scene.responds(events[0].clone()).await;
+    for case in answer["contained"].as_array().unwrap() {
+        assert_eq!((&case["denial"], &case["rotation"]), (&json!("proved"), &json!("begun")), "{answer:#}");
+    }
+    for name in &names {
+        assert_eq!(value(&thief, name).await.unwrap_err(), "AccessDeniedException");
+    }
+    let batch = thief.batch_get_secret_value().set_secret_id_list(Some(names.clone())).send().await.unwrap();
+    assert!(batch.secret_values().is_empty() && batch.errors().len() == names.len());
+    let application = client(&scene, "web").await;
+    assert_eq!(value(&application, "app").await.unwrap(), loot, "nobody else is denied");
+
+    let token = scene.labelled("AWSPENDING").unwrap().id;
+    let rotation = Rotation::of(aws, &scene.rotate, &scene.secret).run_with(&token).await.unwrap();
+    assert!(rotation.succeeded(), "{rotation:#?}");
+    assert_eq!(scene.standing().await, Standing::Fine);
+    assert_ne!(value(&application, "app").await.unwrap(), loot);
+    assert_eq!(value(&thief, "app").await.unwrap_err(), "AccessDeniedException");
+    let told = |scene: &Scene| -> Vec<(String, String)> {
+        let word = |alert: &Value, field: &str| alert[field].as_str().unwrap_or_default().to_owned();
+        let alerts = scene.cloud.published().unwrap();
+        alerts.iter().map(|alert| (word(alert, "condition"), word(alert, "severity"))).collect()
+    };
+    let before = told(&scene);
+    assert!(before.contains(&("contained".to_owned(), "error".to_owned())), "{before:?}");
+    assert!(before.iter().all(|(condition, _)| condition != "containment-failed"), "{before:?}");
+
+    let mark = aws.mark();
+    let again = scene.responds(events[0].clone()).await;
+    assert_eq!(again["contained"][0]["rotation"], "already-rotated", "{again:#}");
+    assert_eq!(changes(&aws.calls_since(mark)), Vec::<String>::new());
+    assert_eq!(told(&scene), before);
+}
+
+#[tokio::test]
+async fn what_was_denied_is_given_back_by_hand_and_the_rest_of_the_policy_stays() {
+    let scene = scene(&[BOTH]).await;
+    let own = json!({ "Version": "2012-10-17", "Statement": [{
+        "Sid": "Ours", "Effect": "Allow", "Principal": { "AWS": "arn:aws:iam::123456789012:role/web" },
+        "Action": "secretsmanager:GetSecretValue", "Resource": "*",
+    }] });
+    let aws = &scene.cloud.aws;
+    aws.store().edit("app", |secret| secret.set_policy(Some(own.to_string()))).unwrap();
+    scene.responds(request(&scene, "role/report", &["deny"])).await;
+    scene.responds(request(&scene, "user/eve", &["deny"])).await;
+    let thief = client(&scene, "report").await;
+    assert_eq!(value(&thief, "app").await.unwrap_err(), "AccessDeniedException");
+    let undone = thief.delete_resource_policy().secret_id("app").send().await.map_err(code).unwrap_err();
+    assert_eq!(undone, "AccessDeniedException", "who is denied cannot take the denial out");
+    let operator = scene.cloud.operator().unwrap();
+    let runs = async |arguments: &[&str]| operator.runs(arguments).await.unwrap();
+    let eve = "arn:aws:iam::123456789012:user/eve";
+    let dry = runs(&["release", "app", "--dry-run"]).await;
+    assert!(dry.status == 0 && dry.stdout.contains("role/report") && dry.stdout.contains(eve), "{dry:?}");
+    assert_eq!(runs(&["release", "app", "--principal", eve, "--yes"]).await.status, 0);
+    assert_eq!(value(&thief, "app").await.unwrap_err(), "AccessDeniedException");
+    assert_eq!(runs(&["release", "app", "--yes"]).await.status, 0);
+    value(&thief, "app").await.unwrap();
+    assert_eq!(policy_of(&scene), Some(own.to_string()));
+    let again = runs(&["release", "app", "--yes"]).await;
+    assert!(again.status == 1 && again.stdout.contains("no denial"), "{again:?}");
+    let json = runs(&["release", "app", "--yes", "--json"]).await;
+    assert_eq!(serde_json::from_str::<Value>(&json.stdout).unwrap()["outcome"], "was-not-denied");
+    // Where nothing else was in it, the policy goes.
+    aws.store().edit("app", |secret| secret.set_policy(None)).unwrap();
+    scene.responds(request(&scene, "role/report", &["deny"])).await;
+    assert!(policy_of(&scene).is_some());
+    assert_eq!(runs(&["release", "app", "--yes"]).await.status, 0);
+    assert_eq!(policy_of(&scene), None);
+}
+
+#[tokio::test]
+async fn respond_does_only_what_its_own_settings_allow_and_to_its_own() {
+    let scene = scene(&[("RELATCH_RESPOND", "rotate")]).await;
+    let answer = scene.responds(request(&scene, "role/report", &["deny"])).await;
+    assert_eq!((&answer["outcome"], policy_of(&scene)), (&json!("not-allowed"), None));
+    let scene = Scene { respond: respond(&scene.cloud, &[]), ..scene };
+    let answer = scene.responds(request(&scene, "role/report", &["deny", "rotate"])).await;
+    assert_eq!(answer["outcome"], "not-allowed", "nothing is allowed by default");
+
+    let scene = Scene { respond: respond(&scene.cloud, &[BOTH]), ..scene };
+    let both = ["deny", "rotate"];
+    let mut foreign = request(&scene, "role/report", &both);
+    foreign["detail"]["environment"] = json!("prod");
+    assert_eq!(scene.responds(foreign).await["outcome"], "not-ours");
+    let mut elsewhere = request(&scene, "role/report", &both);
+    elsewhere["detail"]["secrets"][0]["secret"] = json!("arn:aws:secretsmanager:us-east-1:123456789012:secret:app");
+    let untouched = [
+        (elsewhere, "elsewhere"),
+        (request(&scene, "root", &both), "root"),
+        (request(&scene, "role/break-glass", &both), "never-denied"),
+        (request(&scene, "role/rotate", &both), "never-denied"),
+        (request(&scene, "role/service/rotate", &both), "never-denied"),
+        (request(&scene, "role/aws-service-role/rds.amazonaws.com/AWSServiceRoleForRDS", &both), "service"),
+        (request(&scene, "role/*", &both), "nameless"),
+    ];
+    for (event, why) in untouched {
+        let answer = scene.responds(event).await;
+        assert_eq!(answer["contained"][0]["denial"], why, "{answer:#}");
+        assert_eq!(answer["contained"][0]["rotation"], "held-back", "{answer:#}");
+    }
+    let other = ("RELATCH_ROTATE_ARN", "arn:aws:lambda:eu-central-1:1:function:other");
+    let scene = Scene { respond: respond(&scene.cloud, &[BOTH, other]), ..scene };
+    let answer = scene.responds(request(&scene, "role/report", &both)).await;
+    assert_eq!(answer["contained"][0]["denial"], "not-ours");
+    assert_eq!(changes(&scene.cloud.aws.calls()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_policy_that_is_full_is_left_alone_and_told_as_critical() {
+    let scene = scene(&[BOTH]).await;
+    let full = json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": { "AWS": "x".repeat(20_300) }, "Action": "secretsmanager:GetSecretValue",
+        "Resource": "*",
+    }] });
+    scene.cloud.aws.store().edit("app", |secret| secret.set_policy(Some(full.to_string()))).unwrap();
+    let answer = scene.responds(request(&scene, "role/report", &["deny", "rotate"])).await;
+    assert_eq!(answer["contained"][0]["denial"], "policy-full", "{answer:#}");
+    assert_eq!(answer["contained"][0]["rotation"], "held-back");
+    assert_eq!(policy_of(&scene), Some(full.to_string()));
+    let alert = scene.cloud.published().unwrap().remove(0);
+    assert_eq!((&alert["condition"], &alert["severity"]), (&json!("containment-failed"), &json!("critical")));
+    assert_eq!(alert["runbook"], "infra/runbooks/containment-failed.md");
+}
+
+#[tokio::test]
+async fn nothing_is_rotated_while_the_denial_is_not_in_effect_everywhere() {
+    let scene = scene(&[BOTH]).await;
+    let aws = &scene.cloud.aws;
+    // What is read back is old at first, and the policy holds only after some time.
+    aws.fault_on("secretsmanager:GetResourcePolicy", 2, Some(2), Fault::StaleLabels);
+    aws.fault_on("secretsmanager:GetSecretValue", 1, Some(1), Fault::StaleLabels);
+    aws.fault_on("secretsmanager:GetSecretValue", 3, Some(1), Fault::StaleLabels);
+    let answer = scene.responds(request(&scene, "role/report", &["deny", "rotate"])).await;
+    assert_eq!(answer["contained"][0]["rotation"], "begun", "{answer:#}");
+    let calls = aws.calls();
+    let probes: Vec<&Call> = calls.iter().filter(|call| call.action == "GetSecretValue").collect();
+    let seen: Vec<Option<&str>> = probes.iter().map(|call| call.error).collect();
+    let (open, shut) = (Some("ResourceNotFoundException"), Some("AccessDeniedException"));
+    assert_eq!(seen, [open, shut, open, shut, shut]);
+    let rotated = calls.iter().find(|call| call.action == "RotateSecret").unwrap();
+    assert!(rotated.sequence > probes.last().unwrap().sequence);
+    assert_eq!(changes(&calls), ["PutResourcePolicy", "RotateSecret"]);
+}
+
+#[tokio::test]
+async fn a_call_that_fails_anywhere_leaves_nothing_or_what_the_next_attempt_completes() {
+    completes_after(&Fault::Refuse).await;
+}
+
+#[tokio::test]
+async fn so_does_an_answer_that_is_lost_after_the_effect() {
+    completes_after(&Fault::DropReply).await;
+}
+
+/// A fault at every call by itself, as often as the SDK tries; then the event again.
+async fn completes_after(fault: &Fault) {
+    let scene = scene(&[BOTH]).await;
+    let aws = &scene.cloud.aws;
+    let event = request(&scene, "role/report", &["deny", "rotate"]);
+    scene.responds(event.clone()).await;
+    let calls = aws.calls().iter().filter(|call| call.service == "secretsmanager").count() as u64;
+    assert!((9..=12).contains(&calls), "{calls}");
+    reset(&scene);
+    for n in 1..=calls {
+        let (mark, name) = (aws.mark(), fault.name());
+        aws.fault_on("secretsmanager:*", n, Some(3), fault.clone());
+        let outcome = scene.respond.invoke(event.clone()).await.unwrap();
+        aws.clear_faults();
+        let pending = scene.labelled("AWSPENDING").is_some();
+        let denied = policy_of(&scene).is_some_and(|text| !policy::denied(&text).is_empty());
+        assert!(denied || !pending, "{name} at {n}: rotated, and not denied");
+        let during = aws.calls_since(mark);
+        assert!(!outcome.is_ok() || (denied && pending), "{name} at {n}: {outcome:?} {during:#?}");
+        let again = scene.responds(event.clone()).await;
+        let case = &again["contained"][0];
+        assert_eq!((&case["denial"], &case["rotation"]), (&json!("proved"), &json!("begun")), "{name} at {n}");
+        let tokens = aws.store().versions("app").unwrap().len();
+        assert_eq!(tokens, 2, "{name} at {n}: rotated once");
+        assert_eq!(policy::denied(&policy_of(&scene).unwrap()).len(), 1);
+        reset(&scene);
+    }
+}
+
+#[tokio::test]
+async fn denying_without_a_way_back_does_not_start() {
+    let scene = Scene::single_user().await;
+    let respond = scene.cloud.respond_with(&[BOTH]).unwrap();
+    let outcome = respond.invoke(request(&scene, "role/report", &["deny"])).await.unwrap();
+    assert!(!outcome.is_ok());
+    let said = respond.output();
+    assert!(said.contains("RELATCH_NEVER_DENY must name"), "{:#?}", said.lines());
+}
+
+/// A cloud whose respond has these settings, the table and the topic.
+async fn scene(settings: &[(&str, &str)]) -> Scene {
+    let scene = Scene::single_user().await;
+    scene.cloud.aws.emulate().await.unwrap();
+    age(&scene, "app");
+    Scene { respond: respond(&scene.cloud, settings), ..scene }
+}
+
+fn respond(cloud: &Cloud, settings: &[(&str, &str)]) -> Function {
+    let memory = Cloud::memory();
+    let memory: Vec<(&str, &str)> = memory.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let waits = [("RELATCH_GROUP_WAIT_SECONDS", "0"), ("RELATCH_GROUP_INTERVAL_SECONDS", "0")];
+    cloud.respond_with(&[&memory, &waits[..], &ROLES, settings].concat()).unwrap()
+}
+
+/// What audit asks for, in EventBridge's envelope.
+fn request(scene: &Scene, principal: &str, measures: &[&str]) -> Value {
+    let meant = scene.secret.rsplit_once('-').unwrap().0;
+    json!({
+        "version": "0", "id": "e", "detail-type": DETAIL_TYPE, "source": SOURCE, "account": ACCOUNT, "region": REGION,
+        "time": "2026-01-01T00:00:00Z", "resources": [],
+        "detail": {
+            "environment": "dev", "incident": "audit/x", "principal": format!("arn:aws:iam::{ACCOUNT}:{principal}"),
+            "measures": measures, "findings": ["read-burst"], "events": [],
+            "secrets": [{ "secret": meant, "read": a_minute_ago().as_millisecond(), "versions": [] }],
+        },
+    })
+}
+
+/// Makes all of it longer ago than the read.
+fn age(scene: &Scene, name: &str) {
+    let edited = scene.cloud.aws.store().edit(name, |secret| {
+        secret.versions.iter_mut().for_each(|version| version.created -= SignedDuration::from_hours(1));
+    });
+    edited.unwrap();
+}
+
+fn a_minute_ago() -> Timestamp {
+    Timestamp::now() - SignedDuration::from_mins(1)
+}
+
+/// As it was before anything was contained.
+fn reset(scene: &Scene) {
+    let edited = scene.cloud.aws.store().edit("app", |secret| {
+        secret.set_policy(None);
+        secret.versions.retain(|version| !version.has("AWSPENDING"));
+    });
+    edited.unwrap();
+}
+
+fn policy_of(scene: &Scene) -> Option<String> {
+    scene.cloud.aws.store().secret("app").unwrap().policy(false).map(str::to_owned)
+}
+
+/// The calls that change something, by their names.
+fn changes(calls: &[Call]) -> Vec<String> {
+    let names = ["PutResourcePolicy", "DeleteResourcePolicy", "RotateSecret"];
+    let changing = calls.iter().filter(|call| names.contains(&call.action.as_str()));
+    changing.map(|call| call.action.clone()).collect()
+}
+
+/// Somebody with a role of his own.
+async fn client(scene: &Scene, role: &str) -> Client {
+    let key = scene.cloud.aws.key_of(role);
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .endpoint_url(scene.cloud.aws.url())
+        .credentials_provider(Credentials::new(key, WITHHELD, None, None, "test"))
+        .retry_config(RetryConfig::disabled());
+    Client::new(&config.load().await)
+}
+
+async fn value(client: &Client, name: &str) -> Result<String, String> {
+    let answer = client.get_secret_value().secret_id(name).send().await;
+    answer.map(|value| value.secret_string.unwrap()).map_err(code)
+}
+
+fn code<E: ProvideErrorMetadata>(error: SdkError<E>) -> String {
+    error.code().unwrap_or_default().to_owned()
+}

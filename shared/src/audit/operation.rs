@@ -1,0 +1,112 @@
+//! Relatch's own changes outside of rotations: recorded before they are made, and so known when CloudTrail tells of them.
+//!
+//! That Relatch's role did something says nothing: whoever has got hold of the role can do all that it may. So whatever of
+//! Relatch moves a label or has RDS set a password records that first, in the table. What CloudTrail tells afterwards is
+//! as it should be if it is the very call that was recorded: signed with the access key of the session that recorded it, of
+//! the same thing, with the same versions, within minutes. Whoever has only the role has another access key, and can record
+//! nothing without access to the table. Whoever may write to the table can have their own calls pass for Relatch's, one
+//! by one, and the table says which: so it is Relatch's functions' and operators' alone.
+
+use crate::ports::Label;
+use jiff::SignedDuration;
+use relatch_events::{
+    cloudtrail::target::Target,
+    fact::{Change, Fact, What},
+    moment::Moment,
+    secret::VersionId,
+};
+use std::fmt;
+
+/// For how long after it was recorded a change is as it should be. It is made at once; the SDK may repeat the call.
+pub const LASTS: SignedDuration = SignedDuration::from_mins(5);
+
+/// How far clocks may be apart. CloudTrail's times are of whole seconds.
+pub const SKEW: SignedDuration = SignedDuration::from_secs(30);
+
+/// A change that Relatch makes, as its record in CloudTrail will show it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Operation {
+    /// The access key that signs it. It names the session, and so the role; it is no secret.
+    pub access_key: String,
+    /// Of what.
+    pub target: Target,
+    /// What is done.
+    pub act: Act,
+}
+
+/// What is done.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Act {
+    /// A label is moved, or taken off.
+    LabelMoved {
+        /// The label.
+        label: String,
+        /// The version that it is taken from.
+        from: Option<VersionId>,
+        /// The version that it is given to.
+        to: Option<VersionId>,
+    },
+    /// RDS is told to set a master user's password.
+    MasterPasswordSet,
+}
+
+/// Something that was recorded, and for which time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// What.
+    pub operation: Operation,
+    /// From when on.
+    pub from: Moment,
+    /// Until when.
+    pub until: Moment,
+}
+
+impl Operation {
+    /// What a fact would have been recorded as, had Relatch done it; `None` if Relatch does no such thing.
+    pub fn of(fact: &Fact) -> Option<Self> {
+        let act = match &fact.what {
+            What::Change(Change::LabelMoved { stage: Some(label), from, to }) => {
+                Act::LabelMoved { label: label.clone(), from: from.clone(), to: to.clone() }
+            }
+            What::Change(Change::DatabasePasswordSet { managed: None }) => Act::MasterPasswordSet,
+            What::Change(_)
+            | What::Access(_)
+            | What::Rotation(_)
+            | What::Tamper(_)
+            | What::Account(_)
+            | What::Reported(_) => return None,
+        };
+        let [target] = fact.targets.as_slice() else { return None };
+        Some(Self { access_key: fact.actor.access_key.clone()?, target: target.clone(), act })
+    }
+}
+
+impl Act {
+    /// That AWSCURRENT is moved.
+    pub fn promotion(to: &VersionId, from: &VersionId) -> Self {
+        Self::LabelMoved { label: Label::Current.name().to_owned(), from: Some(from.clone()), to: Some(to.clone()) }
+    }
+
+    /// That AWSPENDING is taken off.
+    pub fn unstaging(from: &VersionId) -> Self {
+        Self::LabelMoved { label: Label::Pending.name().to_owned(), from: Some(from.clone()), to: None }
+    }
+}
+
+impl Announcement {
+    /// Whether a fact is what was recorded.
+    pub fn covers(&self, fact: &Fact, at: Moment) -> bool {
+        (self.from..=self.until).contains(&at) && Operation::of(fact).as_ref() == Some(&self.operation)
+    }
+}
+
+/// In one line, unique among a thing's acts.
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = |version: &Option<VersionId>| version.as_ref().map_or("-".to_owned(), VersionId::to_string);
+        match self {
+            Self::LabelMoved { label, from, to } => write!(f, "label {label} from {} to {}", id(from), id(to)),
+            Self::MasterPasswordSet => f.write_str("master password"),
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Containment: the opt-in response to a critical incident. Whoever did it may not read the secrets any more, and what was
+//! read becomes worthless.
+//!
+//! `audit` only [asks](ask) for it; `respond` does it, by its own settings. Read in this order:
+//!
+//! * [`ask`]: which incident leads to which request, and why.
+//! * [`mod@plan`]: what to do next about one secret, and why. Pure.
+//! * [`policy`]: a secret's policy with our statements in it, and without them again. Pure.
+//! * [`principal`]: who can be denied, and who never is.
+//! * [`report`]: what people are told.
+//! * this file: how a fact is learned, how an action is done.
+
+pub mod ask;
+pub mod plan;
+pub mod policy;
+pub mod principal;
+pub mod report;
+
+pub use principal::{Exempt, Principal, Spared};
+pub use relatch_events::containment::{Containment, Exposed, Measure};
+
+use crate::ports::{CallError, CallErrorKind, Description, Gate, Label, Rotating, Table};
+use futures_util::{StreamExt, stream};
+use plan::{Action, Began, Denial, Door, Ending, Facts, Labels, Look, Obstacle, Plan, Put, Rotation, Standing, plan};
+use policy::Merged;
+use relatch_events::secret::SecretId;
+use report::{Case, Report};
+use std::{collections::BTreeSet, time::Duration};
+use tokio::time::{Instant, sleep};
+use tracing::{error, info};
+
+/// How many secrets are contained at the same time.
+const ABREAST: usize = 8;
+
+/// How long to wait before it is looked at again whether a policy has taken effect.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// The longest that is waited for a policy to take effect.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the settings allow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Which measures (`RELATCH_RESPOND`); none unless it is asked for.
+    pub measures: BTreeSet<Measure>,
+    /// Whom nothing is ever denied (`RELATCH_NEVER_DENY` and `RELATCH_OWN_ROLES`).
+    pub exempt: Exempt,
+}
+
+/// Who contains incidents.
+#[derive(Debug, Clone)]
+pub struct Containing<'a, S, T> {
+    /// Secrets Manager.
+    pub secrets: &'a S,
+    /// What is paused.
+    pub table: &'a T,
+    /// What the settings allow.
+    pub settings: &'a Settings,
+}
+
+impl<S: Gate, T: Table> Containing<'_, S, T> {
+    /// Does what is asked for as far as the settings allow it, for every secret by itself, and says what has come of each.
+    /// Asked twice, it finds everything done.
+    pub async fn run(
+        &self,
+        asked: &Containment,
+        is_ours: impl Fn(&Description) -> bool + Copy,
+        deadline: Instant,
+    ) -> Report {
+        let principal = Principal::of(&asked.principal);
+        let is_asked = |measure| asked.measures.contains(&measure) && self.settings.measures.contains(&measure);
+        let spared = match &principal {
+            Ok(principal) if self.settings.exempt.covers(principal) => Some(Spared::Never),
+            Ok(_) => None,
+            Err(spared) => Some(*spared),
+        };
+        let late = deadline.min(Instant::now() + PATIENCE);
+        let cases = asked.secrets.iter().map(|exposed| async {
+            let facts = Facts {
+                deny: is_asked(Measure::Deny),
+                rotate: is_asked(Measure::Rotate),
+                spared,
+                read: exposed.read,
+                versions: exposed.versions.clone(),
+                secret: None,
+                door: None,
+                put: None,
+                shut: 0,
+                is_late: false,
+                labels: None,
+                is_newer: None,
+                began: None,
+            };
+            let mut attempt = Attempt { of: self, exposed, arn: None, principal: principal.as_ref().ok(), facts, late };
+            let ending = attempt.run(is_ours).await;
+            let secret = attempt.arn.map_or_else(|| exposed.secret.to_string(), |arn| arn.to_string());
+            info!(
+                secret.id = secret,
+                containment.principal = asked.principal,
+                containment.denial = ending.denial.name(),
+                containment.rotation = ending.rotation.name(),
+                "Containment of {secret}: denial {}, rotation {}",
+                ending.denial.name(),
+                ending.rotation.name()
+            );
+            Case { secret, ending }
+        });
+        Report { asked: asked.clone(), cases: stream::iter(cases).buffered(ABREAST).collect().await }
+    }
+}
+
+/// One secret, and what has been learned of it.
+struct Attempt<'a, S, T> {
+    of: &'a Containing<'a, S, T>,
+    exposed: &'a Exposed,
+    /// Its full ARN.
+    arn: Option<SecretId>,
+    principal: Option<&'a Principal>,
+    facts: Facts,
+    late: Instant,
+}
+
+impl<S: Gate, T: Table> Attempt<'_, S, T> {
+    async fn run(&mut self, is_ours: impl Fn(&Description) -> bool) -> Ending {
+        loop {
+            self.facts.is_late = Instant::now() >= self.late;
+            let problem = match plan(&self.facts) {
+                Plan::Look(look) => self.observe(look, &is_ours).await,
+                Plan::Act(action) => self.carry_out(action).await,
+                Plan::End(ending) => return ending,
+            };
+            if let Err(problem) = problem {
+                error!(error = %problem, secret.id = %self.exposed.secret, "Containment was interrupted");
+                return self.interrupted();
+            }
+        }
+    }
+
+    /// What was seen before a call failed counts; the rest is to be asked for again.
+    fn interrupted(&self) -> Ending {
+        let Facts { deny, rotate, read, shut, .. } = &self.facts;
+        let denial = match (deny, *shut >= plan::PROOFS) {
+            (false, _) => Denial::NotAsked,
+            (true, true) => Denial::Proved,
+            (true, false) => Denial::Failed(Obstacle::Interrupted),
+        };
+        let rotation = match (denial, *rotate && read.is_some()) {
+            (_, false) => Rotation::NotAsked,
+            (Denial::Failed(_), true) => Rotation::HeldBack,
+            (Denial::NotAsked | Denial::Proved, true) => Rotation::Failed(Obstacle::Interrupted),
+        };
+        Ending { denial, rotation }
+    }
+
+    async fn observe(&mut self, look: Look, is_ours: &impl Fn(&Description) -> bool) -> Result<(), CallError> {
+        match look {
+            Look::Secret => self.facts.secret = Some(self.standing(is_ours).await?),
+            Look::Policy => {
+                if self.facts.put.is_some() {
+                    sleep(PAUSE).await;
+                }
+                let present = self.of.secrets.policy(self.arn()).await?;
+                let merged = self.principal.map(|principal| policy::merged(present.as_deref(), principal));
+                self.facts.door = merged.map(|merged| match merged {
+                    Ok(Merged::Holds) => Door::Closed,
+                    Ok(Merged::Wanted(policy)) => Door::Open(policy),
+                    Err(why) => Door::Stuck(why),
+                });
+            }
+            Look::Effect => {
+                let label = self.principal.map(policy::probe).unwrap_or_default();
+                let is_shut = self.of.secrets.is_denied(self.arn(), &label).await?;
+                self.facts.shut = if is_shut { self.facts.shut + 1 } else { 0 };
+                if !is_shut {
+                    sleep(PAUSE).await;
+                }
+            }
+            Look::Labels => {
+                let known = self.of.secrets.describe(self.arn()).await?;
+                let current = known.holder(Label::Current).cloned();
+                let pending = known.holder(Label::Pending).filter(|id| Some(*id) != current.as_ref()).cloned();
+                self.facts.labels = Some(Labels { current, pending });
+            }
+            Look::Age => {
+                let versions = self.of.secrets.versions(self.arn()).await?;
+                let current = self.facts.labels.as_ref().and_then(|labels| labels.current.as_ref());
+                let created = versions.iter().find(|version| Some(&version.id) == current).and_then(|v| v.created);
+                // CloudTrail knows whole seconds.
+                let is_newer = created
+                    .zip(self.facts.read)
+                    .is_some_and(|(created, read)| created.as_millisecond() >= read.as_millis().saturating_add(1000));
+                self.facts.is_newer = Some(is_newer);
+            }
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&mut self, action: Action) -> Result<(), CallError> {
+        match action {
+            Action::Deny(policy) => {
+                let objections = self.of.secrets.objections(self.arn(), &policy).await?;
+                let put = match objections.is_empty() {
+                    true => self.of.secrets.put_policy(self.arn(), &policy).await,
+                    false => Err(CallError {
+                        operation: "secretsmanager:ValidateResourcePolicy",
+                        kind: CallErrorKind::Refused,
+                        message: objections.join("; "),
+                    }),
+                };
+                self.facts.put = Some(match put {
+                    Ok(()) => Put::Taken,
+                    Err(problem) if problem.kind == CallErrorKind::Refused => {
+                        error!(error = %problem, secret.id = %self.exposed.secret, "The policy was refused");
+                        Put::Refused
+                    }
+                    Err(problem) => return Err(problem),
+                });
+                // Whether it was taken is for the policy to say.
+                self.facts.door = self.facts.door.take().filter(|_| self.facts.put == Some(Put::Refused));
+            }
+            Action::Rotate => {
+                self.facts.began = Some(match self.of.secrets.rotate(self.arn()).await {
+                    Ok(Rotating::Now) => Began::Now,
+                    Ok(Rotating::Before) => Began::Before,
+                    Err(problem) if problem.kind == CallErrorKind::Refused => {
+                        error!(error = %problem, secret.id = %self.exposed.secret, "The rotation was refused");
+                        Began::Refused
+                    }
+                    Err(problem) => return Err(problem),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// How the secret stands. It is looked for by its name, since of an ARN without its end Secrets Manager may take the
+    /// name's last word for that; what is found has to be the one that is meant.
+    async fn standing(&mut self, is_ours: &impl Fn(&Description) -> bool) -> Result<Standing, CallError> {
+        let untouchable = |why| Ok(Standing::Untouchable(why));
+        let meant = self.exposed.secret.as_str();
+        let name = meant.split_once(":secret:").map_or(meant, |(_, name)| name);
+        let Ok(name) = SecretId::try_from(name) else { return untouchable(Obstacle::Missing) };
+        let known = match self.of.secrets.describe(&name).await {
+            Ok(known) => known,
+            Err(problem) if problem.kind == CallErrorKind::NotFound => return untouchable(Obstacle::Missing),
+            Err(problem) => return Err(problem),
+        };
+        let is_meant = |arn: &&String| {
+            let end = arn.strip_prefix(meant).and_then(|end| end.strip_prefix('-'));
+            end.is_some_and(|end| end.len() == 6 && end.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        };
+        let arn = known.arn.as_ref().filter(is_meant).and_then(|arn| SecretId::try_from(arn.as_str()).ok());
+        let Some(arn) = arn else { return untouchable(Obstacle::Elsewhere) };
+        self.arn = Some(arn.clone());
+        if known.owning_service.is_some() {
+            return untouchable(Obstacle::Managed);
+        }
+        if !is_ours(&known) {
+            return untouchable(Obstacle::NotOurs);
+        }
+        if known.deleted {
+            return untouchable(Obstacle::Deleted);
+        }
+        let controls = self.of.table.controls(arn.as_str()).await?;
+        if controls.paused.or(controls.everything_paused).is_some() {
+            return untouchable(Obstacle::Paused);
+        }
+        let rotation = match (known.rotation_enabled, controls.stopped) {
+            (false, _) => Some(Obstacle::RotationOff),
+            (true, Some(_)) => Some(Obstacle::Stopped),
+            (true, None) => None,
+        };
+        Ok(Standing::Contained { rotation })
+    }
+
+    fn arn(&self) -> &SecretId {
+        self.arn.as_ref().unwrap_or(&self.exposed.secret)
+    }
+}
