@@ -207,7 +207,11 @@ impl Account {
         Ok(answer)
     }
 
-    async fn put(&self, path: &str, body: Vec<u8>) -> Result<()> {
+    /// Puts an object into a bucket, or makes a bucket, by its path.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn put(&self, path: &str, body: Vec<u8>) -> Result<()> {
         self.send(signed("s3").method("PUT").uri(path).body(body.into())?).await.map(drop)
     }
 
