@@ -12,11 +12,12 @@ fn everything_is_as_told_and_the_numbers_can_be_read() {
     assert!(!text.contains('\x1b'), "a pipe is given no colours:\n{text}");
     let longest = text.lines().max_by_key(|line| line.chars().count()).unwrap();
     assert!(longest.chars().count() <= 100, "this line is too long: {longest}");
-    assert_eq!(number(&text, "rotations"), 5);
+    assert_eq!(number(&text, "rotations"), 6);
     assert_eq!(number(&text, "rolled back"), 1);
     assert_eq!(number(&text, "healed by a retry"), 2);
     assert_eq!(number(&text, "healed by respond"), 1);
-    assert_eq!(number(&text, "messages in Slack"), 4);
+    assert_eq!(number(&text, "incidents that the audit found"), 1);
+    assert_eq!(number(&text, "messages in Slack"), 5);
     assert!(number(&text, "calls to Secrets Manager in a calm rotation") <= 12);
     assert!(number(&text, "database connections in a calm rotation") <= 4);
     assert_eq!(number(&text, "failed logins by Relatch in a calm rotation"), 0);

@@ -29,12 +29,15 @@ pub(crate) async fn show(
     let acts = &play.acts;
     let healed = acts.iter().filter(|act| act.attempts.len() > 1 && act.succeeded()).count();
     let calm = acts.first();
+    let told = stage.cloud.published()?;
+    let incidents = told.iter().filter(|alert| alert["condition"] == "audit").count() as u64;
     screen.line("")?;
     for (what, number, budget) in [
         ("rotations", acts.iter().filter(|act| !act.attempts.is_empty()).count() as u64, None),
         ("rolled back", acts.iter().filter(|act| act.rolled_back()).count() as u64, None),
         ("healed by a retry", healed as u64, None),
         ("healed by respond", acts.iter().filter(|act| act.responded.is_some()).count() as u64, None),
+        ("incidents that the audit found", incidents, None),
         ("messages in Slack", on_call.receiver.messages().len() as u64, None),
         ("new connections of the application", acts.iter().map(|act| act.connections).sum(), None),
         ("of them failed", acts.iter().map(|act| act.failed).sum(), None),

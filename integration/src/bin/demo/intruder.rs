@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use crate::log;
 use crate::people::{OnCall, incidents};
 use crate::play::{Functions, Play, attempt};
-use crate::screen::{GOOD, PLAIN, Screen};
-use crate::stage::Stage;
+use crate::screen::{GOOD, PLAIN, STRONG, Screen, painted};
+use crate::stage::{NAME, Stage};
 
 /// How many secrets are read: with fewer, the decoy alone would be told.
 const READS: u32 = 20;
@@ -137,6 +137,7 @@ impl Play {
         );
         screen.prose(2, GOOD, &text)?;
         let silent = stage.cloud.published()?.len() == told.len();
+        let whole = self.look_up(screen, &stage.cloud).await?;
 
         let act = self.close("intruder", stage, before, vec![only]).await?;
         let opens = self.say(screen, stage, &act).await?;
@@ -150,7 +151,30 @@ impl Play {
         self.expect(tally.recorded + tally.ignored == records.len() as u64, "every record is accounted for");
         self.expect(again.recorded == 0 && again.duplicate == tally.recorded, "no record is taken twice");
         self.expect(silent, "nobody is told twice");
+        self.expect(whole, "the chain of changes is whole");
         Ok(())
+    }
+
+    /// What was written down, as a person asks for it. Tells whether it is what was written.
+    async fn look_up(&self, screen: &mut Screen, cloud: &Cloud) -> Result<bool> {
+        screen.line("")?;
+        let text =
+            "Who came to a secret, what was changed of it, and whether that is what was written down, can be asked:";
+        screen.prose(2, PLAIN, text)?;
+        let operator = cloud.operator()?.setting("RELATCH_ENVIRONMENT", "dev");
+        let [(_, table), _] = Cloud::memory();
+        let operator = operator.setting("RELATCH_TABLE", &table);
+        let mut whole = true;
+        for command in [vec!["access", DECOY], vec!["history", NAME], vec!["verify"]] {
+            let answer = operator.runs(&command).await?;
+            screen.line("")?;
+            screen.line(&painted(STRONG, &format!("    $ relatch {}", command.join(" "))))?;
+            for line in answer.stdout.lines() {
+                screen.line(format!("    {line}").trim_end())?;
+            }
+            whole &= answer.status == 0;
+        }
+        Ok(whole)
     }
 }
 
