@@ -338,7 +338,7 @@ const THROUGH: [&str; 8] = ["dynamodb", "lambda", "logs", "rds", "s3", "secretsm
 const STAR: [&str; 2] = ["by AWS itself", "by the program"];
 
 /// How the keys of the table's items begin.
-const ITEMS: [&str; 7] = ["alerts#", "baseline#", "chain#", "controls", "event#", "ledger#", "secret#"];
+const ITEMS: [&str; 8] = ["alerts#", "baseline#", "chain#", "event#", "ledger#", "operation#", "secret#", "silences"];
 
 /// Every role of a world, by the name of its function, or by its own.
 fn principals(world: &World) -> BTreeMap<String, Principal> {
