@@ -99,6 +99,20 @@ async fn what_could_not_be_told_is_not_written_down_and_is_told_the_next_time() 
 }
 
 #[tokio::test]
+async fn what_somebody_else_puts_on_the_bus_in_cloudtrails_name_is_refused_and_counted() {
+    let scene = Scene::new().await;
+    let mut forged = trail::read("shop-prod-secret-database", None, Timestamp::now());
+    forged["source"] = json!("shop");
+    let Outcome::Error { error_type, error_message } = scene.audit.invoke(forged).await.unwrap() else {
+        panic!("a forged record was taken in");
+    };
+    assert_eq!(error_type, "Audit.Failed");
+    assert!(error_message.contains("events:PutEvents"), "{error_message}");
+    assert_eq!((scene.told().len(), scene.items("ledger#").await), (0, 0));
+    assert_eq!(cloud::metrics(&scene.audit.output().lines(), "Malformed"), [1.0]);
+}
+
+#[tokio::test]
 async fn the_policy_may_be_in_a_parameter_and_a_bad_one_names_all_that_is_wrong() {
     let aws = Endpoint::start().await.unwrap();
     aws.emulate().await.unwrap();
