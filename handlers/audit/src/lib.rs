@@ -64,13 +64,13 @@ impl App<DynamoTable, DynamoTable, Option<SnsTopic>, EventBus, S3, LockedBucket,
     /// # Errors
     /// When a setting is wrong; the error names every one.
     pub async fn from_env() -> Result<Self, Error> {
-        let Audit { common, table, policy, kept, measures, anchors } = Audit::from_env()?;
+        let Audit { common, table, policy, own, kept, measures, anchors } = Audit::from_env()?;
         let sdk = adapters::sdk_config(common.rotation.patience).await;
         let policy = match policy {
-            PolicyFrom::Setting(policy) => (*policy).into(),
+            PolicyFrom::Setting(policy) => own.added_to(*policy).into(),
             PolicyFrom::Parameter(name) => {
                 let parameter = Arc::new(SsmParameter::new(&sdk, name));
-                let policy = CurrentPolicy::of(parameter, Timestamp::now()).await;
+                let policy = CurrentPolicy::of(parameter, own, Timestamp::now()).await;
                 policy.map_err(|problem| format!("RELATCH_AUDIT_POLICY: {}", telemetry::chain(&problem)))?
             }
         };

@@ -109,7 +109,7 @@ async fn what_somebody_else_puts_on_the_bus_in_cloudtrails_name_is_refused_and_c
     assert_eq!(error_type, "Audit.Failed");
     assert!(error_message.contains("events:PutEvents"), "{error_message}");
     assert_eq!((scene.told().len(), scene.items("ledger#").await), (0, 0));
-    assert_eq!(cloud::metrics(&scene.audit.output().lines(), "Malformed"), [1.0]);
+    assert_eq!(scene.counts().await["Malformed"], 1);
 }
 
 #[tokio::test]

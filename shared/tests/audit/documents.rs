@@ -106,6 +106,8 @@ each, and a burst, and all of it is told at once.
 What is normal in your account is said by a policy. It is JSON; every field may be left out, and `{}` is a policy that
 works. What is wrong with one is told all at once, each with its place. In lists of names, `*` stands for any characters;
 a principal is named by its ARN or by what comes last in it.
+
+What is Relatch's own is what `own` says; for `audit` also what `RELATCH_OWN_PREFIX` says, which no policy takes away.
 ";
 
 /// Every field that there is.

@@ -30,11 +30,13 @@
 
 mod current;
 mod names;
+mod own;
 mod read;
 mod time;
 
 pub use current::{CurrentPolicy, FRESH, NoPolicy};
 pub use names::{NamePattern, Pattern};
+pub use own::OwnNames;
 pub(super) use names::{any, any_principal, last_of};
 pub use read::{BadPolicy, Problem};
 pub use time::WorkingHours;
