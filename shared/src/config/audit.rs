@@ -20,7 +20,8 @@ pub struct Audit {
     pub table: String,
     /// What is normal by decision (`RELATCH_AUDIT_POLICY`).
     pub policy: PolicyFrom,
-    /// What is this deployment's own, whatever the policy says (`RELATCH_OWN_PREFIX`).
+    /// What is this deployment's own, whatever the policy says: what begins with `RELATCH_OWN_PREFIX`, and the parameter
+    /// that the policy is in.
     pub own: OwnNames,
     /// How long lines of the access log are kept (`RELATCH_ACCESS_LOG_DAYS`).
     pub kept: SignedDuration,
@@ -69,10 +70,18 @@ impl Audit {
         let policy = setting("RELATCH_AUDIT_POLICY").map_or_else(|| Ok(PolicyFrom::default()), |text| policy(&text));
         let own = match setting("RELATCH_OWN_PREFIX") {
             // A name that is any name would make everybody's things ours.
-            Some(prefix) if !prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) => Err(
-                format!("RELATCH_OWN_PREFIX must be what names begin with, of letters, digits, - _ and ., not `{prefix}`"),
-            ),
-            prefix => Ok(OwnNames { prefix }),
+            Some(prefix) if !prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) => {
+                Err(format!(
+                    "RELATCH_OWN_PREFIX must be what names begin with, of letters, digits, - _ and ., not `{prefix}`"
+                ))
+            }
+            prefix => {
+                let parameter = match &policy {
+                    Ok(PolicyFrom::Parameter(name)) => Some(name.clone()),
+                    Ok(PolicyFrom::Setting(_)) | Err(_) => None,
+                };
+                Ok(OwnNames { prefix, parameter })
+            }
         };
         let kept = match setting("RELATCH_ACCESS_LOG_DAYS").map(|text| (text.parse::<i64>(), text)) {
             None => Ok(ACCESSES_ARE_KEPT),

@@ -1,9 +1,9 @@
-//! Who touches what keeps watch: trails, rules, functions, and the way of alerts.
+//! Who touches what keeps watch: trails, rules, functions, the policy, and the way of alerts.
 
 use super::{case::Case, reads::REASON};
 use crate::audit::{
     baseline::{Baseline, Stamped},
-    finding::{Evidence, Kind, Narrowing},
+    finding::{Evidence, Finding, Kind, Narrowing},
     policy::{Pattern, Policy, any},
 };
 use relatch_events::{
@@ -97,7 +97,19 @@ pub(super) fn judge(case: &mut Case<'_>, tamper: &Tamper) {
         Tamper::AlarmsDeleted | Tamper::AlarmActionsDisabled => {
             raise_unless_deployed(case, Kind::AlertRouteRemoved, TargetKind::Alarm, &own.alarms);
         }
+        Tamper::ParameterPut | Tamper::ParametersDeleted => {
+            if is_ours(case, TargetKind::Parameter, &own.parameters) {
+                case.raise(Kind::OwnFunctionChanged, false);
+            }
+        }
     }
+}
+
+/// Whether somebody has changed the policy by which this is judged: they could have named themselves a deployer in it,
+/// or the finding one that is only for the record. So it is told whatever the policy says.
+pub(super) fn is_of_the_policy(finding: &Finding) -> bool {
+    finding.kind == Kind::OwnFunctionChanged
+        && finding.targets.iter().any(|target| target.kind == TargetKind::Parameter)
 }
 
 fn narrowed(case: &mut Case<'_>, lost: Vec<Narrowing>) {

@@ -165,7 +165,9 @@ mod tests {
         assert_eq!(days(15).await, (4, 0));
         assert_eq!(days(20).await, (4, 0), "nor does silence change anything");
         assert!(matches!(CurrentPolicy::of(parameter, OwnNames::default(), start).await, Err(NoPolicy::Unread(_))));
-        let bad = CurrentPolicy::of(says(&[r#"{"learning-days": 0, "decoy": 1}"#]), OwnNames::default(), start).await.unwrap_err();
+        let bad = CurrentPolicy::of(says(&[r#"{"learning-days": 0, "decoy": 1}"#]), OwnNames::default(), start)
+            .await
+            .unwrap_err();
         assert_eq!(
             bad.to_string(),
             "the policy cannot be used: learning-days: is not between 1 and 1000000; decoy: is no field of a policy;"
@@ -182,7 +184,7 @@ mod tests {
     #[tokio::test]
     async fn no_policy_takes_from_the_deployment_what_is_its_own() {
         let metrics = Metrics { namespace: "Relatch".to_owned(), environment: Environment::Prod };
-        let own = OwnNames { prefix: Some("shop-prod-".to_owned()) };
+        let own = OwnNames { prefix: Some("shop-prod-".to_owned()), parameter: Some("policies/shop:3".to_owned()) };
         let parameter = says(&["{}", r#"{"own": {"rules": [], "functions": ["other"]}}"#]);
         let current = CurrentPolicy::of(parameter, own.clone(), Timestamp::UNIX_EPOCH).await.unwrap();
         let now = Timestamp::UNIX_EPOCH + FRESH;
@@ -194,6 +196,7 @@ mod tests {
             for kind in [&own.functions, &own.trails, &own.rules, &own.topics, &own.queues, &own.alarms] {
                 assert!(any(kind, "shop-prod-audit"), "{own:?}");
             }
+            assert!(any(&own.parameters, "/shop-prod-policy") && any(&own.parameters, "/policies/shop"), "{own:?}");
             assert!(!any(&own.functions, "shop-production-web") && !any(&own.rules, "shop-dev-audit"), "{own:?}");
         }
     }

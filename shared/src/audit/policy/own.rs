@@ -1,6 +1,7 @@
 //! What of the own things is known beside the policy: what this deployment is called.
 
 use super::{Pattern, Policy};
+use relatch_events::cloudtrail::target::{Place, Target};
 
 /// What this deployment is called. A policy may name more as its own, but cannot leave these out: whoever may change it
 /// is to be noticed when they change what keeps watch.
@@ -8,6 +9,8 @@ use super::{Pattern, Policy};
 pub struct OwnNames {
     /// What the names of its functions, rules, topics, queues, alarms and trails begin with: `shop-prod-`.
     pub prefix: Option<String>,
+    /// The parameter that holds the policy, by its name or ARN, if it is in one.
+    pub parameter: Option<String>,
 }
 
 impl OwnNames {
@@ -21,7 +24,10 @@ impl OwnNames {
             {
                 kind.push(Pattern::new(&format!("{prefix}*")));
             }
+            own.parameters.push(Pattern::new(&format!("/{prefix}*")));
         }
+        let parameter = self.parameter.as_ref().and_then(|name| Target::parameter(name, Place::default()));
+        own.parameters.extend(parameter.map(|parameter| Pattern::new(&parameter.name)));
         policy
     }
 }
