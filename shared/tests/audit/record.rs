@@ -175,6 +175,9 @@ pub(crate) fn records(event: &Event) -> Vec<Value> {
             json!({"trailName": trail, "eventSelectors": [{"readWriteType": "All", "includeManagementEvents": true}]}),
         ),
         ["disables", "rule", rule] => call(event, "events", "DisableRule", json!({"name": rule})),
+        ["puts", "rule", rule, "as", state] => {
+            call(event, "events", "PutRule", json!({"name": rule, "state": state, "eventPattern": "{}"}))
+        }
         ["changes", "function", function] => {
             call(event, "lambda", "UpdateFunctionCode20150331v2", json!({"functionName": function}))
         }
