@@ -113,6 +113,32 @@ async fn what_somebody_else_puts_on_the_bus_in_cloudtrails_name_is_refused_and_c
 }
 
 #[tokio::test]
+async fn in_a_project_by_another_name_what_keeps_watch_is_watched_whatever_the_policy_says() {
+    let mut scene = Scene::new().await;
+    let policy = r#"{"own": {"rules": []}, "shadowed": ["own-function-changed"]}"#;
+    scene.aws.put_parameter("/policies/audit", policy).await.unwrap();
+    let settings = [
+        ("RELATCH_GROUP_WAIT_SECONDS", "0"),
+        ("RELATCH_OWN_PREFIX", "shop-dev-"),
+        ("RELATCH_AUDIT_POLICY", "ssm:/policies/audit"),
+    ];
+    scene.audit = cloud::audit(&scene.aws, &settings).unwrap();
+    let call = |who: &str, service: &str, name: &str, parameters: Value| {
+        let mut event = trail::read("any", Some(who), Timestamp::now());
+        event["source"] = json!(format!("aws.{service}"));
+        event["detail"]["eventSource"] = json!(format!("{service}.amazonaws.com"));
+        event["detail"]["eventName"] = json!(name);
+        event["detail"]["requestParameters"] = parameters;
+        event
+    };
+    scene.takes(&call("one", "events", "DisableRule", json!({ "name": "relatch-dev-audit" }))).await;
+    scene.takes(&call("two", "events", "DisableRule", json!({ "name": "shop-dev-audit" }))).await;
+    scene.takes(&call("three", "ssm", "PutParameter", json!({ "name": "/shop/feature" }))).await;
+    scene.takes(&call("four", "ssm", "PutParameter", json!({ "name": "/policies/audit" }))).await;
+    assert_eq!(scene.told(), ["error rule-disabled role/two", "error own-function-changed role/four"]);
+}
+
+#[tokio::test]
 async fn the_policy_may_be_in_a_parameter_and_a_bad_one_names_all_that_is_wrong() {
     let aws = Endpoint::start().await.unwrap();
     aws.emulate().await.unwrap();
