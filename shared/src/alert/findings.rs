@@ -7,6 +7,7 @@ use super::{
 use crate::{
     audit::{
         baseline::tool,
+        chain::Break,
         finding::{self, Finding, Kind, origin_text, timestamp},
         incident::Incident,
     },
@@ -211,6 +212,35 @@ pub fn of_sweep(
         found: left.into_iter().chain(unlooked).collect(),
         to_do: vec![look.to_owned()],
         ..Alert::firing(Condition::SweepUnfinished, subject, environment)
+    }
+}
+
+/// What is said of the ledger of changes: where it is not what was anchored, or, with `None`, that its end is again.
+pub fn of_ledger(broken: Option<&Break>, environment: Environment, language: Language) -> Alert {
+    let fits = || {
+        language.choose(
+            "Its end fits the last anchor. Whether anything before that is missing, `relatch verify` tells.",
+            "台帳の末尾は最後のアンカーと一致しています。それ以前の記録に欠落がないかは `relatch verify` で確認してください。",
+        )
+    };
+    let found = broken.map_or_else(
+        || fits().to_owned(),
+        |broken| {
+            let what = broken.spoken(language);
+            language.choose(
+                format!("Somebody has changed what `audit` had written down: {what}."),
+                format!("`audit` が記録した内容が変更されています（{what}）。"),
+            )
+        },
+    );
+    let verify = language.choose(
+        "`relatch verify` shows what is left; CloudTrail, who may write the table and did. Until it is mended nothing is anchored.",
+        "`relatch verify` で残っている記録を確認し、テーブルに書き込んだ主体をCloudTrailで特定してください。復旧するまでアンカーは作成されません。",
+    );
+    Alert {
+        found: vec![found],
+        to_do: vec![verify.to_owned()],
+        ..Alert::firing(Condition::LedgerBroken, format!("ledger of {}", environment.name()), environment)
     }
 }
 

@@ -119,6 +119,7 @@ fn a_lock_out_is_all_that_is_told_of_a_subject() {
                     Condition::Audit,
                     Condition::Contained,
                     Condition::ContainmentFailed,
+                    Condition::LedgerBroken,
                 ]
                 .contains(&condition);
             let expected = (!told).then_some(Reason::Inhibited);
