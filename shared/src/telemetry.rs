@@ -172,6 +172,11 @@ impl Metrics {
         self.write("PolicyUnusable", Unit::Count(1), &[], &[]);
     }
 
+    /// Says that something of what is usual is too much to be kept.
+    pub fn baseline_unkept(&self) {
+        self.write("BaselineUnkept", Unit::Count(1), &[], &[]);
+    }
+
     /// Says what the audit has found: in the log, and in a metric unless it is only for the record.
     pub fn finding(&self, finding: &Finding) {
         let (page, severity) = (finding.kind.page(), finding.severity.name());

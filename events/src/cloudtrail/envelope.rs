@@ -1,9 +1,13 @@
 //! What EventBridge, SQS, SNS and S3 wrap around records, and around the names of files that hold records.
 
 use super::field::{number, object, text, texts};
+use crate::guardduty;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+
+/// How the types of those events end that hold a record.
+const VIA_CLOUDTRAIL: &str = " via CloudTrail";
 
 /// What an invocation hands over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +96,13 @@ pub enum UnknownContent {
     /// It is none of the kinds that are known.
     #[error("neither an event of EventBridge nor a notification of a file")]
     Foreign,
+    /// It says that it is AWS's, and somebody else has put it on the bus. EventBridge lets nobody but AWS's services call
+    /// themselves `aws.…`.
+    #[error(
+        "an event such as AWS sends, from a source that is not AWS's: somebody has forged it; see in CloudTrail who calls \
+         events:PutEvents, and let only those do so who have to"
+    )]
+    Forged,
     /// A file's name cannot be read.
     #[error("a notification of a file without bucket or key, or with a key that is not encoded as S3 does it")]
     NoFile,
@@ -220,8 +231,14 @@ struct Message<'a> {
 
 impl<'a> Message<'a> {
     fn content(&self) -> Result<Content<'a>, UnknownContent> {
+        let is_from_aws = self.source.as_deref().is_some_and(|source| source.starts_with("aws."));
         match (&self.detail_type, self.detail) {
-            (Some(kind), Some(detail)) if kind.ends_with(" via CloudTrail") => {
+            // Whoever may put events on a bus can give one any type, and any detail, but not a source of AWS's: the
+            // EventBridge API reference, `PutEventsRequestEntry`.
+            (Some(kind), Some(_)) if !is_from_aws && (kind.ends_with(VIA_CLOUDTRAIL) || kind == guardduty::KIND) => {
+                return Err(UnknownContent::Forged);
+            }
+            (Some(kind), Some(detail)) if kind.ends_with(VIA_CLOUDTRAIL) => {
                 return Ok(Content::Record(Cow::Borrowed(detail.get())));
             }
             (Some(kind), Some(detail)) if kind == "Object Created" && self.source.as_deref() == Some("aws.s3") => {
@@ -463,6 +480,21 @@ mod tests {
         );
         for nothing in ["", "7", "[]", "{", "\"text\""] {
             assert_eq!(Invocation::parse(nothing.as_bytes()), Err(UnknownInvocation), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_to_be_of_aws_and_is_put_on_the_bus_by_somebody_else_is_forged() {
+        for kind in ["AWS API Call via CloudTrail", "AWS Console Sign In via CloudTrail", "GuardDuty Finding"] {
+            let from = |source: Value| json!({ "source": source, "detail-type": kind, "detail": { "id": "1" } });
+            let absent = json!({ "detail-type": kind, "detail": { "id": "1" } });
+            let foreign = ["shop", "aws", "awsx.kms", "my.aws.kms", "AWS.kms", ""].map(|source| from(json!(source)));
+            for event in foreign.into_iter().chain([from(json!(7)), from(Value::Null), absent]) {
+                let direct = contents(&event).1;
+                assert_eq!(direct, [(String::new(), Err(UnknownContent::Forged))], "{event}");
+                assert_eq!(contents(&sqs(&[event])).1[0].1, Err(UnknownContent::Forged));
+            }
+            assert!(contents(&from(json!("aws.kms"))).1[0].1.is_ok());
         }
     }
 

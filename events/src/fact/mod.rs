@@ -361,6 +361,10 @@ pub enum Tamper {
     AlarmsDeleted,
     /// CloudWatch `DisableAlarmActions`.
     AlarmActionsDisabled,
+    /// Systems Manager `PutParameter`.
+    ParameterPut,
+    /// Systems Manager `DeleteParameter` or `DeleteParameters`.
+    ParametersDeleted,
 }
 
 /// Something that concerns the account as a whole.

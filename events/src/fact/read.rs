@@ -17,7 +17,7 @@ use std::borrow::Cow;
 /// What a record means for secrets; nothing where it means nothing.
 ///
 /// A fact is made of every read of a value, every change to a secret or to what protects it, every turn of a rotation,
-/// every touch of a trail, rule, function, topic, queue or alarm that a watch may be made of, every sign-in to the
+/// every touch of a trail, rule, function, topic, queue, alarm or parameter that a watch may be made of, every sign-in to the
 /// console, every use of the root user, and every denied call.
 pub fn fact(record: &Record<'_>) -> Option<Fact> {
     // A call that a VPC endpoint let pass is recorded again as the call that it is.
@@ -62,7 +62,9 @@ pub fn concerns(event_source: &[u8], event_name: &[u8]) -> bool {
     let service = event_source.split(|byte| *byte == b'.').next().unwrap_or_default();
     match service {
         b"secretsmanager" | b"signin" | b"cloudtrail" | b"events" => true,
-        b"ssm" => event_name.starts_with(b"GetParameter"),
+        b"ssm" => [b"Get".as_slice(), b"Put", b"Delete"]
+            .iter()
+            .any(|verb| event_name.strip_prefix(*verb).is_some_and(|name| name.starts_with(b"Parameter"))),
         b"kms" => matches!(
             event_name,
             b"Decrypt"
@@ -238,6 +240,10 @@ fn selection(request: &Parameters<'_>, is_told: bool) -> Selection {
 fn of_parameter(record: &Record<'_>, outcome: &Outcome) -> Option<Meaning> {
     let request = record.request();
     let read = match record.action() {
+        "PutParameter" => return Some(parameters_touched(record, outcome, Tamper::ParameterPut)),
+        "DeleteParameter" | "DeleteParameters" => {
+            return Some(parameters_touched(record, outcome, Tamper::ParametersDeleted));
+        }
         "GetParameter" | "GetParameters" => Read::Parameters,
         "GetParametersByPath" => Read::ParametersByPath { recursive: request.recursive.unwrap_or_default() },
         "GetParameterHistory" => Read::ParameterHistory,
@@ -266,6 +272,17 @@ fn of_parameter(record: &Record<'_>, outcome: &Outcome) -> Option<Meaning> {
     };
     let version = number.and_then(|number| VersionId::try_from(number).ok());
     Some(Meaning { what: What::Access(Access { read, version, stage }), targets })
+}
+
+/// A touch of every parameter that the call names.
+fn parameters_touched(record: &Record<'_>, outcome: &Outcome, tamper: Tamper) -> Meaning {
+    let request = record.request();
+    let names = request.names.iter().chain(&request.name);
+    let mut targets: Vec<Target> = names.filter_map(|name| Target::parameter(name, record.place())).collect();
+    if targets.is_empty() {
+        targets.extend(denied(record, outcome, TargetKind::Parameter));
+    }
+    Meaning { what: What::Tamper(tamper), targets }
 }
 
 fn of_key(record: &Record<'_>, outcome: &Outcome) -> Option<Meaning> {

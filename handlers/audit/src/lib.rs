@@ -18,7 +18,7 @@ use relatch::{
         table::DynamoTable,
         topic::SnsTopic,
     },
-    alert::Alerts,
+    alert::{Alerts, findings},
     audit::{
         anchor::{self, NotAnchored},
         intake::{Intake, Tally},
@@ -64,13 +64,13 @@ impl App<DynamoTable, DynamoTable, Option<SnsTopic>, EventBus, S3, LockedBucket,
     /// # Errors
     /// When a setting is wrong; the error names every one.
     pub async fn from_env() -> Result<Self, Error> {
-        let Audit { common, table, policy, kept, measures, anchors } = Audit::from_env()?;
+        let Audit { common, table, policy, own, kept, measures, anchors } = Audit::from_env()?;
         let sdk = adapters::sdk_config(common.rotation.patience).await;
         let policy = match policy {
-            PolicyFrom::Setting(policy) => (*policy).into(),
+            PolicyFrom::Setting(policy) => own.added_to(*policy).into(),
             PolicyFrom::Parameter(name) => {
                 let parameter = Arc::new(SsmParameter::new(&sdk, name));
-                let policy = CurrentPolicy::of(parameter, Timestamp::now()).await;
+                let policy = CurrentPolicy::of(parameter, own, Timestamp::now()).await;
                 policy.map_err(|problem| format!("RELATCH_AUDIT_POLICY: {}", telemetry::chain(&problem)))?
             }
         };
@@ -168,7 +168,9 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus, O: Objec
         };
         let Intake { ledger, alerts, .. } = &self.intake;
         let anchored = anchor::anchor(ledger, anchors, notary, alerts.metrics.environment, Timestamp::now());
-        match Box::pin(anchored).await {
+        let anchored = Box::pin(anchored).await;
+        self.tell_of_ledger(&anchored).await;
+        match anchored {
             Ok(None) => Ok(json!({ "anchored": null })),
             Ok(Some(signed)) => {
                 let (sequence, place) = (signed.anchor.head.sequence, signed.place());
@@ -183,6 +185,21 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus, O: Objec
                 error!(error.kind = kind, "The chain of changes is not anchored: {problem}");
                 Err(diagnostic(kind, problem.to_string()))
             }
+        }
+    }
+
+    /// Tells people that the ledger is broken, once while it is; and that it is not any more. Of what was not anchored for
+    /// another reason nothing is known.
+    async fn tell_of_ledger<X>(&self, anchored: &Result<X, NotAnchored>) {
+        let Alerts { language, metrics, .. } = &self.intake.alerts;
+        let alert = |broken| findings::of_ledger(broken, metrics.environment, *language);
+        let told = match anchored {
+            Ok(_) => self.intake.alerts.resolve(&alert(None), Timestamp::now()).await,
+            Err(NotAnchored::Broken(broken)) => self.intake.alerts.raise(&alert(Some(broken)), Timestamp::now()).await,
+            Err(NotAnchored::Interrupted(_) | NotAnchored::WrongKey(_)) => return,
+        };
+        if let Err(problem) = told {
+            error!(error = %problem, "What is known of the ledger could not be told");
         }
     }
 

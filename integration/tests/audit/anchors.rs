@@ -99,6 +99,12 @@ async fn a_ledger_that_ends_before_its_last_anchor_is_not_anchored_and_the_invoc
         assert_eq!(error_type, "Audit.ChainBroken");
         assert!(error_message.contains(why), "{error_message}");
     }
+    // Somebody is told, once while it lasts.
+    assert_eq!(scene.told(), ["critical - ledger of dev"]);
+    scene.aws.tamper(&head).await.unwrap();
+    assert_eq!(scene.takes(&word()).await, json!({ "anchored": null }));
+    scene.takes(&word()).await;
+    assert_eq!(scene.told(), ["critical - ledger of dev", "info - ledger of dev"]);
 }
 
 #[tokio::test]

@@ -99,6 +99,46 @@ async fn what_could_not_be_told_is_not_written_down_and_is_told_the_next_time() 
 }
 
 #[tokio::test]
+async fn what_somebody_else_puts_on_the_bus_in_cloudtrails_name_is_refused_and_counted() {
+    let scene = Scene::new().await;
+    let mut forged = trail::read("shop-prod-secret-database", None, Timestamp::now());
+    forged["source"] = json!("shop");
+    let Outcome::Error { error_type, error_message } = scene.audit.invoke(forged).await.unwrap() else {
+        panic!("a forged record was taken in");
+    };
+    assert_eq!(error_type, "Audit.Failed");
+    assert!(error_message.contains("events:PutEvents"), "{error_message}");
+    assert_eq!((scene.told().len(), scene.items("ledger#").await), (0, 0));
+    assert_eq!(scene.counts().await["Malformed"], 1);
+}
+
+#[tokio::test]
+async fn in_a_project_by_another_name_what_keeps_watch_is_watched_whatever_the_policy_says() {
+    let mut scene = Scene::new().await;
+    let policy = r#"{"own": {"rules": []}, "shadowed": ["own-function-changed"]}"#;
+    scene.aws.put_parameter("/policies/audit", policy).await.unwrap();
+    let settings = [
+        ("RELATCH_GROUP_WAIT_SECONDS", "0"),
+        ("RELATCH_OWN_PREFIX", "shop-dev-"),
+        ("RELATCH_AUDIT_POLICY", "ssm:/policies/audit"),
+    ];
+    scene.audit = cloud::audit(&scene.aws, &settings).unwrap();
+    let call = |who: &str, service: &str, name: &str, parameters: Value| {
+        let mut event = trail::read("any", Some(who), Timestamp::now());
+        event["source"] = json!(format!("aws.{service}"));
+        event["detail"]["eventSource"] = json!(format!("{service}.amazonaws.com"));
+        event["detail"]["eventName"] = json!(name);
+        event["detail"]["requestParameters"] = parameters;
+        event
+    };
+    scene.takes(&call("one", "events", "DisableRule", json!({ "name": "relatch-dev-audit" }))).await;
+    scene.takes(&call("two", "events", "DisableRule", json!({ "name": "shop-dev-audit" }))).await;
+    scene.takes(&call("three", "ssm", "PutParameter", json!({ "name": "/shop/feature" }))).await;
+    scene.takes(&call("four", "ssm", "PutParameter", json!({ "name": "/policies/audit" }))).await;
+    assert_eq!(scene.told(), ["error rule-disabled role/two", "error own-function-changed role/four"]);
+}
+
+#[tokio::test]
 async fn the_policy_may_be_in_a_parameter_and_a_bad_one_names_all_that_is_wrong() {
     let aws = Endpoint::start().await.unwrap();
     aws.emulate().await.unwrap();

@@ -35,6 +35,8 @@ pub enum Condition {
     Contained,
     /// An incident was to be contained, and is not.
     ContainmentFailed,
+    /// The ledger of changes is not what was anchored before.
+    LedgerBroken,
 }
 
 /// How urgent an alert is.
@@ -67,7 +69,7 @@ impl Severity {
 
 impl Condition {
     /// Every condition.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::RotationFailed,
         Self::RotationAbandoned,
         Self::RotationStopped,
@@ -83,6 +85,7 @@ impl Condition {
         Self::Audit,
         Self::Contained,
         Self::ContainmentFailed,
+        Self::LedgerBroken,
     ];
 
     /// The condition's stable name, which is its runbook's too, but for [`Condition::Audit`].
@@ -103,6 +106,7 @@ impl Condition {
             Condition::Audit => "audit",
             Condition::Contained => "contained",
             Condition::ContainmentFailed => "containment-failed",
+            Condition::LedgerBroken => "ledger-broken",
         }
     }
 
@@ -152,6 +156,10 @@ impl Condition {
             Condition::ContainmentFailed => {
                 language.choose("An incident could not be contained", "インシデントを封じ込められませんでした")
             }
+            Condition::LedgerBroken => language.choose(
+                "The ledger of changes is not what was anchored",
+                "変更の台帳がアンカーされた内容と一致しません",
+            ),
         }
     }
 
@@ -176,7 +184,8 @@ impl Condition {
             | Condition::SweepUnfinished
             | Condition::AlarmFiring
             | Condition::Contained
-            | Condition::ContainmentFailed => format!("{}.md", self.name()),
+            | Condition::ContainmentFailed
+            | Condition::LedgerBroken => format!("{}.md", self.name()),
         }
     }
 
@@ -191,7 +200,7 @@ impl Condition {
         match (impact, self) {
             (Some(Impact::LockedOut | Impact::Stranded), _) => Severity::Critical,
             (Some(Impact::Degraded), _) => Severity::Error,
-            (_, Condition::ContainmentFailed) => Severity::Critical,
+            (_, Condition::ContainmentFailed | Condition::LedgerBroken) => Severity::Critical,
             (
                 _,
                 Condition::RotationStopped

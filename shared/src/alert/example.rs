@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     audit::{
+        chain::Break,
         finding::{self, Evidence, Finding, Kind},
         incident::Incident,
     },
@@ -56,6 +57,10 @@ pub fn alert(condition: Condition, status: Status, language: Language) -> Alert 
             let left = ["app-prod-jwt", "app-prod-oauth"].map(str::to_owned);
             let left = if firing { &left[..] } else { &[] };
             Alert { status, ..findings::of_sweep("sweep of prod".to_owned(), left, &[], environment, language) }
+        }
+        Condition::LedgerBroken => {
+            let broken = firing.then_some(Break::Missing { sequence: 1_204 });
+            Alert { status, ..findings::of_ledger(broken.as_ref(), environment, language) }
         }
         Condition::Audit => Alert { status, ..incident(environment, language) },
         Condition::Contained | Condition::ContainmentFailed => {
@@ -190,7 +195,8 @@ fn found(condition: Condition) -> (Recovery, Cause) {
         | Condition::AlarmFiring
         | Condition::Audit
         | Condition::Contained
-        | Condition::ContainmentFailed => {}
+        | Condition::ContainmentFailed
+        | Condition::LedgerBroken => {}
     }
     (recovery, cause)
 }

@@ -1,10 +1,14 @@
 //! What a repair or a look at a secret gives reason to say, and what has ended. Pure.
 
-use super::{Alert, Condition, Lead, Status};
+use super::{
+    Alert, Condition, Lead, Status,
+    lines::{MOST_LINES, bounded},
+};
 use crate::{
     audit::{
         baseline::tool,
-        finding::{Finding, Kind, origin_text, timestamp},
+        chain::Break,
+        finding::{self, Finding, Kind, origin_text, timestamp},
         incident::Incident,
     },
     config::Environment,
@@ -131,11 +135,15 @@ pub fn of_incident(incident: &Incident, environment: Environment, language: Lang
         let what = if names.is_empty() { title.to_owned() } else { format!("{title}: {}", names.join(", ")) };
         let at = finding.at.and_then(timestamp).map(|at| language.choose(format!("at {at}"), format!("発生時刻 {at}")));
         let parts: Vec<String> = [what].into_iter().chain(finding.reasons(language)).chain(at).collect();
-        language.choose(format!("{}.", parts.join("; ")), format!("{}。", parts.join("。")))
+        let line = language.choose(format!("{}.", parts.join("; ")), format!("{}。", parts.join("。")));
+        (Some(finding.severity), bounded(line))
     };
-    let mut found: Vec<String> = incident.findings.iter().map(line).collect();
-    found.dedup();
-    found.extend(incident.lead().and_then(|lead| who(lead, language)));
+    let mut found: Vec<(Option<finding::Severity>, String)> = incident.findings.iter().map(line).collect();
+    // Who it was is not to be missing where there is much of it.
+    if let Some((lead, who)) = incident.lead().and_then(|lead| Some((lead.severity, who(lead, language)?))) {
+        let alike = found.iter().filter(|(severity, _)| *severity >= Some(lead)).count();
+        found.insert(alike.min(MOST_LINES - 1), (Some(lead), who));
+    }
     // With each kind, whichever leads: what is found again of a part of the incident must be nothing new.
     let to_do = |kind: Kind| {
         let (to_do, name) = (kind.to_do(language), kind.name());
@@ -146,10 +154,10 @@ pub fn of_incident(incident: &Incident, environment: Environment, language: Lang
     };
     Alert {
         lead: incident.lead().map(|lead| Lead { kind: lead.kind, severity: lead.severity }),
-        found,
         to_do: incident.kinds().into_iter().map(to_do).collect(),
         ..Alert::firing(Condition::Audit, subject, environment)
     }
+    .finding(found)
 }
 
 /// Who stands behind a finding, as far as its event says: the session, and from where with what.
@@ -204,6 +212,35 @@ pub fn of_sweep(
         found: left.into_iter().chain(unlooked).collect(),
         to_do: vec![look.to_owned()],
         ..Alert::firing(Condition::SweepUnfinished, subject, environment)
+    }
+}
+
+/// What is said of the ledger of changes: where it is not what was anchored, or, with `None`, that its end is again.
+pub fn of_ledger(broken: Option<&Break>, environment: Environment, language: Language) -> Alert {
+    let fits = || {
+        language.choose(
+            "Its end fits the last anchor. Whether anything before that is missing, `relatch verify` tells.",
+            "台帳の末尾は最後のアンカーと一致しています。それ以前の記録に欠落がないかは `relatch verify` で確認してください。",
+        )
+    };
+    let found = broken.map_or_else(
+        || fits().to_owned(),
+        |broken| {
+            let what = broken.spoken(language);
+            language.choose(
+                format!("Somebody has changed what `audit` had written down: {what}."),
+                format!("`audit` が記録した内容が変更されています（{what}）。"),
+            )
+        },
+    );
+    let verify = language.choose(
+        "`relatch verify` shows what is left; CloudTrail, who may write the table and did. Until it is mended nothing is anchored.",
+        "`relatch verify` で残っている記録を確認し、テーブルに書き込んだ主体をCloudTrailで特定してください。復旧するまでアンカーは作成されません。",
+    );
+    Alert {
+        found: vec![found],
+        to_do: vec![verify.to_owned()],
+        ..Alert::firing(Condition::LedgerBroken, format!("ledger of {}", environment.name()), environment)
     }
 }
 
@@ -403,7 +440,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::rollback::recovery::tests::examples;
+    use crate::{audit::incident::incidents, rollback::recovery::tests::examples};
+    use relatch_events::{
+        cloudtrail::target::{Place, Target},
+        moment::Moment,
+    };
 
     /// Cause and outcome, and what is told of it.
     #[test]
@@ -420,6 +461,44 @@ mod tests {
             }
         }
         insta::assert_snapshot!(table.join("\n"));
+    }
+
+    #[test]
+    fn of_an_incident_of_thousands_of_findings_the_gravest_are_said_and_who_it_was() {
+        let finding = |n: usize| {
+            let severity = if n == 2_900 { finding::Severity::Critical } else { finding::Severity::High };
+            // Names as long as Secrets Manager lets them be, and as many as a batch has.
+            let target = |m| Target::secret(&format!("{}-{n:04}-{m:02}", "s".repeat(500)), Place::default());
+            Finding {
+                kind: Kind::NewReader,
+                severity,
+                at: Some(Moment::from_millis(1_795_201_084_000)),
+                principal: "role/report".to_owned(),
+                session: Some("i-0abc1234".to_owned()),
+                origin: None,
+                user_agent: None,
+                account: None,
+                region: None,
+                action: "secretsmanager:GetSecretValue".to_owned(),
+                targets: (0..20).filter_map(target).collect(),
+                evidence: Vec::new(),
+                events: Vec::new(),
+                key: "audit/role/report".to_owned(),
+                shadowed: false,
+            }
+        };
+        for language in Language::ALL {
+            let found = incidents((0..3_000).map(finding).collect(), 1);
+            let [incident] = found.as_slice() else { panic!("{}", found.len()) };
+            let mut alert = of_incident(incident, Environment::Prod, language);
+            for _ in 0..2 {
+                assert!(alert.json().to_string().len() < 380_000, "{}", alert.json().to_string().len());
+                assert_eq!((alert.found.len(), alert.unsaid.len()), (100, 2_000));
+                assert!(alert.found[0].contains("-2900-00"), "{}", alert.found[0]);
+                assert!(alert.found.iter().any(|line| line.contains("i-0abc1234")));
+                alert = alert.joined(&of_incident(incident, Environment::Prod, language));
+            }
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod condition;
 pub mod deliver;
 pub mod findings;
+mod lines;
 mod local;
 pub mod policy;
 mod raise;
@@ -32,7 +33,7 @@ use crate::{audit::finding, config::Environment, language::Language, rollback::I
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::{fmt::Write, slice};
+use std::{collections::BTreeSet, fmt::Write, slice};
 
 /// Something that people are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,10 @@ pub struct Alert {
     pub environment: Environment,
     /// What was found, one sentence each.
     pub found: Vec<String>,
+    /// Of what is known of an incident, how grave each line of what was found is, in their order; otherwise empty.
+    pub gravities: Vec<finding::Severity>,
+    /// Of what is known of an incident, which lines more there were than are kept; otherwise empty.
+    pub unsaid: BTreeSet<u64>,
     /// What was done about it, one sentence each; empty if nothing was changed.
     pub done: Vec<String>,
     /// What is left for a person to do, one sentence each.
@@ -101,6 +106,8 @@ impl Alert {
             impact: None,
             environment,
             found: Vec::new(),
+            gravities: Vec::new(),
+            unsaid: BTreeSet::new(),
             done: Vec::new(),
             to_do: Vec::new(),
             members: Vec::new(),
@@ -131,24 +138,6 @@ impl Alert {
     /// Where to read what to do: a path in this repository.
     pub fn runbook(&self) -> String {
         self.lead.map_or_else(|| self.condition.runbook(), |lead| lead.kind.runbook())
-    }
-
-    /// What is known of an incident, with what was found now: each sentence once, and named for what is gravest.
-    #[must_use]
-    pub fn joined(&self, more: &Self) -> Self {
-        let join = |known: &[String], more: &[String]| {
-            let mut lines = known.to_vec();
-            lines.extend(more.iter().filter(|line| !known.contains(line)).cloned());
-            lines.truncate(MOST_LINES);
-            lines
-        };
-        Self {
-            lead: self.lead.max(more.lead),
-            found: join(&self.found, &more.found),
-            done: join(&self.done, &more.done),
-            to_do: join(&self.to_do, &more.to_do),
-            ..more.clone()
-        }
     }
 
     /// The subject as a person would say it.
@@ -223,7 +212,7 @@ impl Alert {
 
     /// The whole, as a program reads it. `version` changes when a field changes its meaning.
     pub fn json(&self) -> Value {
-        json!({
+        let mut json = json!({
             "version": 1,
             "key": self.key(),
             "condition": self.condition.name(),
@@ -241,12 +230,18 @@ impl Alert {
             "done": self.done,
             "toDo": self.to_do,
             "runbook": self.runbook(),
-        })
+        });
+        // What people are told has neither.
+        if !self.gravities.is_empty() {
+            let names = self.gravities.iter().map(|severity| severity.name());
+            json["gravities"] = names.collect();
+        }
+        if !self.unsaid.is_empty() {
+            json["unsaid"] = self.unsaid.iter().copied().collect();
+        }
+        json
     }
 }
-
-/// The most lines of a list that are known of an incident. The access log has the rest.
-const MOST_LINES: usize = 100;
 
 fn is_secret(subject: &str) -> bool {
     subject.contains(":secret:")

@@ -51,6 +51,12 @@ impl Alert {
             },
             environment: named(json, "environment", Environment::ALL, Environment::name)?,
             found: lines(json, "found")?,
+            gravities: lines(json, "gravities")?
+                .iter()
+                .map(|name| finding::Severity::ALL.into_iter().find(|severity| severity.name() == name.as_str()))
+                .collect::<Option<_>>()
+                .ok_or(BadAlert::Unknown("gravities"))?,
+            unsaid: json["unsaid"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect(),
             done: lines(json, "done")?,
             to_do: lines(json, "toDo")?,
             members: lines(json, "members")?,

@@ -157,6 +157,7 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus> Intake<L
                 let Some(text) = text.filter(|text| Some(text) != kept.text.as_ref()) else { continue };
                 if text.len() > LARGEST_PART {
                     error!(baseline.part = %part, "Too much is known to be kept; what was known before stays");
+                    self.alerts.metrics.baseline_unkept();
                     continue;
                 }
                 changed.push((part, text, kept.revision));

@@ -2,7 +2,10 @@
 
 use super::{Config, ConfigError};
 use crate::{
-    audit::{ledger::ACCESSES_ARE_KEPT, policy::Policy},
+    audit::{
+        ledger::ACCESSES_ARE_KEPT,
+        policy::{OwnNames, Policy},
+    },
     containment::Measure,
 };
 use jiff::SignedDuration;
@@ -17,6 +20,9 @@ pub struct Audit {
     pub table: String,
     /// What is normal by decision (`RELATCH_AUDIT_POLICY`).
     pub policy: PolicyFrom,
+    /// What is this deployment's own, whatever the policy says: what begins with `RELATCH_OWN_PREFIX`, and the parameter
+    /// that the policy is in.
+    pub own: OwnNames,
     /// How long lines of the access log are kept (`RELATCH_ACCESS_LOG_DAYS`).
     pub kept: SignedDuration,
     /// What may be asked for about a critical incident (`RELATCH_RESPOND`).
@@ -62,6 +68,21 @@ impl Audit {
         let table =
             setting("RELATCH_TABLE").ok_or_else(|| "RELATCH_TABLE must name the table of the ledger".to_owned());
         let policy = setting("RELATCH_AUDIT_POLICY").map_or_else(|| Ok(PolicyFrom::default()), |text| policy(&text));
+        let own = match setting("RELATCH_OWN_PREFIX") {
+            // A name that is any name would make everybody's things ours.
+            Some(prefix) if !prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) => {
+                Err(format!(
+                    "RELATCH_OWN_PREFIX must be what names begin with, of letters, digits, - _ and ., not `{prefix}`"
+                ))
+            }
+            prefix => {
+                let parameter = match &policy {
+                    Ok(PolicyFrom::Parameter(name)) => Some(name.clone()),
+                    Ok(PolicyFrom::Setting(_)) | Err(_) => None,
+                };
+                Ok(OwnNames { prefix, parameter })
+            }
+        };
         let kept = match setting("RELATCH_ACCESS_LOG_DAYS").map(|text| (text.parse::<i64>(), text)) {
             None => Ok(ACCESSES_ARE_KEPT),
             Some((Ok(days @ 1..=3_650), _)) => Ok(SignedDuration::from_hours(days * 24)),
@@ -75,14 +96,16 @@ impl Audit {
                 Err("RELATCH_ANCHORS_BUCKET and RELATCH_ANCHORS_KEY must be set together".to_owned())
             }
         };
-        match (common, table, policy, kept, measures, anchors) {
-            (Ok(common), Ok(table), Ok(policy), Ok(kept), Ok(measures), Ok(anchors)) => {
-                Ok(Self { common, table, policy, kept, measures, anchors })
+        match (common, table, policy, own, kept, measures, anchors) {
+            (Ok(common), Ok(table), Ok(policy), Ok(own), Ok(kept), Ok(measures), Ok(anchors)) => {
+                Ok(Self { common, table, policy, own, kept, measures, anchors })
             }
-            (common, table, policy, kept, measures, anchors) => {
+            (common, table, policy, own, kept, measures, anchors) => {
                 let mut problems = common.err().map_or(Vec::new(), |ConfigError(problems)| problems);
                 problems.extend(
-                    [table.err(), policy.err(), kept.err(), measures.err(), anchors.err()].into_iter().flatten(),
+                    [table.err(), policy.err(), own.err(), kept.err(), measures.err(), anchors.err()]
+                        .into_iter()
+                        .flatten(),
                 );
                 Err(ConfigError(problems))
             }
@@ -118,6 +141,7 @@ mod tests {
         let wrong = |name: &str| match name {
             "RELATCH_TIMEOUT_MS" | "RELATCH_ACCESS_LOG_DAYS" => Some("0".to_owned()),
             "RELATCH_AUDIT_POLICY" => Some("[]".to_owned()),
+            "RELATCH_OWN_PREFIX" => Some("*".to_owned()),
             "RELATCH_RESPOND" => Some("everything".to_owned()),
             "RELATCH_ANCHORS_KEY" => Some("alias/relatch-anchors".to_owned()),
             _ => None,

@@ -2,12 +2,29 @@
 
 use super::Spoken;
 use crate::{
+    audit::chain::Break,
     ports::{CallError, CallErrorKind, Refusal, Silence},
     rollback::{self, RepairError},
     rotation::{self, RotationError, facts::RoleProblem},
     secret::Problem,
     telemetry::chain,
 };
+
+impl Spoken for Break {
+    fn japanese(&self) -> String {
+        match self {
+            Self::Missing { sequence } => format!("記録{sequence}がありません"),
+            Self::Surplus { sequence, after } => format!("記録{sequence}が記録{after}の後に重複しています"),
+            Self::Altered { sequence } => format!("記録{sequence}が書き込まれた内容と異なります"),
+            Self::Unlinked { sequence } => {
+                format!("記録{sequence}が直前の記録につながりません。どちらかが置き換えられています")
+            }
+            Self::Rewritten { sequence, at } => {
+                format!("記録{sequence}は{at}にアンカーされたものではありません。そこに至る記録が書き直されています")
+            }
+        }
+    }
+}
 
 impl Spoken for rollback::Reason {
     fn japanese(&self) -> String {

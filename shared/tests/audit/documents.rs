@@ -106,6 +106,9 @@ each, and a burst, and all of it is told at once.
 What is normal in your account is said by a policy. It is JSON; every field may be left out, and `{}` is a policy that
 works. What is wrong with one is told all at once, each with its place. In lists of names, `*` stands for any characters;
 a principal is named by its ARN or by what comes last in it.
+
+What is Relatch's own is what `own` says; for `audit` also what `RELATCH_OWN_PREFIX` says, and the parameter that the policy
+is in, which no policy takes away.
 ";
 
 /// Every field that there is.
@@ -124,6 +127,7 @@ const POLICY: &str = r#"{
   "own": {
     "functions": ["relatch-*"], "trails": ["*"], "rules": ["relatch-*"],
     "topics": ["relatch-*", "*-security-alerts"], "queues": ["relatch-*"], "alarms": ["relatch-*"],
+    "parameters": ["/relatch-*", "/relatch/*"],
     "deployers": ["cloudformation-*"]
   },
   "thresholds": {

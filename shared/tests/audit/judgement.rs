@@ -147,6 +147,19 @@ fn without_waiting_each_fact_is_judged_as_it_comes() {
 }
 
 #[test]
+fn of_rules_that_are_not_ours_nothing_is_known() {
+    let known = |rule: &str| {
+        let scenario =
+            Scenario::parse("rules", &format!("Rules\n09:00 role/deploy puts rule {rule} as ENABLED\nexpect nothing"));
+        let mut judge = Judge::new(Policy::default());
+        judged(&mut judge, &scenario);
+        judge.baseline().parts().contains(&Part::General)
+    };
+    assert!(known("relatch-prod-audit"));
+    assert!(!known("nightly-report"));
+}
+
+#[test]
 fn incidents_of_one_principal_end_when_nothing_more_is_found() {
     let found = judged(&mut Judge::new(Policy::default()), &of("root-use", 0));
     let later = |finding: &Finding| {

@@ -175,9 +175,17 @@ pub(crate) fn records(event: &Event) -> Vec<Value> {
             json!({"trailName": trail, "eventSelectors": [{"readWriteType": "All", "includeManagementEvents": true}]}),
         ),
         ["disables", "rule", rule] => call(event, "events", "DisableRule", json!({"name": rule})),
+        ["puts", "rule", rule, "as", state] => {
+            call(event, "events", "PutRule", json!({"name": rule, "state": state, "eventPattern": "{}"}))
+        }
         ["changes", "function", function] => {
             call(event, "lambda", "UpdateFunctionCode20150331v2", json!({"functionName": function}))
         }
+        ["writes", "parameter", name] => {
+            let request = json!({"name": name, "value": "HIDDEN_DUE_TO_SECURITY_REASONS", "overwrite": true});
+            call(event, "ssm", "PutParameter", request)
+        }
+        ["deletes", "parameter", name] => call(event, "ssm", "DeleteParameters", json!({"names": [name]})),
         ["deletes", "topic", topic] => {
             let arn = format!("arn:aws:sns:{}:{HOME}:{topic}", event.region);
             call(event, "sns", "DeleteTopic", json!({"topicArn": arn}))

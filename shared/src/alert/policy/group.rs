@@ -74,7 +74,7 @@ impl Group {
     /// The message that says how the group is; `None` if there is nothing in it to tell.
     pub fn message(&self, language: Language) -> Option<Alert> {
         let since = self.told().filter(|entry| entry.is_news()).map(|entry| entry.since).min();
-        Some(Alert { since, ..self.whole(language)? })
+        Some(Alert { since, ..self.whole(language)?.told(language) })
     }
 
     fn whole(&self, language: Language) -> Option<Alert> {

@@ -69,7 +69,8 @@ pub(super) const fn stands_alone(condition: Condition) -> bool {
         | Condition::AlarmFiring
         | Condition::Audit
         | Condition::Contained
-        | Condition::ContainmentFailed => false,
+        | Condition::ContainmentFailed
+        | Condition::LedgerBroken => false,
     }
 }
 

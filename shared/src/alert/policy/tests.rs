@@ -119,6 +119,7 @@ fn a_lock_out_is_all_that_is_told_of_a_subject() {
                     Condition::Audit,
                     Condition::Contained,
                     Condition::ContainmentFailed,
+                    Condition::LedgerBroken,
                 ]
                 .contains(&condition);
             let expected = (!told).then_some(Reason::Inhibited);
@@ -285,11 +286,11 @@ fn what_is_found_of_an_incident_is_added_to_it_until_nothing_was_for_the_gap() {
     assert_eq!(Entry::joined(Some(&told), &read, ago(7_000), gap), None, "people know");
 
     let second = Entry::joined(Some(&told), &burst, ago(5_500), gap).unwrap();
-    assert_eq!(second.alert.found, ["one", "two"]);
+    assert_eq!(second.alert.found, ["two", "one"], "the graver first");
     assert_eq!(second.alert.lead, burst.lead, "the graver one names it");
     assert!(second.is_news());
     let third = Entry::joined(Some(&second), &found(Kind::NewReader, "three"), ago(3_800), gap).unwrap();
-    assert_eq!(third.alert.found, ["one", "two", "three"], "within the gap of what was found last");
+    assert_eq!(third.alert.found, ["two", "one", "three"], "within the gap of what was found last");
     assert_eq!((third.alert.lead, third.since), (burst.lead, second.since));
 
     let other = Entry::joined(Some(&third), &read, ago(2_000), gap).unwrap();
@@ -319,10 +320,45 @@ proptest! {
     }
 }
 
+/// Of very much of an incident the gravest is kept, and that there was more is news, as long as it is not the same.
+#[test]
+fn what_is_grave_is_not_lost_among_what_is_not_and_growth_is_news() {
+    let gap = SignedDuration::from_hours(1);
+    let join = |known: &Entry, kind: Kind, what: &str| Entry::joined(Some(known), &found(kind, what), now(), gap);
+    let told = |entry: &Entry| entry.alert.clone().told(Language::English).found;
+    let mut known = Entry::joined(None, &found(Kind::NewReader, "read 0"), now(), gap).unwrap();
+    for n in 1..100 {
+        known = join(&known, Kind::NewReader, &format!("read {n}")).unwrap();
+    }
+    assert_eq!(told(&known).len(), 100);
+
+    let more = join(&known, Kind::NewReader, "read 100").unwrap();
+    assert!(more.is_news(), "it grows");
+    assert_eq!(told(&more).last().unwrap(), "And 1 more.");
+    assert_eq!(more.alert.clone().told(Language::Japanese).found.last().unwrap(), "ほか1件");
+    for known_before in ["read 100", "read 7"] {
+        assert_eq!(join(&more, Kind::NewReader, known_before), None, "{known_before}");
+    }
+    assert_eq!(told(&join(&more, Kind::NewReader, "read 101").unwrap()).last().unwrap(), "And 2 more.");
+
+    // Nobody's reads are as grave as that.
+    let graver = join(&more, Kind::TrailStopped, "the trail").unwrap();
+    let lines = told(&graver);
+    assert_eq!((lines[0].as_str(), lines[1].as_str(), lines.len()), ("the trail", "read 0", 101));
+    assert_eq!(lines.last().unwrap(), "And 2 more.");
+    let lesser = join(&graver, Kind::OffHoursRead, "late").unwrap();
+    assert!(!told(&lesser).contains(&"late".to_owned()));
+
+    let kept = Alert::read(&lesser.alert.json()).unwrap();
+    assert_eq!(kept, lesser.alert, "as it is kept in the table");
+    let json = kept.told(Language::English).json();
+    assert!(json["gravities"].is_null() && json["unsaid"].is_null(), "{json}");
+}
+
 fn found(kind: Kind, what: &str) -> Alert {
     let severity = kind.page().usually;
     let alert = Alert::firing(Condition::Audit, "role/report".to_owned(), Environment::Prod);
-    Alert { lead: Some(Lead { severity, kind }), found: vec![what.to_owned()], ..alert }
+    Alert { lead: Some(Lead { severity, kind }), ..alert }.finding(vec![(Some(severity), what.to_owned())])
 }
 
 fn shown(decision: Decision) -> String {

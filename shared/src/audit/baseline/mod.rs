@@ -36,6 +36,15 @@ pub const MOST_READERS: usize = 100_000;
 /// How many readers of one secret are known at most.
 const MOST_OF_ONE: usize = 500;
 
+/// How many bytes the names of keys may have in the general [`Part`], and what is known of settings there: together less
+/// than can be kept of a part, with what is around them.
+const ROOM_FOR_KEYS: usize = 200_000;
+const ROOM_FOR_SETTINGS: usize = 180_000;
+const _: () = assert!(ROOM_FOR_KEYS + ROOM_FOR_SETTINGS + 1_000 < Part::LARGEST);
+
+/// What a setting has beside its name and value: `{"a":-9223372036854775808,"v":}`.
+const A_SETTING: usize = 32;
+
 const HOUR: i64 = 3_600_000;
 
 /// How far apart the clocks of services are, in milliseconds.
@@ -50,7 +59,7 @@ pub struct Baseline {
     readers: usize,
     /// The names of the keys that secrets are known to be encrypted with.
     pub(super) keys: BTreeSet<String>,
-    /// The bucket of each trail, the state of each rule, as last seen.
+    /// The bucket of each trail, the state of each rule that is ours, as last seen.
     pub(super) settings: BTreeMap<String, Stamped<String>>,
     since: Option<Moment>,
     until: Option<Moment>,
@@ -228,6 +237,30 @@ impl Baseline {
         readers
     }
 
+    /// Takes note of a key that secrets are encrypted with, as long as there is room.
+    pub(super) fn note_key(&mut self, name: String) {
+        let has_room = |keys: &BTreeSet<String>| {
+            keys.iter().chain([&name]).map(|key| written(key)).sum::<usize>() <= ROOM_FOR_KEYS
+        };
+        if !self.keys.contains(&name) && has_room(&self.keys) {
+            self.keys.insert(name);
+        }
+    }
+
+    /// Takes note of how something of ours was set then, as long as there is room. Returns how it was known to be before.
+    pub(super) fn note_setting(&mut self, name: String, at: Moment, value: &str) -> Option<String> {
+        let before = self.settings.get(&name).map(|known| known.value.clone());
+        let others = self.settings.iter().filter(|(known, _)| **known != name);
+        let all =
+            others.map(|(known, setting)| (known.as_str(), setting.value.as_str())).chain([(name.as_str(), value)]);
+        if all.map(|(name, value)| written(name) + written(value) + A_SETTING).sum::<usize>() <= ROOM_FOR_SETTINGS {
+            let mut slot = self.settings.remove(&name);
+            Stamped::note(&mut slot, at, value.to_owned());
+            self.settings.extend(slot.map(|slot| (name, slot)));
+        }
+        before
+    }
+
     /// Takes note that something happened then.
     pub(super) fn note(&mut self, at: Moment) {
         self.since = Some(self.since.map_or(at, |since| since.min(at)));
@@ -308,6 +341,16 @@ impl Baseline {
             self.readers += secret.readers.len();
         }
     }
+}
+
+/// How many bytes a text has at most within JSON, with its quotation marks and a comma.
+fn written(text: &str) -> usize {
+    let bytes = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 => "\\u0000".len(),
+        _ => 1,
+    });
+    bytes.sum::<usize>() + 3
 }
 
 impl Secret {
@@ -392,6 +435,8 @@ pub fn tool(user_agent: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use relatch_events::cloudtrail::target::Place;
 
@@ -416,5 +461,26 @@ mod tests {
         let last = format!("principal-{MOST_READERS}");
         assert!(secret(MOST_READERS).is_some_and(|target| baseline.reader(&last, &target).is_some()));
         assert!(secret(MOST_READERS - 1).is_some_and(|target| baseline.reader(&last, &target).is_none()));
+    }
+
+    #[test]
+    fn what_belongs_to_nobody_can_always_be_kept() {
+        let mut baseline = Baseline::default();
+        let at = Moment::from_millis(i64::MIN);
+        for n in 0..600 {
+            // What JSON has to escape takes the most room.
+            for odd in ["", "\u{1}", "\"\\", "鍵"] {
+                baseline.note_key(format!("alias/{}{n}", odd.repeat(n % 100)));
+                baseline.note_setting(format!("rule {}{n}", odd.repeat(n % 100)), at, &odd.repeat(n % 50));
+            }
+        }
+        let text = baseline.part(&Part::General).unwrap().unwrap();
+        assert!((370_000..=Part::LARGEST).contains(&text.len()), "{}", text.len());
+
+        let known = baseline.settings.keys().next().unwrap().clone();
+        assert!(baseline.note_setting(known.clone(), Moment::from_millis(0), "new").is_some());
+        assert_eq!(baseline.settings[&known].value, "new", "what is known can change");
+        assert_eq!(baseline.note_setting("one more".to_owned(), at, &"long".repeat(100)), None);
+        assert!(!baseline.settings.contains_key("one more"));
     }
 }

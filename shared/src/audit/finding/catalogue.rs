@@ -719,14 +719,14 @@ static PAGES: [Page; 41] = [
     Page {
         kind: Kind::OwnFunctionChanged, name: "own-function-changed", event_type: SuspiciousActivity,
         usually: High, in_production: High, at_worst: None,
-        title: ("A function of Relatch was changed", "Relatchの関数が変更されました"),
+        title: ("A function of Relatch, or its policy, was changed", "Relatchの関数またはポリシーが変更されました"),
         meaning: (
-            "The code, the settings or the concurrency of a function that sees secrets or watches them was changed, or it is gone.",
-            "シークレットを扱う、または監視する関数のコード、設定、同時実行数が変更されたか、関数が削除されました。",
+            "The code, the settings or the concurrency of a function that sees secrets or watches them was changed, or it is gone; or the parameter that holds the audit's policy was written or deleted.",
+            "シークレットを扱う、または監視する関数のコード、設定、同時実行数が変更されたか、関数が削除されました。または、監査のポリシーを保持するパラメータが書き込まれたか、削除されました。",
         ),
         to_do: WATCH_AGAIN,
-        innocent: "A deployment.",
-        tuning: "`own.functions` says which are meant, `own.deployers` who may.",
+        innocent: "A deployment; a new policy.",
+        tuning: "`own.functions` and `own.parameters` say which are meant, `own.deployers` who may change functions. A change of the policy is told whoever made it and whatever it says: it would be judged by the new one.",
     },
     Page {
         kind: Kind::AlertRouteRemoved, name: "alert-route-removed", event_type: SuspiciousActivity,

@@ -270,15 +270,10 @@ fn is_reason(case: &mut Case<'_>) {
     }
 }
 
-/// How many keys are known at most.
-const MOST_KEYS: usize = 10_000;
-
 fn keep_key(case: &mut Case<'_>, key: &str) {
     let Some(target) = case.fact.targets.first() else { return };
-    if let Some(key) = Target::of(TargetKind::Key, key, place(target))
-        && case.baseline.keys.len() < MOST_KEYS
-    {
-        case.baseline.keys.insert(key.name);
+    if let Some(key) = Target::of(TargetKind::Key, key, place(target)) {
+        case.baseline.note_key(key.name);
     }
 }
 

@@ -187,7 +187,7 @@ impl Judge {
 
     fn shadow(&self, found: &mut [Finding]) {
         for finding in found {
-            finding.shadowed = self.policy.shadowed.contains(&finding.kind);
+            finding.shadowed = self.policy.shadowed.contains(&finding.kind) && !watchers::is_of_the_policy(finding);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{case::Case, order::digest};
 use crate::audit::finding::{Evidence, Kind};
 use relatch_events::{
     cloudtrail::identity::ActorKind,
-    fact::{Access, Account, Read, What},
+    fact::{Access, Account, Read, Tamper, What},
 };
 
 /// What user agents of attackers' tools have in them: scanners for secrets, and systems for penetration tests.
@@ -33,6 +33,8 @@ pub(super) fn judge(case: &mut Case<'_>) {
     let counts = match &fact.what {
         What::Access(Access { read, .. }) => *read != Read::Decrypt,
         What::Change(_) | What::Account(Account::Refused) => true,
+        // A parameter may be a decoy.
+        What::Tamper(Tamper::ParameterPut | Tamper::ParametersDeleted) => true,
         What::Rotation(_) | What::Tamper(_) | What::Account(_) | What::Reported(_) => return,
     };
     if !counts {

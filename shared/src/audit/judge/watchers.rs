@@ -1,9 +1,9 @@
-//! Who touches what keeps watch: trails, rules, functions, and the way of alerts.
+//! Who touches what keeps watch: trails, rules, functions, the policy, and the way of alerts.
 
 use super::{case::Case, reads::REASON};
 use crate::audit::{
     baseline::{Baseline, Stamped},
-    finding::{Evidence, Kind, Narrowing},
+    finding::{Evidence, Finding, Kind, Narrowing},
     policy::{Pattern, Policy, any},
 };
 use relatch_events::{
@@ -15,9 +15,6 @@ use std::ops::RangeInclusive;
 
 /// The state of a rule to which reads are handed over.
 const WITH_READS: &str = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS";
-
-/// How many settings are known at most.
-const MOST_SETTINGS: usize = 10_000;
 
 /// The setting that tells when a trail was last stopped.
 const LOGGING: &str = "logging";
@@ -67,7 +64,8 @@ pub(super) fn judge(case: &mut Case<'_>, tamper: &Tamper) {
         Tamper::RuleDisabled | Tamper::RuleDeleted | Tamper::TargetsRemoved => {
             raise_unless_deployed(case, Kind::RuleDisabled, TargetKind::Rule, &own.rules);
         }
-        Tamper::RulePut { state, .. } => {
+        // Of others' rules nothing is known: there may be more of them than can be.
+        Tamper::RulePut { state, .. } if is_ours(case, TargetKind::Rule, &own.rules) => {
             let state = state.as_deref().unwrap_or("ENABLED");
             let before = set(case, "rule", state);
             let had_reads = before.is_some_and(|before| before == WITH_READS);
@@ -75,6 +73,7 @@ pub(super) fn judge(case: &mut Case<'_>, tamper: &Tamper) {
                 raise_unless_deployed(case, Kind::RuleDisabled, TargetKind::Rule, &own.rules);
             }
         }
+        Tamper::RulePut { .. } => {}
         Tamper::FunctionCodeChanged
         | Tamper::FunctionConfigurationChanged
         | Tamper::FunctionDeleted
@@ -97,7 +96,19 @@ pub(super) fn judge(case: &mut Case<'_>, tamper: &Tamper) {
         Tamper::AlarmsDeleted | Tamper::AlarmActionsDisabled => {
             raise_unless_deployed(case, Kind::AlertRouteRemoved, TargetKind::Alarm, &own.alarms);
         }
+        Tamper::ParameterPut | Tamper::ParametersDeleted => {
+            if is_ours(case, TargetKind::Parameter, &own.parameters) {
+                case.raise(Kind::OwnFunctionChanged, false);
+            }
+        }
     }
+}
+
+/// Whether somebody has changed the policy by which this is judged: they could have named themselves a deployer in it,
+/// or the finding one that is only for the record. So it is told whatever the policy says.
+pub(super) fn is_of_the_policy(finding: &Finding) -> bool {
+    finding.kind == Kind::OwnFunctionChanged
+        && finding.targets.iter().any(|target| target.kind == TargetKind::Parameter)
 }
 
 fn narrowed(case: &mut Case<'_>, lost: Vec<Narrowing>) {
@@ -119,14 +130,5 @@ fn is_ours(case: &Case<'_>, kind: TargetKind, own: &[Pattern]) -> bool {
 /// Takes note of how a thing is set now. Returns how it was before, if that is known.
 fn set(case: &mut Case<'_>, what: &str, value: &str) -> Option<String> {
     let thing = case.fact.targets.first().map(Target::to_string)?;
-    let at = case.at;
-    let settings = &mut case.baseline.settings;
-    let name = format!("{what} {thing}");
-    let before = settings.get(&name).map(|known| known.value.clone());
-    if before.is_some() || settings.len() < MOST_SETTINGS {
-        let mut slot = settings.remove(&name);
-        Stamped::note(&mut slot, at, value.to_owned());
-        settings.extend(slot.map(|slot| (name, slot)));
-    }
-    before
+    case.baseline.note_setting(format!("{what} {thing}"), case.at, value)
 }

@@ -1,6 +1,6 @@
 //! The policy as it is now: what was given at the start, or what a parameter says.
 
-use super::{BadPolicy, Policy};
+use super::{BadPolicy, OwnNames, Policy};
 use crate::{
     ports::{CallError, Parameter},
     telemetry::Metrics,
@@ -16,6 +16,7 @@ pub const FRESH: SignedDuration = SignedDuration::from_mins(5);
 #[derive(Debug, Clone)]
 pub struct CurrentPolicy {
     parameter: Option<Arc<dyn Parameter>>,
+    own: OwnNames,
     known: Arc<Mutex<Known>>,
 }
 
@@ -41,22 +42,29 @@ pub enum NoPolicy {
 /// A policy that does not change.
 impl From<Policy> for CurrentPolicy {
     fn from(policy: Policy) -> Self {
-        Self::known(None, policy, String::new(), Timestamp::MAX)
+        Self::known(None, OwnNames::default(), policy, String::new(), Timestamp::MAX)
     }
 }
 
 impl CurrentPolicy {
-    /// What a parameter says, now and later.
+    /// What a parameter says, now and later, with what is this deployment's own in any case.
     ///
     /// # Errors
     /// When it cannot be read, or is no policy: nobody begins to watch by another policy than was meant.
-    pub async fn of(parameter: Arc<dyn Parameter>, now: Timestamp) -> Result<Self, NoPolicy> {
+    pub async fn of(parameter: Arc<dyn Parameter>, own: OwnNames, now: Timestamp) -> Result<Self, NoPolicy> {
         let text = parameter.read().await?;
-        Ok(Self::known(Some(parameter), Policy::from_json(&text)?, text, now))
+        let policy = own.added_to(Policy::from_json(&text)?);
+        Ok(Self::known(Some(parameter), own, policy, text, now))
     }
 
-    fn known(parameter: Option<Arc<dyn Parameter>>, policy: Policy, text: String, at: Timestamp) -> Self {
-        Self { parameter, known: Arc::new(Mutex::new(Known { policy: Arc::new(policy), text, at })) }
+    fn known(
+        parameter: Option<Arc<dyn Parameter>>,
+        own: OwnNames,
+        policy: Policy,
+        text: String,
+        at: Timestamp,
+    ) -> Self {
+        Self { parameter, own, known: Arc::new(Mutex::new(Known { policy: Arc::new(policy), text, at })) }
     }
 
     /// The policy. A parameter that was read too long ago is read again; what cannot be read, or is no policy, changes
@@ -73,7 +81,7 @@ impl CurrentPolicy {
             Ok(Some((policy, text))) => {
                 info!("The audit's policy has changed");
                 let mut known = self.lock();
-                (known.policy, known.text) = (Arc::new(policy), text);
+                (known.policy, known.text) = (Arc::new(self.own.added_to(policy)), text);
             }
             Err(problem) => {
                 error!(
@@ -111,6 +119,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        audit::policy::any,
         config::Environment,
         ports::{CallErrorKind, Reading},
     };
@@ -144,7 +153,7 @@ mod tests {
         ];
         let parameter = says(&texts);
         let start = Timestamp::UNIX_EPOCH;
-        let current = CurrentPolicy::of(parameter.clone(), start).await.unwrap();
+        let current = CurrentPolicy::of(parameter.clone(), OwnNames::default(), start).await.unwrap();
         let days = async |minutes| {
             let policy = current.get(start + SignedDuration::from_mins(minutes), &metrics).await;
             (policy.learning / 86_400_000, parameter.0.lock().unwrap().len())
@@ -155,8 +164,10 @@ mod tests {
         assert_eq!(days(14).await, (2, 1), "and is not tried again at once");
         assert_eq!(days(15).await, (4, 0));
         assert_eq!(days(20).await, (4, 0), "nor does silence change anything");
-        assert!(matches!(CurrentPolicy::of(parameter, start).await, Err(NoPolicy::Unread(_))));
-        let bad = CurrentPolicy::of(says(&[r#"{"learning-days": 0, "decoy": 1}"#]), start).await.unwrap_err();
+        assert!(matches!(CurrentPolicy::of(parameter, OwnNames::default(), start).await, Err(NoPolicy::Unread(_))));
+        let bad = CurrentPolicy::of(says(&[r#"{"learning-days": 0, "decoy": 1}"#]), OwnNames::default(), start)
+            .await
+            .unwrap_err();
         assert_eq!(
             bad.to_string(),
             "the policy cannot be used: learning-days: is not between 1 and 1000000; decoy: is no field of a policy;"
@@ -168,5 +179,25 @@ mod tests {
         let metrics = Metrics { namespace: "Relatch".to_owned(), environment: Environment::Dev };
         let current = CurrentPolicy::from(Policy { learning: 7, ..Policy::default() });
         assert_eq!(current.get(Timestamp::MAX, &metrics).await.learning, 7);
+    }
+
+    #[tokio::test]
+    async fn no_policy_takes_from_the_deployment_what_is_its_own() {
+        let metrics = Metrics { namespace: "Relatch".to_owned(), environment: Environment::Prod };
+        let own = OwnNames { prefix: Some("shop-prod-".to_owned()), parameter: Some("policies/shop:3".to_owned()) };
+        let parameter = says(&["{}", r#"{"own": {"rules": [], "functions": ["other"]}}"#]);
+        let current = CurrentPolicy::of(parameter, own.clone(), Timestamp::UNIX_EPOCH).await.unwrap();
+        let now = Timestamp::UNIX_EPOCH + FRESH;
+        let later = current.get(now, &metrics).await;
+        assert!(!any(&later.own.rules, "relatch-prod-audit"), "it is read again");
+        let set = own.added_to(Policy::default());
+        for policy in [&current.latest(), &later, &Arc::new(set)] {
+            let own = &policy.own;
+            for kind in [&own.functions, &own.trails, &own.rules, &own.topics, &own.queues, &own.alarms] {
+                assert!(any(kind, "shop-prod-audit"), "{own:?}");
+            }
+            assert!(any(&own.parameters, "/shop-prod-policy") && any(&own.parameters, "/policies/shop"), "{own:?}");
+            assert!(!any(&own.functions, "shop-production-web") && !any(&own.rules, "shop-dev-audit"), "{own:?}");
+        }
     }
 }

@@ -30,12 +30,14 @@
 
 mod current;
 mod names;
+mod own;
 mod read;
 mod time;
 
 pub use current::{CurrentPolicy, FRESH, NoPolicy};
 pub use names::{NamePattern, Pattern};
 pub(super) use names::{any, any_principal, last_of};
+pub use own::OwnNames;
 pub use read::{BadPolicy, Problem};
 pub use time::WorkingHours;
 
@@ -116,6 +118,8 @@ pub struct Own {
     pub queues: Vec<Pattern>,
     /// Alarms.
     pub alarms: Vec<Pattern>,
+    /// Parameters that hold what the audit goes by, by their names with the slash in front.
+    pub parameters: Vec<Pattern>,
     /// The principals that may change functions, rules and routes.
     pub deployers: Vec<Pattern>,
 }
@@ -203,6 +207,7 @@ impl Default for Own {
             topics: named(&["relatch-*", "*-security-alerts"]),
             queues: named(&["relatch-*"]),
             alarms: named(&["relatch-*"]),
+            parameters: named(&["/relatch-*", "/relatch/*"]),
             deployers: Vec::new(),
         }
     }

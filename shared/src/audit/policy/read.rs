@@ -113,6 +113,7 @@ fn own(fields: &mut Fields<'_>) -> Own {
         topics: fields.patterns("topics").unwrap_or(default.topics),
         queues: fields.patterns("queues").unwrap_or(default.queues),
         alarms: fields.patterns("alarms").unwrap_or(default.alarms),
+        parameters: fields.patterns("parameters").unwrap_or(default.parameters),
         deployers: fields.patterns("deployers").unwrap_or(default.deployers),
     }
 }
