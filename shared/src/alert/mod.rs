@@ -139,7 +139,8 @@ impl Alert {
         let join = |known: &[String], more: &[String]| {
             let mut lines = known.to_vec();
             lines.extend(more.iter().filter(|line| !known.contains(line)).cloned());
-            lines.truncate(MOST_LINES);
+            // What was found at once may be more, and is not to be news without its end.
+            lines.truncate(MOST_LINES.max(known.len()));
             lines
         };
         Self {
