@@ -169,6 +169,46 @@ async fn respond_does_only_what_its_own_settings_allow_and_to_its_own() {
 }
 
 #[tokio::test]
+async fn what_its_role_may_not_look_at_is_not_its_own_and_not_tried_again() {
+    let scene = scene(&[BOTH]).await;
+    scene.cloud.aws.fault_always("secretsmanager:DescribeSecret", Fault::Deny);
+    let answer = scene.responds(request(&scene, "role/report", &["deny", "rotate"])).await;
+    assert_eq!(answer["contained"][0]["denial"], "not-ours", "{answer:#}");
+    assert_eq!(changes(&scene.cloud.aws.calls()), Vec::<String>::new());
+    let alert = scene.cloud.published().unwrap().remove(0);
+    assert!(alert["found"].to_string().contains("respond may not look at it"), "{alert:#}");
+}
+
+#[tokio::test]
+async fn each_containment_of_the_same_principal_is_told_and_the_same_twice_is_not() {
+    let scene = scene(&[BOTH]).await;
+    scene.cloud.secret("shop", json!({})).unwrap();
+    let told = || {
+        let alerts = scene.cloud.published().unwrap();
+        let line = |alert: &Value| format!("{} {} {}", alert["condition"], alert["found"], alert["done"]);
+        alerts.iter().map(line).collect::<Vec<_>>()
+    };
+    let of = |name: &str| {
+        let mut event = request(&scene, "role/report", &["deny"]);
+        let arn = scene.cloud.aws.store().secret(name).unwrap().arn;
+        event["detail"]["secrets"][0]["secret"] = json!(arn.rsplit_once('-').unwrap().0);
+        event
+    };
+    for (name, count) in [("app", 1), ("app", 1), ("shop", 2), ("shop", 2)] {
+        scene.responds(of(name)).await;
+        assert_eq!(told().len(), count, "{name}: {:#?}", told());
+    }
+    assert!(told()[1].contains("contained") && told()[1].contains("may not read shop"), "{:#?}", told());
+    // Of what could not be contained that is worse still.
+    for (name, count) in [("app", 3), ("app", 3), ("shop", 4), ("shop", 4)] {
+        scene.cloud.aws.store().edit(name, |secret| secret.set_policy(Some("no policy".to_owned()))).unwrap();
+        scene.responds(of(name)).await;
+        assert_eq!(told().len(), count, "{name}: {:#?}", told());
+    }
+    assert!(told()[3].contains("containment-failed") && told()[3].contains("shop is not contained"), "{:#?}", told());
+}
+
+#[tokio::test]
 async fn a_policy_that_is_full_is_left_alone_and_told_as_critical() {
     let scene = scene(&[BOTH]).await;
     let full = json!({ "Version": "2012-10-17", "Statement": [{

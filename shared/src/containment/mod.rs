@@ -243,6 +243,8 @@ impl<S: Gate, T: Table> Attempt<'_, S, T> {
         let known = match self.of.secrets.describe(&name).await {
             Ok(known) => known,
             Err(problem) if problem.kind == CallErrorKind::NotFound => return untouchable(Obstacle::Missing),
+            // The role may look at those alone that Relatch rotates; and asked again, it may look no further.
+            Err(problem) if problem.kind == CallErrorKind::Denied => return untouchable(Obstacle::NotOurs),
             Err(problem) => return Err(problem),
         };
         let is_meant = |arn: &&String| {

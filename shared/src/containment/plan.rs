@@ -172,7 +172,7 @@ pub enum Obstacle {
     Missing,
     /// The name leads to a secret of another account or region, or to one of another name.
     Elsewhere,
-    /// Relatch does not rotate it, and so does not look after it.
+    /// Relatch does not rotate it, and so does not look after it; its role may not even look at it.
     NotOurs,
     /// A service of AWS manages it.
     Managed,
@@ -351,7 +351,7 @@ impl fmt::Display for Obstacle {
         f.write_str(match self {
             Self::Missing => "there is no such secret here",
             Self::Elsewhere => "it is a secret of another account, region or name",
-            Self::NotOurs => "Relatch does not rotate it",
+            Self::NotOurs => "Relatch does not rotate it, or respond may not look at it",
             Self::Managed => "a service of AWS manages it",
             Self::Deleted => "it is scheduled for deletion",
             Self::Paused => "it is paused",
@@ -377,7 +377,7 @@ impl Spoken for Obstacle {
         match self {
             Self::Missing => "このシークレットは存在しません",
             Self::Elsewhere => "別のアカウント、リージョン、または別名のシークレットです",
-            Self::NotOurs => "Relatchがローテーションしているシークレットではありません",
+            Self::NotOurs => "Relatchがローテーションしているシークレットではないか、respondに参照する権限がありません",
             Self::Managed => "AWSのサービスが管理しています",
             Self::Deleted => "削除予定です",
             Self::Paused => "一時停止中です",
