@@ -11,7 +11,7 @@ use crate::{
 };
 use relatch_events::{
     cloudtrail::target::{Target, TargetKind},
-    fact::{Access, Fact, Outcome, Read, What},
+    fact::{Fact, Outcome, What},
     moment::Moment,
     secret::{SecretId, VersionId},
 };
@@ -130,8 +130,12 @@ pub fn requests(
         }
     }
     let secrets = exposed.into_iter().filter_map(|(target, read)| {
-        let versions = read.map_or_else(Vec::new, |_| versions(principal, target, facts));
-        Some(Exposed { secret: SecretId::try_from(target.to_string()).ok()?, read, versions })
+        let versions = read.map(|_| versions(principal, target, facts)).unwrap_or_default();
+        Some(Exposed {
+            secret: SecretId::try_from(target.to_string()).ok()?,
+            read,
+            versions: versions.into_iter().collect(),
+        })
     });
     let mut names: Vec<String> = findings.iter().map(|finding| finding.kind.name().to_owned()).collect();
     names.sort();
@@ -157,12 +161,11 @@ fn was_let(finding: &Finding, facts: &[Fact]) -> bool {
     finding.events.is_empty() || !finding.events.iter().all(is_refused)
 }
 
-/// Which versions a principal has read, if that is known of each of its reads: it asked for them by their ids, or the
-/// decryption tells.
-fn versions(principal: &str, secret: &Target, facts: &[Fact]) -> Vec<VersionId> {
-    let reads = facts.iter().filter_map(|fact| match &fact.what {
+/// Which versions a principal is known to have read: it asked for them by their ids, or a decryption tells.
+fn versions(principal: &str, secret: &Target, facts: &[Fact]) -> BTreeSet<VersionId> {
+    let read = facts.iter().filter_map(|fact| match &fact.what {
         What::Access(access) if fact.outcome == Outcome::Done && fact.actor.id == principal => {
-            fact.targets.contains(secret).then_some(access)
+            fact.targets.contains(secret).then_some(access.version.as_ref()?)
         }
         What::Access(_)
         | What::Change(_)
@@ -171,14 +174,7 @@ fn versions(principal: &str, secret: &Target, facts: &[Fact]) -> Vec<VersionId> 
         | What::Account(_)
         | What::Reported(_) => None,
     });
-    let (decrypted, asked): (Vec<&Access>, Vec<&Access>) = reads.partition(|access| access.read == Read::Decrypt);
-    let open = asked.iter().filter(|access| access.version.is_none()).count();
-    if open > decrypted.len() {
-        return Vec::new();
-    }
-    let known: BTreeSet<&VersionId> =
-        asked.iter().chain(&decrypted).filter_map(|access| access.version.as_ref()).collect();
-    known.into_iter().cloned().collect()
+    read.cloned().collect()
 }
 
 /// A request for some secrets, as several that are not too large.
@@ -301,6 +297,7 @@ mod tests {
         let with_version = [read("a", None, None), decryption("a")];
         let twice = [read("a", None, None), read("a", None, None), decryption("a")];
         let by_version = [read("a", Some(VERSION), None)];
+        let both_versions = [read("a", None, None), read("a", Some(VERSION), None), decryption("a")];
         let rows = [
             ("a burst", asked(vec![burst()], &let_in, BOTH)),
             ("nothing is allowed", asked(vec![burst()], &let_in, &[])),
@@ -323,6 +320,7 @@ mod tests {
             ("the decryption tells the version", asked(vec![burst()], &with_version, BOTH)),
             ("one of two decryptions", asked(vec![burst()], &twice, BOTH)),
             ("asked for by its version", asked(vec![burst()], &by_version, BOTH)),
+            ("the current one, and an old one by its version", asked(vec![burst()], &both_versions, BOTH)),
         ];
         let lines: Vec<String> = rows.iter().map(|(name, said)| format!("{name}: {said}")).collect();
         insta::assert_snapshot!(lines.join("\n"));
