@@ -74,8 +74,9 @@ impl<S: Gate, T: Table> Containing<'_, S, T> {
             Ok(_) => None,
             Err(spared) => Some(*spared),
         };
-        let late = deadline.min(Instant::now() + PATIENCE);
         let cases = asked.secrets.iter().map(|exposed| async {
+            // Of its own: others may have been waited for before.
+            let late = deadline.min(Instant::now() + PATIENCE);
             let facts = Facts {
                 deny: is_asked(Measure::Deny),
                 rotate: is_asked(Measure::Rotate),
@@ -277,5 +278,108 @@ impl<S: Gate, T: Table> Attempt<'_, S, T> {
 
     fn arn(&self) -> &SecretId {
         self.arn.as_ref().unwrap_or(&self.exposed.secret)
+    }
+}
+
+#[cfg(all(test, feature = "table"))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::{
+        adapters::table::DynamoTable,
+        ports::{Custody, Kept, Page, Pending, Secrets, Staged, Version, Which},
+    };
+    use relatch_events::secret::VersionId;
+    use std::{collections::BTreeMap, sync::Mutex};
+
+    /// A gate at which a policy takes effect long after it was put.
+    #[derive(Default)]
+    struct Slow(Mutex<BTreeMap<String, (String, Instant)>>);
+
+    const SLOWNESS: Duration = Duration::from_secs(25);
+
+    impl Secrets for Slow {
+        async fn describe(&self, secret: &SecretId) -> Result<Description, CallError> {
+            let arn = Some(format!("arn:aws:secretsmanager:eu-west-1:1:secret:{secret}-AbCdEf"));
+            Ok(Description { arn, rotation_enabled: true, ..Description::default() })
+        }
+
+        async fn read(&self, _: &SecretId, _: Which<'_>) -> Result<Option<Version>, CallError> {
+            unreachable!("no value is read")
+        }
+
+        async fn stage(&self, _: &SecretId, _: Pending<'_>) -> Result<Staged, CallError> {
+            unreachable!("no value is written")
+        }
+
+        async fn promote(&self, _: &SecretId, _: &VersionId, _: &VersionId) -> Result<(), CallError> {
+            unreachable!("no label is moved")
+        }
+    }
+
+    impl Custody for Slow {
+        async fn versions(&self, _: &SecretId) -> Result<Vec<Kept>, CallError> {
+            unreachable!("nothing is to be rotated")
+        }
+
+        async fn unstage(&self, _: &SecretId, _: &VersionId) -> Result<(), CallError> {
+            unreachable!("no label is moved")
+        }
+
+        async fn list(&self, _: Option<&str>) -> Result<Page, CallError> {
+            unreachable!("they are named")
+        }
+    }
+
+    impl Gate for Slow {
+        async fn policy(&self, secret: &SecretId) -> Result<Option<String>, CallError> {
+            Ok(self.0.lock().unwrap().get(secret.as_str()).map(|(policy, _)| policy.clone()))
+        }
+
+        async fn objections(&self, _: &SecretId, _: &str) -> Result<Vec<String>, CallError> {
+            Ok(Vec::new())
+        }
+
+        async fn put_policy(&self, secret: &SecretId, policy: &str) -> Result<(), CallError> {
+            let put = (policy.to_owned(), Instant::now());
+            self.0.lock().unwrap().insert(secret.as_str().to_owned(), put);
+            Ok(())
+        }
+
+        async fn delete_policy(&self, _: &SecretId) -> Result<(), CallError> {
+            unreachable!("that is for people")
+        }
+
+        async fn is_denied(&self, secret: &SecretId, _: &str) -> Result<bool, CallError> {
+            Ok(self.0.lock().unwrap().get(secret.as_str()).is_some_and(|(_, put)| put.elapsed() >= SLOWNESS))
+        }
+
+        async fn rotate(&self, _: &SecretId) -> Result<Rotating, CallError> {
+            unreachable!("nothing is to be rotated")
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_secret_is_waited_for_as_long_as_the_first() {
+        let exposed = |n: usize| Exposed {
+            secret: SecretId::try_from(format!("arn:aws:secretsmanager:eu-west-1:1:secret:s{n}")).unwrap(),
+            read: None,
+            versions: Vec::new(),
+        };
+        let asked = Containment {
+            environment: "dev".to_owned(),
+            incident: "audit/x".to_owned(),
+            principal: "arn:aws:iam::123456789012:role/report".to_owned(),
+            measures: vec![Measure::Deny],
+            secrets: (0..3 * ABREAST).map(exposed).collect(),
+            findings: Vec::new(),
+            events: Vec::new(),
+        };
+        let settings = Settings { measures: [Measure::Deny].into(), exempt: Exempt::default() };
+        let gate = Slow::default();
+        let containing = Containing { secrets: &gate, table: &None::<DynamoTable>, settings: &settings };
+        let report = containing.run(&asked, |_| true, Instant::now() + Duration::from_secs(300)).await;
+        assert!(report.cases.iter().all(|case| case.ending.denial == Denial::Proved), "{:#?}", report.cases);
     }
 }
