@@ -13,6 +13,7 @@ use relatch_events::containment::{DETAIL_TYPE, SOURCE};
 use relatch_integration::{
     aws::{ACCOUNT, Call, Fault, REGION, WITHHELD},
     bus::Bus,
+    cli::Operator,
     cloud::{self, Cloud, Standing},
     lambda::Function,
     rotation::Rotation,
@@ -92,6 +93,38 @@ async fn a_thief_is_locked_out_of_all_that_he_read_and_then_it_is_rotated() {
     assert_eq!(again["contained"][0]["rotation"], "already-rotated", "{again:#}");
     assert_eq!(changes(&aws.calls_since(mark)), Vec::<String>::new());
     assert_eq!(told(&scene), before);
+}
+
+/// CloudTrail tells the audit of the probes as of any other reads that failed.
+#[tokio::test]
+async fn a_probe_of_relatchs_own_is_no_finding_and_the_same_by_a_stranger_with_its_role_is() {
+    let scene = scene(&[BOTH]).await;
+    let aws = &scene.cloud.aws;
+    aws.fault_on("secretsmanager:GetSecretValue", 1, Some(1), Fault::StaleLabels);
+    scene.responds(request(&scene, "role/report", &["deny"])).await;
+    let probes: Vec<Call> = aws.calls().into_iter().filter(|call| call.action == "GetSecretValue").collect();
+    let seen: Vec<Option<&str>> = probes.iter().map(|call| call.error).collect();
+    assert_eq!(seen, [Some("ResourceNotFoundException"), Some("AccessDeniedException"), Some("AccessDeniedException")]);
+    // Everything that could be found of a read that failed.
+    let strict = r#"{"decoys":{"names":["app"]},"thresholds":{
+        "denied-burst":{"count":1,"minutes":6},"unauthorized-burst":{"count":1,"minutes":6}}}"#;
+    let settings = [("RELATCH_AUDIT_POLICY", strict), ("RELATCH_GROUP_WAIT_SECONDS", "0")];
+    let audit = cloud::audit(aws, &settings).unwrap();
+    let told = async |access_key: &str| {
+        let before = scene.cloud.published().unwrap().len();
+        for probe in &probes {
+            let mut event = trail::recorded(probe, "respond", "shop-dev-respond", "aws-sdk-rust/1.3");
+            event["detail"]["userIdentity"]["accessKeyId"] = json!(access_key);
+            assert!(audit.invoke(event).await.unwrap().is_ok(), "{:#?}", audit.output().lines());
+        }
+        let told = scene.cloud.published().unwrap().split_off(before);
+        told.iter().map(|alert| alert["found"].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(Operator::ACCESS_KEY).await, [""; 0]);
+    let told = told("ASIASTRANGER").await.join(" ");
+    for found in ["A decoy was touched", "A read of a secret was denied"] {
+        assert!(told.contains(found), "{found}: {told}");
+    }
 }
 
 #[tokio::test]

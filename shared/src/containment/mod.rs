@@ -19,15 +19,21 @@ pub mod report;
 pub use principal::{Exempt, Principal, Spared};
 pub use relatch_events::containment::{Containment, Exposed, Measure};
 
-use crate::ports::{CallError, CallErrorKind, Description, Gate, Label, Rotating, Table};
+use crate::{
+    audit::operation::Act,
+    ports::{CallError, CallErrorKind, Description, Gate, Label, Rotating, Table},
+};
 use futures_util::{StreamExt, stream};
 use plan::{Action, Began, Denial, Door, Ending, Facts, Labels, Look, Obstacle, Plan, Put, Rotation, Standing, plan};
 use policy::Merged;
-use relatch_events::secret::SecretId;
+use relatch_events::{
+    cloudtrail::target::{Place, Target},
+    secret::SecretId,
+};
 use report::{Case, Report};
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::{Instant, sleep};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// How many secrets are contained at the same time.
 const ABREAST: usize = 8;
@@ -92,7 +98,8 @@ impl<S: Gate, T: Table> Containing<'_, S, T> {
                 is_newer: None,
                 began: None,
             };
-            let mut attempt = Attempt { of: self, exposed, arn: None, principal: principal.as_ref().ok(), facts, late };
+            let (of, principal) = (self, principal.as_ref().ok());
+            let mut attempt = Attempt { of, exposed, arn: None, principal, facts, is_recorded: false, late };
             let ending = attempt.run(is_ours).await;
             let secret = attempt.arn.map_or_else(|| exposed.secret.to_string(), |arn| arn.to_string());
             info!(
@@ -118,6 +125,8 @@ struct Attempt<'a, S, T> {
     arn: Option<SecretId>,
     principal: Option<&'a Principal>,
     facts: Facts,
+    /// Whether the audit will know the probe. It outlasts all that is waited for.
+    is_recorded: bool,
     late: Instant,
 }
 
@@ -170,6 +179,9 @@ impl<S: Gate, T: Table> Attempt<'_, S, T> {
             }
             Look::Effect => {
                 let label = self.principal.map(policy::probe).unwrap_or_default();
+                if !self.is_recorded {
+                    self.record(&label).await;
+                }
                 let is_shut = self.of.secrets.is_denied(self.arn(), &label).await?;
                 self.facts.shut = if is_shut { self.facts.shut + 1 } else { 0 };
                 if !is_shut {
@@ -194,6 +206,21 @@ impl<S: Gate, T: Table> Attempt<'_, S, T> {
             }
         }
         Ok(())
+    }
+
+    /// Records what CloudTrail will tell of, so that it is known there for Relatch's own. Where that fails the probe is made
+    /// all the same: it tells whether a thief is shut out, and whoever is told of it in vain does not.
+    async fn record(&mut self, label: &str) {
+        let Some(target) = Target::secret(self.arn().as_str(), Place::default()) else { return };
+        let act = Act::Probed { label: label.to_owned() };
+        match self.of.table.record_operation(&target, &act).await {
+            Ok(()) => self.is_recorded = true,
+            Err(problem) => warn!(
+                aws.operation = problem.operation,
+                error = problem.message,
+                "The audit will not know this for Relatch's own: {act}"
+            ),
+        }
     }
 
     async fn carry_out(&mut self, action: Action) -> Result<(), CallError> {
