@@ -5,6 +5,7 @@ use crate::{
     audit::{
         finding::{Exposure, Finding, Severity},
         incident::Incident,
+        spoils::Spoils,
     },
     config::Environment,
     ports::{Bus, CallError},
@@ -68,9 +69,15 @@ impl<B: Bus> Asking<B> {
     ///
     /// # Errors
     /// When a request could not be put. Some may have been: asked for twice is as good as once.
-    pub async fn about(&self, incident: &Incident, facts: &[Fact], environment: Environment) -> Result<(), CallError> {
+    pub async fn about(
+        &self,
+        incident: &Incident,
+        facts: &[Fact],
+        before: Option<&Spoils>,
+        environment: Environment,
+    ) -> Result<(), CallError> {
         let Some(bus) = &self.bus else { return Ok(()) };
-        let requests = match requests(incident, facts, &self.measures, environment) {
+        let requests = match requests(incident, facts, before, &self.measures, environment) {
             Ok(requests) => requests,
             Err(why) => {
                 info!(incident.key = incident.key, containment.reason = why.name(), "No containment is asked for");
@@ -87,13 +94,15 @@ impl<B: Bus> Asking<B> {
 }
 
 /// What is to be asked for about an incident, in as many requests as it takes. `facts` are those that were judged: they
-/// know which versions were read, and whether anything was.
+/// know which versions were read, and whether anything was. `before` is what was known of the incident before them: once
+/// something of it is critical all of it is asked for, and from then on whatever is added.
 ///
 /// # Errors
 /// Why nothing is asked for.
 pub fn requests(
     incident: &Incident,
     facts: &[Fact],
+    before: Option<&Spoils>,
     allowed: &BTreeSet<Measure>,
     environment: Environment,
 ) -> Result<Vec<Containment>, Nothing> {
@@ -102,13 +111,19 @@ pub fn requests(
     }
     let findings: Vec<&Finding> = incident.findings.iter().filter(|finding| !finding.shadowed).collect();
     let Some(gravest) = findings.iter().map(|finding| finding.severity).max() else { return Err(Nothing::Shadowed) };
-    if gravest != Severity::Critical {
+    let was_critical = before.is_some_and(Spoils::is_critical);
+    if gravest != Severity::Critical && !was_critical {
         return Err(Nothing::NotCritical);
     }
     // A key may be a thing's; then there is nobody to be denied.
     let principal = findings.iter().map(|finding| finding.principal.as_str()).find(|who| !who.is_empty());
     let principal = principal.unwrap_or_default();
     let mut exposed: BTreeMap<&Target, Option<Moment>> = BTreeMap::new();
+    // Where something was critical before, what was known then has been asked for.
+    let unasked = before.filter(|_| !was_critical);
+    for (target, spoil) in unasked.iter().flat_map(|before| before.secrets()) {
+        exposed.insert(target, spoil.read);
+    }
     for finding in &findings {
         let read = match finding.kind.exposure() {
             Exposure::Read if was_let(finding, facts) => Some(finding.at.unwrap_or(Moment::from_millis(i64::MAX))),
@@ -130,7 +145,13 @@ pub fn requests(
         }
     }
     let secrets = exposed.into_iter().filter_map(|(target, read)| {
-        let versions = read.map(|_| versions(principal, target, facts)).unwrap_or_default();
+        let mut versions = read.map(|_| versions(principal, target, facts)).unwrap_or_default();
+        versions.extend(
+            before
+                .and_then(|before| before.secrets().get(target))
+                .into_iter()
+                .flat_map(|spoil| spoil.versions.iter().cloned()),
+        );
         Some(Exposed {
             secret: SecretId::try_from(target.to_string()).ok()?,
             read,
@@ -268,7 +289,7 @@ mod tests {
 
     fn asked(findings: Vec<Finding>, facts: &[Fact], measures: &[Measure]) -> String {
         let incident = Incident { key: format!("audit/{ROLE}"), findings };
-        match requests(&incident, facts, &measures.iter().copied().collect(), Environment::Prod) {
+        match requests(&incident, facts, None, &measures.iter().copied().collect(), Environment::Prod) {
             Err(why) => format!("nothing: {}", why.name()),
             Ok(requests) => requests
                 .iter()
@@ -337,7 +358,7 @@ mod tests {
             let names: Vec<String> = (0..count).map(|n| format!("{n}-{}", "x".repeat(length))).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let incident = Incident { key: "k".to_owned(), findings: vec![finding(Kind::ReadBurst, Severity::Critical, &names)] };
-            let requests = requests(&incident, &[], &[Measure::Deny].into(), Environment::Prod).unwrap();
+            let requests = requests(&incident, &[], None, &[Measure::Deny].into(), Environment::Prod).unwrap();
             for request in &requests {
                 prop_assert!(serde_json::to_string(request).unwrap().len() < 250_000);
             }

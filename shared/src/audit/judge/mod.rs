@@ -26,7 +26,7 @@ mod watchers;
 pub(super) use account::principal;
 pub(super) use recent::{KeptRecent, Recent, Told};
 
-use super::{baseline::Baseline, finding::Finding, operation::Announcement, policy::Policy};
+use super::{baseline::Baseline, finding::Finding, operation::Announcement, policy::Policy, spoils::Spoils};
 use case::Case;
 use order::{Order, Purpose, Seen};
 use relatch_events::{
@@ -108,7 +108,7 @@ impl Judge {
     fn drain(&mut self, lateness: i64, found: &mut Vec<Finding>) {
         while let Some((fact, purpose)) = self.order.next(lateness) {
             let from = found.len();
-            self.judge(&fact, found);
+            self.judge(&fact, purpose, found);
             if purpose == Purpose::Learn {
                 found.truncate(from);
             }
@@ -155,7 +155,7 @@ impl Judge {
         &self.baseline
     }
 
-    fn judge(&mut self, fact: &Fact, found: &mut Vec<Finding>) {
+    fn judge(&mut self, fact: &Fact, purpose: Purpose, found: &mut Vec<Finding>) {
         let at = fact.at.or(self.baseline.until()).unwrap_or(Moment::from_millis(0));
         let from = found.len();
         self.baseline.make_room();
@@ -185,6 +185,12 @@ impl Judge {
             What::Reported(report) => reported::judge(&mut case, report),
         }
         account::judge(&mut case);
+        self.shadow(&mut found[from..]);
+        if purpose == Purpose::Judge {
+            let spoils = &mut self.baseline.principals[who].recent.spoils;
+            Spoils::note(spoils, fact, &found[from..], at, self.policy.thresholds.incident_gap);
+        }
+        let from = found.len();
         self.unexplained.due(at, &self.baseline, &self.policy, found);
         self.shadow(&mut found[from..]);
     }
