@@ -12,8 +12,10 @@
 //! | [`resource_policy`] | the actions on a secret's own policy, and what it denies |
 //! | [`rds`] | scripted instances, clusters and proxies, as awsQuery |
 //! | [`emulator`] | SNS, DynamoDB, CloudWatch, EventBridge, S3, KMS: a process of their own, started when it is first needed |
+//! | [`account`] | an account of the emulator's own, into which templates are deployed |
 //! | [`fault`] | what can go wrong with a call |
 
+pub mod account;
 pub mod emulator;
 pub mod fault;
 pub mod rds;
@@ -153,6 +155,17 @@ impl Endpoint {
     pub(crate) async fn emulated_form(&self, service: &str, fields: &[(&str, &str)]) -> anyhow::Result<()> {
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.cloud.emulator.own(service, None, form).await.map(drop)
+    }
+
+    /// Whether EventBridge would hand an event to a rule with this pattern, whatever the rule's state. The emulator's
+    /// own engine answers, which compiles patterns as AWS does and refuses what AWS refuses.
+    ///
+    /// # Errors
+    /// When it is not a pattern, or not an event with EventBridge's envelope.
+    pub async fn event_matches(&self, pattern: &Value, event: &Value) -> anyhow::Result<bool> {
+        let question = json!({ "EventPattern": pattern.to_string(), "Event": event.to_string() });
+        let answer = self.emulated_json("events", "AWSEvents.TestEventPattern", &question).await?;
+        answer["Result"].as_bool().context("an answer without a result")
     }
 
     /// Makes a bucket; `locked`: what is written there is kept, in all its versions, for a year, and nobody can change

@@ -16,5 +16,6 @@ pub mod postgres;
 pub mod queue;
 pub mod receiver;
 pub mod rotation;
+pub mod template;
 pub mod trail;
 pub mod wire;

@@ -201,7 +201,7 @@ impl Drop for Running {
 }
 
 /// Starts a process by a thread that lives as long as it: "parent death" is the death of the thread that forked.
-async fn keep(mut command: Command) -> Result<(Arc<Mutex<Option<Child>>>, oneshot::Sender<()>)> {
+pub(super) async fn keep(mut command: Command) -> Result<(Arc<Mutex<Option<Child>>>, oneshot::Sender<()>)> {
     let (keeper, end) = oneshot::channel::<()>();
     let (report, reported) = oneshot::channel();
     thread::Builder::new().name("emulator".into()).spawn(move || {
@@ -213,7 +213,7 @@ async fn keep(mut command: Command) -> Result<(Arc<Mutex<Option<Child>>>, onesho
 }
 
 /// The program that serves the emulator: where `RELATCH_EMULATOR` says, or where `scripts/setup` has put it.
-fn installed() -> Result<PathBuf> {
+pub(super) fn installed() -> Result<PathBuf> {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(env::home_dir()?.join(".cache"))).context("there is no home directory")?;
     let ours = |name: &str| name.starts_with("emulator-");

@@ -70,6 +70,8 @@ impl Scene {
     /// Function and operator have the table.
     pub(crate) async fn remembering(settings: &[(&str, &str)]) -> Self {
         let scene = Self::single_user().await;
+        // A busy machine takes longer to start it than a handler waits for an answer.
+        scene.cloud.aws.emulate().await.unwrap();
         let [(table, name), _] = Cloud::memory();
         let rotate = scene.cloud.rotate_with(&[&[(table, name.as_str())], settings].concat()).unwrap();
         Self { rotate, ..scene }.operated(|operator| operator.setting(table, &name))

@@ -1,0 +1,427 @@
+//! `docs/COSTS.md`: what production costs in 30 days, and which quota is met first, computed from the templates.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::{env, fs};
+
+use relatch_integration::template::Deployment;
+use serde_json::Value;
+
+use crate::evaluation::list;
+use crate::scene::{TEMPLATES, as_deployed, parameters_of};
+
+/// A list price of us-east-1 in US dollars.
+struct Price {
+    of: &'static str,
+    dollars: f64,
+    per: &'static str,
+    /// Where it was looked up, and when; or that it was not.
+    source: &'static str,
+}
+
+const fn price(of: &'static str, dollars: f64, per: &'static str, source: &'static str) -> Price {
+    Price { of, dollars, per, source }
+}
+
+const ASSUMED: &str = "assumed; not looked up";
+
+const SECRET: Price = price("a secret", 0.40, "month", "hivebook.wiki on Secrets Manager, 2026-11");
+const SECRETS_CALL: Price = price("Secrets Manager", 0.05, "10,000 calls", "the same");
+const REQUEST: Price = price("Lambda, arm64: a request", 0.20, "million", "cloudchipr.com on Lambda, 2026-11");
+const GB_SECOND: Price = price("Lambda, arm64: memory and time", 0.000_013_333_4, "GB second", "the same");
+const WRITE: Price = price("DynamoDB on demand: a write of 1 KB", 0.625, "million", "airbyte.com on DynamoDB, 2026-11");
+const READ: Price = price("DynamoDB on demand: a consistent read of 4 KB", 0.125, "million", "the same");
+const QUEUE: Price = price("SQS, standard", 0.40, "million requests", "cloudburn.io on SQS, 2026-03");
+const ENDPOINT: Price =
+    price("an interface endpoint in one zone", 0.01, "hour", "awsnegotiations.com on PrivateLink, 2026-05");
+const EVENT: Price =
+    price("EventBridge: events of AWS's own", 0.0, "million", "factualminds.com on EventBridge, 2026-06");
+const ITEMS_KEPT: Price = price("DynamoDB: storage and point-in-time recovery", 0.45, "GB and month", ASSUMED);
+const KEY: Price = price("a KMS key", 1.00, "month", ASSUMED);
+const KEY_USE: Price = price("KMS", 0.03, "10,000 calls", ASSUMED);
+const ALARM: Price = price("a metric in an alarm", 0.10, "month", ASSUMED);
+const METRIC: Price = price("a metric of one's own", 0.30, "month", ASSUMED);
+const DASHBOARD: Price = price("a dashboard", 3.00, "month", ASSUMED);
+const LOG: Price = price("CloudWatch Logs", 0.50, "GB taken in", ASSUMED);
+const TRACE: Price = price("X-Ray", 5.00, "million traces", ASSUMED);
+const OBJECTS_KEPT: Price = price("S3, standard", 0.023, "GB and month", ASSUMED);
+const TRAIL: Price = price("CloudTrail: the first copy of management events", 0.0, "million", ASSUMED);
+
+const PRICES: [&Price; 19] = [
+    &SECRET,
+    &SECRETS_CALL,
+    &REQUEST,
+    &GB_SECOND,
+    &WRITE,
+    &READ,
+    &QUEUE,
+    &ENDPOINT,
+    &EVENT,
+    &ITEMS_KEPT,
+    &KEY,
+    &KEY_USE,
+    &ALARM,
+    &METRIC,
+    &DASHBOARD,
+    &LOG,
+    &TRACE,
+    &OBJECTS_KEPT,
+    &TRAIL,
+];
+
+/// Secrets, each rotated, and reads a second that arrive at Secrets Manager.
+const SIZES: [f64; 3] = [10.0, 1_000.0, 100_000.0];
+
+const MONTH_SECONDS: f64 = 30.0 * 86_400.0;
+
+/// What production is made of, as the templates have it.
+struct Plant {
+    endpoint_zones: f64,
+    keys: f64,
+    alarm_metrics: f64,
+    dashboards: f64,
+    mappings: f64,
+    rotation_days: f64,
+    rotation_window_seconds: f64,
+    sweep_minutes: f64,
+    access_log_days: f64,
+    trail_days: f64,
+    /// GB, by function.
+    rotate_gb: f64,
+    respond_gb: f64,
+    audit_gb: f64,
+    sweep_timeout: f64,
+    audit_concurrency: f64,
+    queue_days: f64,
+}
+
+// What the programs do, as README.md ("Cost") and docs/BENCHMARKS.md have it; the rest is assumed.
+const ROTATION_CALLS: f64 = 12.0;
+const SWEEP_CALLS: f64 = 2.0;
+const ROTATION_SECONDS: f64 = 2.0;
+const LOOK_SECONDS: f64 = 0.05;
+const ABREAST: f64 = 8.0;
+const AUDIT_EVENTS_A_SECOND: f64 = 330.0;
+/// The read, and the use of the key that comes with it.
+const EVENTS_PER_READ: f64 = 2.0;
+const LINE_BYTES: f64 = 600.0;
+const RECORD_BYTES: f64 = 1_570.0 / 6.5;
+const OWN_METRICS: f64 = 20.0;
+
+#[test]
+fn the_costs_and_quotas_are_those_of_the_templates() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/COSTS.md");
+    let written = page(&Plant::of(&as_deployed("prod")));
+    // `RELATCH_WRITE_DOCS=1 cargo nextest run the_costs_and_quotas` writes it anew.
+    if env::var_os("RELATCH_WRITE_DOCS").is_some() {
+        fs::write(&file, &written).unwrap();
+    }
+    let kept = fs::read_to_string(&file).unwrap_or_default();
+    assert!(kept == written, "docs/COSTS.md is not what the templates say; RELATCH_WRITE_DOCS=1 writes it anew");
+}
+
+impl Plant {
+    fn of(deployment: &Deployment) -> Self {
+        let count = |kind: &str| deployment.of_kind(kind).count() as f64;
+        let endpoints = deployment.of_kind("AWS::EC2::VPCEndpoint");
+        let zones = endpoints.map(|endpoint| list(&endpoint.properties["SubnetIds"]).len() as f64).sum();
+        let alarm_metrics = deployment.of_kind("AWS::CloudWatch::Alarm").map(|alarm| {
+            let metrics = list(&alarm.properties["Metrics"]);
+            let read = metrics.iter().filter(|metric| !metric["MetricStat"].is_null()).count().max(1);
+            // A band of what is usual is two metrics more.
+            let bands = metrics.iter().filter(|one| one["Expression"].as_str().is_some_and(|it| it.contains("_BAND")));
+            (read + 2 * bands.count()) as f64
+        });
+        let function = |name: &str| {
+            let mut functions = deployment.of_kind("AWS::Lambda::Function");
+            &functions.find(|one| one.name.ends_with(name)).unwrap().properties
+        };
+        let memory = |name: &str| number(&function(name)["MemorySize"]) / 1_024.0;
+        let setting = |name: &str| {
+            let own = parameters_of("prod").remove(name);
+            let default = &TEMPLATES.get(crate::scene::ROOT).unwrap()["Parameters"][name]["Default"];
+            own.map_or_else(|| number(default), |own| number(&own.into()))
+        };
+        let mut mappings = deployment.of_kind("AWS::Lambda::EventSourceMapping");
+        let of_events =
+            mappings.find(|one| one.path.starts_with("AuditStack/") && one.path.ends_with("Records")).unwrap();
+        let queue = deployment.of_kind("AWS::SQS::Queue").find(|one| one.path == "AuditStack/EventQueue").unwrap();
+        Self {
+            endpoint_zones: zones,
+            keys: count("AWS::KMS::Key"),
+            alarm_metrics: alarm_metrics.sum(),
+            dashboards: count("AWS::CloudWatch::Dashboard"),
+            mappings: count("AWS::Lambda::EventSourceMapping"),
+            rotation_days: setting("RotationDays"),
+            rotation_window_seconds: setting("RotationWindow") * 3_600.0,
+            sweep_minutes: setting("SweepMinutes"),
+            access_log_days: setting("AccessLogDays"),
+            trail_days: setting("TrailDays"),
+            rotate_gb: memory("-rotate"),
+            respond_gb: memory("-respond"),
+            audit_gb: memory("-audit"),
+            sweep_timeout: number(&function("-respond")["Timeout"]),
+            audit_concurrency: number(&of_events.properties["ScalingConfig"]["MaximumConcurrency"]),
+            queue_days: number(&queue.properties["MessageRetentionPeriod"]) / 86_400.0,
+        }
+    }
+
+    fn sweeps(&self) -> f64 {
+        MONTH_SECONDS / 60.0 / self.sweep_minutes
+    }
+
+    /// How many secrets a sweep can look at in the time that it has.
+    fn swept(&self) -> f64 {
+        self.sweep_timeout.min(self.sweep_minutes * 60.0) * ABREAST / LOOK_SECONDS
+    }
+
+    /// What it costs in 30 days with so many secrets and as many reads a second, line by line.
+    fn lines(&self, size: f64) -> Vec<(&'static str, &'static str, f64)> {
+        let million = 1e6;
+        let calls = |calls: f64| calls / 10_000.0 * SECRETS_CALL.dollars;
+        let (looks, rotations) = (self.sweeps() * size.min(self.swept()), size * 30.0 / self.rotation_days);
+        let sweep_seconds = self.sweeps() * (size.min(self.swept()) * LOOK_SECONDS / ABREAST).max(0.1);
+        let flushes = MONTH_SECONDS / 60.0;
+        let reads = size * MONTH_SECONDS;
+        let events = reads * EVENTS_PER_READ;
+        let batches = events / (size * EVENTS_PER_READ * 5.0).min(1_000.0);
+        let invocations = flushes + self.sweeps() + rotations * 4.0 + batches;
+        let gb = |bytes: f64| bytes / 1e9;
+        vec![
+            ("stands", "interface endpoints", self.endpoint_zones * 720.0 * ENDPOINT.dollars),
+            ("stands", "keys", self.keys * KEY.dollars),
+            (
+                "stands",
+                "alarms, metrics, dashboards",
+                self.alarm_metrics * ALARM.dollars + OWN_METRICS * METRIC.dollars + self.dashboards * DASHBOARD.dollars,
+            ),
+            // Five pollers that wait 20 s each.
+            ("stands", "waiting at queues", self.mappings * 5.0 * MONTH_SECONDS / 20.0 / million * QUEUE.dollars),
+            (
+                "stands",
+                "what is held back, every minute",
+                flushes
+                    * (REQUEST.dollars / million + 0.05 * self.respond_gb * GB_SECOND.dollars + READ.dollars / million),
+            ),
+            (
+                "secrets",
+                "rotations",
+                calls(rotations * ROTATION_CALLS)
+                    + rotations
+                        * (4.0 * REQUEST.dollars / million
+                            + ROTATION_SECONDS * self.rotate_gb * GB_SECOND.dollars
+                            + ROTATION_CALLS / 10_000.0 * KEY_USE.dollars),
+            ),
+            (
+                "secrets",
+                "sweeps",
+                calls(looks * SWEEP_CALLS)
+                    + looks * (KEY_USE.dollars / 10_000.0 + 2.0 * READ.dollars / million)
+                    + sweep_seconds * self.respond_gb * GB_SECOND.dollars,
+            ),
+            ("reads", "queue", events * 1.2 / million * QUEUE.dollars),
+            (
+                "reads",
+                "function",
+                batches / million * REQUEST.dollars
+                    + events / AUDIT_EVENTS_A_SECOND * self.audit_gb * GB_SECOND.dollars,
+            ),
+            // Once from EventBridge, once from the trail's file.
+            ("reads", "table: looked up and written down", events / million * (2.0 * READ.dollars + WRITE.dollars)),
+            (
+                "reads",
+                "table: kept",
+                gb(size * EVENTS_PER_READ * 86_400.0 * self.access_log_days * LINE_BYTES) * ITEMS_KEPT.dollars,
+            ),
+            (
+                "reads",
+                "trail: kept",
+                gb(size * EVENTS_PER_READ * 86_400.0 * self.trail_days * RECORD_BYTES) * OBJECTS_KEPT.dollars,
+            ),
+            (
+                "all",
+                "logs and traces",
+                gb((invocations + looks) * 500.0) * LOG.dollars
+                    + invocations.min(MONTH_SECONDS * 1.5) / million * TRACE.dollars,
+            ),
+            ("application", "the secrets themselves", size * SECRET.dollars),
+            ("application", "reading them", calls(reads) + reads / 10_000.0 * KEY_USE.dollars),
+        ]
+    }
+}
+
+fn number(value: &Value) -> f64 {
+    // A window is in hours: `2h`.
+    value
+        .as_f64()
+        .or_else(|| value.as_str()?.trim_end_matches('h').parse().ok())
+        .unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+fn dollars(amount: f64) -> String {
+    if amount < 10.0 { format!("{amount:.2}") } else { grouped(amount) }
+}
+
+fn grouped(amount: f64) -> String {
+    let digits = format!("{amount:.0}");
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+fn page(plant: &Plant) -> String {
+    let mut page = String::from(
+        "# Costs and quotas\n\n\
+         Computed from the templates and `infra/environments/prod.toml` by a test, which fails when they say something\n\
+         else (`RELATCH_WRITE_DOCS=1 cargo nextest run the_costs_and_quotas` writes this page anew). US dollars for 30 days,\n\
+         list prices of us-east-1, without a free tier, and without the database, which is chosen by its own parameters.\n\n\
+         ## What it costs\n\n\
+         Each column is so many secrets that are rotated, and as many reads a second that arrive at Secrets Manager, day and\n\
+         night.\n\n",
+    );
+    let sizes = SIZES.map(|size| plant.lines(size));
+    let _ = writeln!(page, "| | {} |", SIZES.map(grouped).join(" | "));
+    page.push_str("| --- | --: | --: | --: |\n");
+    let heads = [
+        ("stands", "what stands there"),
+        ("secrets", "for the secrets"),
+        ("reads", "for the reads: the audit"),
+        ("all", "for both"),
+    ];
+    for (group, head) in heads {
+        for index in sizes[0].iter().enumerate().filter(|(_, line)| line.0 == group).map(|(index, _)| index) {
+            let cells = [0, 1, 2].map(|size| dollars(sizes[size][index].2)).join(" | ");
+            let _ = writeln!(page, "| {head}: {} | {cells} |", sizes[0][index].1);
+        }
+    }
+    let sum = |size: usize, own: bool| {
+        let lines = sizes[size].iter().filter(|(group, ..)| (*group != "application") == own);
+        dollars(lines.map(|(.., amount)| amount).sum())
+    };
+    let _ =
+        writeln!(page, "| **Relatch** | {} |", [0, 1, 2].map(|size| format!("**{}**", sum(size, true))).join(" | "));
+    for index in sizes[0].iter().enumerate().filter(|(_, line)| line.0 == "application").map(|(index, _)| index) {
+        let cells = [0, 1, 2].map(|size| dollars(sizes[size][index].2)).join(" | ");
+        let _ = writeln!(page, "| beside it: {} | {cells} |", sizes[0][index].1);
+    }
+    let cached = 100_000.0 / 300.0;
+    let _ = write!(
+        page,
+        "\nWhat is read often should be read from a cache: with one that keeps a value for 300 seconds, 100,000 secrets with\n\
+         one reader each are {cached:.0} reads a second, whatever the application does. The third column has ten times the\n\
+         reads that Secrets Manager serves, and shows only what grows. The line that grows fastest is the\n\
+         access log, which is kept for {} days (`AccessLogDays`).\n\n\
+         ### Assumed\n\n\
+         * A rotation takes {ROTATION_CALLS} calls and {ROTATION_SECONDS} seconds in four invocations; every {} days (`RotationDays`).\n\
+         * A sweep looks at {ABREAST} secrets at a time, {} ms each, by {SWEEP_CALLS} calls; every {} minutes (`SweepMinutes`).\n\
+         * Secrets are encrypted with a key of one's own, so that CloudTrail tells of {EVENTS_PER_READ} events for each read: the\n\
+         \u{20}\u{20}read, and the use of the key. Both come through EventBridge and in the trail's files, and are written down once.\n\
+         * The audit takes in {AUDIT_EVENTS_A_SECOND} events a second and invocation, as measured on the emulator, which is slower\n\
+         \u{20}\u{20}than DynamoDB. A line of the access log has {LINE_BYTES} bytes; a record in a file {RECORD_BYTES:.0}, compressed.\n\
+         * {OWN_METRICS} metrics of its own. One trace and one line of log for each invocation, at most 1.5 traces a second.\n\
+         * No trail beside this one: a second copy of management events costs by the event.\n\n\
+         ### Prices\n\n| price of | US$ | per | from |\n| --- | --: | --- | --- |\n",
+        plant.access_log_days,
+        plant.rotation_days,
+        LOOK_SECONDS * 1_000.0,
+        plant.sweep_minutes,
+    );
+    for Price { of, dollars, per, source } in PRICES {
+        let _ = writeln!(page, "| {of} | {dollars} | {per} | {source} |");
+    }
+    page.push_str(
+        "\n## Which quota is met first\n\nIn the order in which they are met, per region and account.\n\n\
+         | limit | how much | met at | what is done about it |\n| --- | --- | --- | --- |\n",
+    );
+    let audited = plant.audit_concurrency * AUDIT_EVENTS_A_SECOND;
+    let sweep_calls = |secrets: f64| SWEEP_CALLS * secrets.min(plant.swept()) / (plant.sweep_minutes * 60.0);
+    let writes_in_window = 50.0 * plant.rotation_window_seconds / 2.0;
+    let quotas = [
+        (
+            "the audit's own: invocations at a time (`MaximumConcurrency`)".to_owned(),
+            format!("{}, so {} events/s", plant.audit_concurrency, grouped(audited)),
+            format!("{} reads/s", grouped(audited / EVENTS_PER_READ)),
+            format!(
+                "what is more waits in the queue, {} days; its age raises an alarm. Raise the number: what all of them write, \
+                 the chain and what is known of readers, is what bounds it",
+                plant.queue_days
+            ),
+        ),
+        (
+            "DynamoDB: a partition".to_owned(),
+            "1,000 writes/s".to_owned(),
+            "500 reads/s of one secret".to_owned(),
+            "every secret is a partition of its own, and its lines lie in the order of time, so that DynamoDB can split it; \
+             throttled batches come again from the queue"
+                .to_owned(),
+        ),
+        (
+            "DynamoDB: a new table on demand".to_owned(),
+            "4,000 writes/s, doubled as it is used".to_owned(),
+            format!("{} reads/s", grouped(4_000.0 / EVENTS_PER_READ)),
+            "as before".to_owned(),
+        ),
+        (
+            "EventBridge: invocations of targets".to_owned(),
+            "18,750/s in the largest regions".to_owned(),
+            format!("{} reads/s", grouped(18_750.0 / EVENTS_PER_READ)),
+            "EventBridge delays what is more; the trail's files bring the same events".to_owned(),
+        ),
+        (
+            "Secrets Manager: DescribeSecret and GetSecretValue".to_owned(),
+            "10,000/s".to_owned(),
+            format!(
+                "10,000 reads/s; sweeps take {:.0}/s at 1,000 secrets and {:.0}/s at most",
+                sweep_calls(1_000.0),
+                sweep_calls(100_000.0)
+            ),
+            "applications read from a cache; a throttled sweep leaves secrets to the next, and begins at another one each \
+             time"
+                .to_owned(),
+        ),
+        (
+            "`respond`'s own: the time of a sweep".to_owned(),
+            format!("{} s, {ABREAST} secrets at a time", plant.sweep_timeout),
+            format!("{} secrets", grouped(plant.swept())),
+            "those that are left are told of (`sweep-unfinished`), and each sweep begins at another secret. Rotations \
+             do not depend on it"
+                .to_owned(),
+        ),
+        (
+            "Secrets Manager: PutSecretValue and UpdateSecretVersionStage".to_owned(),
+            "50/s".to_owned(),
+            format!("{} secrets in one window of rotation", grouped(writes_in_window)),
+            "Secrets Manager spreads rotations over the window (`RotationWindow`); a throttled step is tried again by it"
+                .to_owned(),
+        ),
+        (
+            "Lambda: concurrent executions".to_owned(),
+            "1,000 (10 in a new account)".to_owned(),
+            format!(
+                "{} secrets in one window of rotation ({})",
+                grouped(1_000.0 * plant.rotation_window_seconds / ROTATION_SECONDS),
+                grouped(10.0 * plant.rotation_window_seconds / ROTATION_SECONDS)
+            ),
+            "`ReservedConcurrency` sets some aside for rotations, and bounds how many a database meets at once".to_owned(),
+        ),
+        (
+            "Secrets Manager: secrets".to_owned(),
+            "500,000".to_owned(),
+            "500,000 secrets".to_owned(),
+            "one deployment for each account and region".to_owned(),
+        ),
+    ];
+    for (limit, much, at, done) in quotas {
+        let _ = writeln!(page, "| {limit} | {much} | {at} | {done} |");
+    }
+    page.push_str(
+        "\nSecrets Manager's are from its User Guide, \"AWS Secrets Manager quotas\" (2026-11); DynamoDB's, EventBridge's and\n\
+         Lambda's are assumed, as their documentation had them.\n",
+    );
+    page
+}

@@ -1,0 +1,12 @@
+//! What the templates come to, proved without an account: who may do what, which events go where, what it costs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod agreement;
+mod authority;
+mod costs;
+mod deployment;
+mod evaluation;
+mod rules;
+mod scene;
+mod visitors;

@@ -1,0 +1,160 @@
+//! Which of AWS's services get in, and on whose behalf: queues, topics, keys, buckets and functions, asked by each
+//! service that a policy names, for what is one's own and for what is not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use awsim_iam_policy::{ContextValue, Effect, PolicyDocument};
+use relatch_integration::template::Resource;
+use serde_json::json;
+
+use crate::authority::{resource_policy, worlds};
+use crate::evaluation::{Context, Principal, lets_through, policy};
+use crate::scene::World;
+
+/// On whose behalf; a column each. As [`worlds`] orders them.
+const COLUMNS: [&str; 5] = ["own", "dev", "staging", "project", "account"];
+
+/// Let in on behalf of all of the account: a service, to what, and the reason.
+const ACCOUNT_WIDE: &[(&str, &str, &str)] = &[
+    (
+        "cloudwatch.amazonaws.com",
+        "AlertingStack/",
+        "alarms of one's own may go to the topics, whatever they are called",
+    ),
+    (
+        "events.amazonaws.com",
+        "AlertingStack/TopicKey",
+        "rules of one's own that publish need the topics' key, not more",
+    ),
+    ("cloudtrail.amazonaws.com", "TrailStack/Key", "the bucket takes files of this trail only"),
+    (
+        "lambda.alarms.cloudwatch.amazonaws.com",
+        "RotationStack/RespondFunction",
+        "alarms of one's own may name it as their action, whatever they are called",
+    ),
+    (
+        "secretsmanager.amazonaws.com",
+        "RotationStack/RotateFunction",
+        "which secret it rotates is the secret's setting; what it may do with one, its role's",
+    ),
+];
+
+#[test]
+fn services_get_in_only_on_behalf_of_what_is_ours() {
+    let worlds = worlds("prod");
+    let mut rows = BTreeMap::new();
+    for resource in &worlds[0].deployment.resources {
+        let Some(arn) = &resource.arn else { continue };
+        for document in policies(&worlds[0], resource, arn) {
+            for (service, action) in invited(&document) {
+                let who = |account: &str| Principal {
+                    arn: service.clone(),
+                    account: account.to_owned(),
+                    policies: Vec::new(),
+                };
+                let row = worlds.iter().map(|world| {
+                    let asks = |context: &Context| {
+                        // What is put into a bucket lies under the account that it is of.
+                        let object = format!("{arn}/AWSLogs/{}/file", world.account);
+                        let arn = if action.ends_with("Object") { &object } else { arn };
+                        lets_through(&document, &who(world.account), &action, arn, context)
+                    };
+                    behalf(world, &service).iter().any(asks)
+                });
+                let row: Vec<_> = row.collect();
+                let key = (resource.path.clone(), service.clone(), action);
+                let before = rows.entry(key).or_insert_with(|| vec![false; COLUMNS.len()]);
+                before.iter_mut().zip(row).for_each(|(before, now)| *before |= now);
+            }
+        }
+    }
+    let mut foreign = Vec::new();
+    let mut page = format!("{:44} {:40} {:26} {}\n", "", "service", "action", COLUMNS.join(" | "));
+    for ((path, service, action), row) in &rows {
+        let cells = COLUMNS.iter().zip(row);
+        let cells = cells.map(|(column, yes)| format!("{:w$}", if *yes { "yes" } else { "-" }, w = column.len()));
+        let cells = cells.collect::<Vec<_>>().join(" | ");
+        let _ = writeln!(page, "{}", format!("{path:44} {service:40} {action:26} {cells}").trim_end());
+        assert!(row[0], "{path}: {service} is invited to {action}, and does not get in for anything of ours");
+        assert!(!row[4], "{path}: {service} gets in for another account");
+        let wide = ACCOUNT_WIDE.iter().any(|(wide, of, _)| wide == service && path.starts_with(of));
+        if !wide && row[1..4].contains(&true) {
+            foreign.push(format!("{path}: {service} gets in to {action} for another environment or project"));
+        }
+    }
+    page.push_str("\nOn behalf of all of the account:\n");
+    for (service, of, reason) in ACCOUNT_WIDE {
+        let _ = writeln!(page, "{service}, {of}: {reason}");
+    }
+    insta::assert_snapshot!(page);
+    assert_eq!(foreign, Vec::<String>::new());
+}
+
+/// What decides who gets in to a resource: its policy, or a function's permissions.
+fn policies(world: &World, resource: &Resource, arn: &str) -> Vec<PolicyDocument> {
+    if resource.kind != "AWS::Lambda::Function" {
+        return resource_policy(world, &resource.kind, arn).into_iter().collect();
+    }
+    let permissions = world.deployment.of_kind("AWS::Lambda::Permission");
+    let of_function = permissions
+        .filter(|one| one.properties["FunctionName"] == arn || one.properties["FunctionName"] == *resource.name);
+    let documents = of_function.map(|permission| {
+        let mut condition = json!({});
+        if let Some(source) = permission.properties.get("SourceArn") {
+            condition["ArnLike"] = json!({ "aws:SourceArn": source });
+        }
+        if let Some(account) = permission.properties.get("SourceAccount") {
+            condition["StringEquals"] = json!({ "aws:SourceAccount": account });
+        }
+        policy(&json!({ "Statement": {
+            "Effect": "Allow", "Principal": { "Service": permission.properties["Principal"] },
+            "Action": permission.properties["Action"], "Resource": arn, "Condition": condition,
+        } }))
+    });
+    documents.collect()
+}
+
+/// The services that a policy lets in, each with what it may do.
+fn invited(document: &PolicyDocument) -> BTreeSet<(String, String)> {
+    let allowing = document.statements.iter().filter(|statement| statement.effect == Effect::Allow);
+    let invited = allowing.flat_map(|statement| {
+        let principals = format!("{:?}", statement.principal);
+        let services: Vec<_> =
+            principals.split('"').filter(|one| one.ends_with(".amazonaws.com")).map(str::to_owned).collect();
+        let actions: Vec<_> = statement.action.iter().flat_map(|all| all.iter().map(str::to_owned)).collect();
+        services
+            .into_iter()
+            .flat_map(move |service| actions.clone().into_iter().map(move |action| (service.clone(), action)))
+    });
+    invited.collect()
+}
+
+/// The requests of a service on behalf of what a world has of it.
+fn behalf(world: &World, service: &str) -> Vec<Context> {
+    let kinds: &[&str] = match service.split('.').next().unwrap_or_default() {
+        "events" => &["AWS::Events::Rule"],
+        "sns" => &["AWS::SNS::Topic"],
+        "cloudwatch" | "lambda" => &["AWS::CloudWatch::Alarm"],
+        "cloudtrail" => &["AWS::CloudTrail::Trail"],
+        "logs" => &["AWS::Logs::LogGroup"],
+        "secretsmanager" => &["AWS::SecretsManager::Secret"],
+        _ => panic!("{service} is not known here"),
+    };
+    let sources = world.deployment.resources.iter().filter(|one| kinds.contains(&one.kind.as_str()));
+    let of_source = sources.filter_map(|source| source.arn.clone()).map(|source| {
+        let text = |text: &str| ContextValue::String(text.to_owned());
+        let mut context = Context::from([
+            ("aws:SourceAccount".to_owned(), text(world.account)),
+            ("aws:SecureTransport".to_owned(), ContextValue::Bool(true)),
+            ("aws:PrincipalIsAWSService".to_owned(), ContextValue::Bool(true)),
+            // What CloudTrail and Logs encrypt with a key.
+            ("kms:EncryptionContext:aws:cloudtrail:arn".to_owned(), text(&source)),
+            ("kms:EncryptionContext:aws:logs:arn".to_owned(), text(&source)),
+            ("s3:x-amz-acl".to_owned(), text("bucket-owner-full-control")),
+        ]);
+        context.insert("aws:SourceArn".to_owned(), ContextValue::String(source));
+        context
+    });
+    of_source.collect()
+}
