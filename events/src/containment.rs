@@ -55,7 +55,7 @@ pub struct Exposed {
     pub secret: SecretId,
     /// When it was read last, in milliseconds since 1970; nothing where it was not read, but changed.
     pub read: Option<Moment>,
-    /// Which versions were read; empty where that is not known.
+    /// Which versions are known to have been read; others may have been.
     #[serde(default)]
     pub versions: Vec<VersionId>,
 }

@@ -552,8 +552,8 @@ pub trait Table {
     /// Gives a lease back.
     async fn release(&self, arn: &str, owner: &str) -> Result<(), CallError>;
 
-    /// Records what is about to be done outside of a rotation, by whoever records it: so the audit knows it from what
-    /// somebody else does in Relatch's role.
+    /// Records what is about to be done outside of a rotation, by whoever records it, a probe among it: so the audit knows
+    /// it from what somebody else does in Relatch's role.
     async fn record_operation(&self, target: &Target, act: &Act) -> Result<(), CallError>;
 }
 

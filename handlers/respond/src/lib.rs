@@ -4,7 +4,7 @@
 
 mod sweep;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Diagnostic, Error, LambdaEvent};
 use relatch::{
     adapters::{
@@ -16,6 +16,7 @@ use relatch::{
         findings::{self, Cause},
         policy,
     },
+    audit::policy::Thresholds,
     config::Respond,
     containment::{self, Containing, Containment},
     invocation::deadline,
@@ -198,8 +199,10 @@ impl<S: Gate, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alarms,
         let Ports { secrets, table, .. } = &self.repair.ports;
         let containing = Containing { secrets, table, settings: &self.containment };
         let report = containing.run(asked, |known| self.is_ours(known), deadline).await;
+        // Nothing ends these, as nothing ends the incident behind them: so they are joined as it is.
+        let gap = SignedDuration::from_millis(Thresholds::default().incident_gap);
         for alert in report.alerts(environment, self.alerts.language) {
-            self.alerts.raise(&alert, Timestamp::now()).await?;
+            self.alerts.join(&alert, Timestamp::now(), gap).await?;
         }
         match report.is_unfinished() {
             false => Ok(report.json()),

@@ -13,6 +13,7 @@ use relatch_events::containment::{DETAIL_TYPE, SOURCE};
 use relatch_integration::{
     aws::{ACCOUNT, Call, Fault, REGION, WITHHELD},
     bus::Bus,
+    cli::Operator,
     cloud::{self, Cloud, Standing},
     lambda::Function,
     rotation::Rotation,
@@ -94,6 +95,38 @@ async fn a_thief_is_locked_out_of_all_that_he_read_and_then_it_is_rotated() {
     assert_eq!(told(&scene), before);
 }
 
+/// CloudTrail tells the audit of the probes as of any other reads that failed.
+#[tokio::test]
+async fn a_probe_of_relatchs_own_is_no_finding_and_the_same_by_a_stranger_with_its_role_is() {
+    let scene = scene(&[BOTH]).await;
+    let aws = &scene.cloud.aws;
+    aws.fault_on("secretsmanager:GetSecretValue", 1, Some(1), Fault::StaleLabels);
+    scene.responds(request(&scene, "role/report", &["deny"])).await;
+    let probes: Vec<Call> = aws.calls().into_iter().filter(|call| call.action == "GetSecretValue").collect();
+    let seen: Vec<Option<&str>> = probes.iter().map(|call| call.error).collect();
+    assert_eq!(seen, [Some("ResourceNotFoundException"), Some("AccessDeniedException"), Some("AccessDeniedException")]);
+    // Everything that could be found of a read that failed.
+    let strict = r#"{"decoys":{"names":["app"]},"thresholds":{
+        "denied-burst":{"count":1,"minutes":6},"unauthorized-burst":{"count":1,"minutes":6}}}"#;
+    let settings = [("RELATCH_AUDIT_POLICY", strict), ("RELATCH_GROUP_WAIT_SECONDS", "0")];
+    let audit = cloud::audit(aws, &settings).unwrap();
+    let told = async |access_key: &str| {
+        let before = scene.cloud.published().unwrap().len();
+        for probe in &probes {
+            let mut event = trail::recorded(probe, "respond", "shop-dev-respond", "aws-sdk-rust/1.3");
+            event["detail"]["userIdentity"]["accessKeyId"] = json!(access_key);
+            assert!(audit.invoke(event).await.unwrap().is_ok(), "{:#?}", audit.output().lines());
+        }
+        let told = scene.cloud.published().unwrap().split_off(before);
+        told.iter().map(|alert| alert["found"].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(Operator::ACCESS_KEY).await, [""; 0]);
+    let told = told("ASIASTRANGER").await.join(" ");
+    for found in ["A decoy was touched", "A read of a secret was denied"] {
+        assert!(told.contains(found), "{found}: {told}");
+    }
+}
+
 #[tokio::test]
 async fn what_was_denied_is_given_back_by_hand_and_the_rest_of_the_policy_stays() {
     let scene = scene(&[BOTH]).await;
@@ -166,6 +199,46 @@ async fn respond_does_only_what_its_own_settings_allow_and_to_its_own() {
     let answer = scene.responds(request(&scene, "role/report", &both)).await;
     assert_eq!(answer["contained"][0]["denial"], "not-ours");
     assert_eq!(changes(&scene.cloud.aws.calls()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_its_role_may_not_look_at_is_not_its_own_and_not_tried_again() {
+    let scene = scene(&[BOTH]).await;
+    scene.cloud.aws.fault_always("secretsmanager:DescribeSecret", Fault::Deny);
+    let answer = scene.responds(request(&scene, "role/report", &["deny", "rotate"])).await;
+    assert_eq!(answer["contained"][0]["denial"], "not-ours", "{answer:#}");
+    assert_eq!(changes(&scene.cloud.aws.calls()), Vec::<String>::new());
+    let alert = scene.cloud.published().unwrap().remove(0);
+    assert!(alert["found"].to_string().contains("respond may not look at it"), "{alert:#}");
+}
+
+#[tokio::test]
+async fn each_containment_of_the_same_principal_is_told_and_the_same_twice_is_not() {
+    let scene = scene(&[BOTH]).await;
+    scene.cloud.secret("shop", json!({})).unwrap();
+    let told = || {
+        let alerts = scene.cloud.published().unwrap();
+        let line = |alert: &Value| format!("{} {} {}", alert["condition"], alert["found"], alert["done"]);
+        alerts.iter().map(line).collect::<Vec<_>>()
+    };
+    let of = |name: &str| {
+        let mut event = request(&scene, "role/report", &["deny"]);
+        let arn = scene.cloud.aws.store().secret(name).unwrap().arn;
+        event["detail"]["secrets"][0]["secret"] = json!(arn.rsplit_once('-').unwrap().0);
+        event
+    };
+    for (name, count) in [("app", 1), ("app", 1), ("shop", 2), ("shop", 2)] {
+        scene.responds(of(name)).await;
+        assert_eq!(told().len(), count, "{name}: {:#?}", told());
+    }
+    assert!(told()[1].contains("contained") && told()[1].contains("may not read shop"), "{:#?}", told());
+    // Of what could not be contained that is worse still.
+    for (name, count) in [("app", 3), ("app", 3), ("shop", 4), ("shop", 4)] {
+        scene.cloud.aws.store().edit(name, |secret| secret.set_policy(Some("no policy".to_owned()))).unwrap();
+        scene.responds(of(name)).await;
+        assert_eq!(told().len(), count, "{name}: {:#?}", told());
+    }
+    assert!(told()[3].contains("containment-failed") && told()[3].contains("shop is not contained"), "{:#?}", told());
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use super::{
     ledger::{Noted, event_id},
     operation::Operation,
     policy::{CurrentPolicy, Policy},
+    spoils::Spoils,
 };
 use crate::{
     alert::{Alerts, findings},
@@ -23,7 +24,7 @@ use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use relatch_events::fact::Fact;
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 use tokio::time::sleep;
@@ -135,6 +136,11 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus> Intake<L
                     error!(baseline.part = %part, error = %problem, "What is known cannot be read; it begins anew");
                 }
             }
+            let spoils = parts.iter().filter_map(|part| match part {
+                Part::Principal(id) => Some((id.clone(), baseline.spoils(id)?.clone())),
+                Part::General | Part::Secret(_) => None,
+            });
+            let spoils: HashMap<String, Spoils> = spoils.collect();
             // They wait for each other, so that they are judged in the order in which they happened.
             let (mut judge, mut found) = (Judge::knowing(policy.clone(), baseline).waiting(i64::MAX), Vec::new());
             announced.iter().cloned().for_each(|announcement| judge.announce(announcement));
@@ -144,7 +150,7 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus> Intake<L
             judge.settle(&mut found);
             // That nothing explains a decryption can be told only by whoever sees all that could.
             found.retain(|finding| finding.kind != Kind::UnseenRead);
-            self.tell(&found, facts, policy.thresholds.incident_gap).await?;
+            self.tell(&found, facts, &spoils, policy.thresholds.incident_gap).await?;
             let is_same = |one: &Finding, other: &Finding| {
                 (one.kind, &one.key, &one.events, &one.targets)
                     == (other.kind, &other.key, &other.events, &other.targets)
@@ -162,14 +168,10 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus> Intake<L
                 }
                 changed.push((part, text, kept.revision));
             }
-            let mut is_kept = true;
-            for abreast in changed.chunks(ABREAST) {
-                let keep = abreast
-                    .iter()
-                    .map(|(part, text, revision)| self.ledger.keep_part(environment, part, text, *revision));
-                is_kept &= try_join_all(keep).await?.into_iter().all(|is_kept| is_kept);
-            }
-            if is_kept {
+            // What was told of a secret is not found again. So it is not kept before what its reader is to be contained for.
+            let of_secrets = changed.partition_point(|(part, ..)| !matches!(part, Part::Secret(_)));
+            let (first, then) = changed.split_at(of_secrets);
+            if self.keep(first).await? && self.keep(then).await? {
                 return Ok(all);
             }
             info!("Others have learned something meanwhile; the facts are judged again");
@@ -177,14 +179,36 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus> Intake<L
         Err(unkept(CallErrorKind::Throttled, "others always came first"))
     }
 
-    /// Tells people, and asks for what is critical to be contained. Of rotations `respond` tells, which knows more of them;
+    /// Keeps parts, and tells whether nobody else has kept any of them meanwhile.
+    async fn keep(&self, parts: &[(&Part, String, u64)]) -> Result<bool, CallError> {
+        let environment = self.alerts.metrics.environment;
+        let mut is_kept = true;
+        for abreast in parts.chunks(ABREAST) {
+            let keep =
+                abreast.iter().map(|(part, text, revision)| self.ledger.keep_part(environment, part, text, *revision));
+            is_kept &= try_join_all(keep).await?.into_iter().all(|is_kept| is_kept);
+        }
+        Ok(is_kept)
+    }
+
+    /// Tells people, and asks for what is critical to be contained, by what was known of each principal's spoils before. Of rotations `respond` tells, which knows more of them;
     /// what is in the shadow is told nobody.
-    async fn tell(&self, found: &[Finding], facts: &[Fact], gap: i64) -> Result<(), CallError> {
+    async fn tell(
+        &self,
+        found: &[Finding],
+        facts: &[Fact],
+        spoils: &HashMap<String, Spoils>,
+        gap: i64,
+    ) -> Result<(), CallError> {
         let told = found.iter().filter(|finding| !finding.shadowed && !finding.kind.is_of_rotation());
         for incident in incidents(told.cloned().collect(), gap) {
             let alert = findings::of_incident(&incident, self.alerts.metrics.environment, self.alerts.language);
             self.alerts.join(&alert, Timestamp::now(), SignedDuration::from_millis(gap)).await?;
-            self.asking.about(&incident, facts, self.alerts.metrics.environment).await?;
+            let spoils = incident
+                .lead()
+                .and_then(|lead| spoils.get(&lead.principal))
+                .filter(|spoils| incident.span().is_none_or(|(from, until)| spoils.is_near(from, until, gap)));
+            self.asking.about(&incident, facts, spoils, self.alerts.metrics.environment).await?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 //!
 //! * [`judge`]: what is to be said of a fact. Read this first.
 //! * [`finding`]: what there is to be said, each kind of it on a row of one table.
-//! * [`incident`]: which findings are one attack.
+//! * [`incident`]: which findings are one attack; [`spoils`]: what is known of one that may go on.
 //! * [`baseline`]: what is normal by habit; [`policy`]: what is normal by decision.
 //! * [`access_policy`]: whom a policy lets in.
 //! * [`operation`]: what Relatch does itself, and how that is known.
@@ -43,3 +43,4 @@ pub mod judge;
 pub mod ledger;
 pub mod operation;
 pub mod policy;
+pub mod spoils;

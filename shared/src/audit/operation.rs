@@ -1,17 +1,18 @@
-//! Relatch's own changes outside of rotations: recorded before they are made, and so known when CloudTrail tells of them.
+//! Relatch's own changes outside of rotations, and its probes: recorded before they are made, and so known when CloudTrail
+//! tells of them.
 //!
 //! That Relatch's role did something says nothing: whoever has got hold of the role can do all that it may. So whatever of
-//! Relatch moves a label or has RDS set a password records that first, in the table. What CloudTrail tells afterwards is
+//! Relatch moves a label, has RDS set a password or tries whether a secret is shut records that first, in the table. What CloudTrail tells afterwards is
 //! as it should be if it is the very call that was recorded: signed with the access key of the session that recorded it, of
 //! the same thing, with the same versions, within minutes. Whoever has only the role has another access key, and can record
 //! nothing without access to the table. Whoever may write to the table can have their own calls pass for Relatch's, one
 //! by one, and the table says which: so it is Relatch's functions' and operators' alone.
 
-use crate::ports::Label;
+use crate::{containment::policy, ports::Label};
 use jiff::SignedDuration;
 use relatch_events::{
     cloudtrail::target::Target,
-    fact::{Change, Fact, What},
+    fact::{Access, Change, Fact, Outcome, Read, What},
     moment::Moment,
     secret::VersionId,
 };
@@ -23,7 +24,7 @@ pub const LASTS: SignedDuration = SignedDuration::from_mins(5);
 /// How far clocks may be apart. CloudTrail's times are of whole seconds.
 pub const SKEW: SignedDuration = SignedDuration::from_secs(30);
 
-/// A change that Relatch makes, as its record in CloudTrail will show it.
+/// What Relatch does, as its record in CloudTrail will show it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Operation {
     /// The access key that signs it. It names the session, and so the role; it is no secret.
@@ -48,6 +49,11 @@ pub enum Act {
     },
     /// RDS is told to set a master user's password.
     MasterPasswordSet,
+    /// A [label that no version has](policy::probe) is asked for, to see whether the secret is shut. Nothing is read.
+    Probed {
+        /// The label.
+        label: String,
+    },
 }
 
 /// Something that was recorded, and for which time.
@@ -69,6 +75,11 @@ impl Operation {
                 Act::LabelMoved { label: label.clone(), from: from.clone(), to: to.clone() }
             }
             What::Change(Change::DatabasePasswordSet { managed: None }) => Act::MasterPasswordSet,
+            What::Access(Access { read: Read::Secret, version: None, stage: Some(label) })
+                if policy::is_probe(label) && fact.outcome != Outcome::Done =>
+            {
+                Act::Probed { label: label.clone() }
+            }
             What::Change(_)
             | What::Access(_)
             | What::Rotation(_)
@@ -107,6 +118,7 @@ impl fmt::Display for Act {
         match self {
             Self::LabelMoved { label, from, to } => write!(f, "label {label} from {} to {}", id(from), id(to)),
             Self::MasterPasswordSet => f.write_str("master password"),
+            Self::Probed { label } => write!(f, "probe {label}"),
         }
     }
 }

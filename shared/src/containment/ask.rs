@@ -5,13 +5,14 @@ use crate::{
     audit::{
         finding::{Exposure, Finding, Severity},
         incident::Incident,
+        spoils::Spoils,
     },
     config::Environment,
     ports::{Bus, CallError},
 };
 use relatch_events::{
     cloudtrail::target::{Target, TargetKind},
-    fact::{Access, Fact, Outcome, Read, What},
+    fact::{Fact, Outcome, What},
     moment::Moment,
     secret::{SecretId, VersionId},
 };
@@ -68,9 +69,15 @@ impl<B: Bus> Asking<B> {
     ///
     /// # Errors
     /// When a request could not be put. Some may have been: asked for twice is as good as once.
-    pub async fn about(&self, incident: &Incident, facts: &[Fact], environment: Environment) -> Result<(), CallError> {
+    pub async fn about(
+        &self,
+        incident: &Incident,
+        facts: &[Fact],
+        before: Option<&Spoils>,
+        environment: Environment,
+    ) -> Result<(), CallError> {
         let Some(bus) = &self.bus else { return Ok(()) };
-        let requests = match requests(incident, facts, &self.measures, environment) {
+        let requests = match requests(incident, facts, before, &self.measures, environment) {
             Ok(requests) => requests,
             Err(why) => {
                 info!(incident.key = incident.key, containment.reason = why.name(), "No containment is asked for");
@@ -87,13 +94,15 @@ impl<B: Bus> Asking<B> {
 }
 
 /// What is to be asked for about an incident, in as many requests as it takes. `facts` are those that were judged: they
-/// know which versions were read, and whether anything was.
+/// know which versions were read, and whether anything was. `before` is what was known of the incident before them: once
+/// something of it is critical all of it is asked for, and from then on whatever is added.
 ///
 /// # Errors
 /// Why nothing is asked for.
 pub fn requests(
     incident: &Incident,
     facts: &[Fact],
+    before: Option<&Spoils>,
     allowed: &BTreeSet<Measure>,
     environment: Environment,
 ) -> Result<Vec<Containment>, Nothing> {
@@ -102,13 +111,19 @@ pub fn requests(
     }
     let findings: Vec<&Finding> = incident.findings.iter().filter(|finding| !finding.shadowed).collect();
     let Some(gravest) = findings.iter().map(|finding| finding.severity).max() else { return Err(Nothing::Shadowed) };
-    if gravest != Severity::Critical {
+    let was_critical = before.is_some_and(Spoils::is_critical);
+    if gravest != Severity::Critical && !was_critical {
         return Err(Nothing::NotCritical);
     }
     // A key may be a thing's; then there is nobody to be denied.
     let principal = findings.iter().map(|finding| finding.principal.as_str()).find(|who| !who.is_empty());
     let principal = principal.unwrap_or_default();
     let mut exposed: BTreeMap<&Target, Option<Moment>> = BTreeMap::new();
+    // Where something was critical before, what was known then has been asked for.
+    let unasked = before.filter(|_| !was_critical);
+    for (target, spoil) in unasked.iter().flat_map(|before| before.secrets()) {
+        exposed.insert(target, spoil.read);
+    }
     for finding in &findings {
         let read = match finding.kind.exposure() {
             Exposure::Read if was_let(finding, facts) => Some(finding.at.unwrap_or(Moment::from_millis(i64::MAX))),
@@ -130,8 +145,18 @@ pub fn requests(
         }
     }
     let secrets = exposed.into_iter().filter_map(|(target, read)| {
-        let versions = read.map_or_else(Vec::new, |_| versions(principal, target, facts));
-        Some(Exposed { secret: SecretId::try_from(target.to_string()).ok()?, read, versions })
+        let mut versions = read.map(|_| versions(principal, target, facts)).unwrap_or_default();
+        versions.extend(
+            before
+                .and_then(|before| before.secrets().get(target))
+                .into_iter()
+                .flat_map(|spoil| spoil.versions.iter().cloned()),
+        );
+        Some(Exposed {
+            secret: SecretId::try_from(target.to_string()).ok()?,
+            read,
+            versions: versions.into_iter().collect(),
+        })
     });
     let mut names: Vec<String> = findings.iter().map(|finding| finding.kind.name().to_owned()).collect();
     names.sort();
@@ -157,12 +182,11 @@ fn was_let(finding: &Finding, facts: &[Fact]) -> bool {
     finding.events.is_empty() || !finding.events.iter().all(is_refused)
 }
 
-/// Which versions a principal has read, if that is known of each of its reads: it asked for them by their ids, or the
-/// decryption tells.
-fn versions(principal: &str, secret: &Target, facts: &[Fact]) -> Vec<VersionId> {
-    let reads = facts.iter().filter_map(|fact| match &fact.what {
+/// Which versions a principal is known to have read: it asked for them by their ids, or a decryption tells.
+fn versions(principal: &str, secret: &Target, facts: &[Fact]) -> BTreeSet<VersionId> {
+    let read = facts.iter().filter_map(|fact| match &fact.what {
         What::Access(access) if fact.outcome == Outcome::Done && fact.actor.id == principal => {
-            fact.targets.contains(secret).then_some(access)
+            fact.targets.contains(secret).then_some(access.version.as_ref()?)
         }
         What::Access(_)
         | What::Change(_)
@@ -171,14 +195,7 @@ fn versions(principal: &str, secret: &Target, facts: &[Fact]) -> Vec<VersionId> 
         | What::Account(_)
         | What::Reported(_) => None,
     });
-    let (decrypted, asked): (Vec<&Access>, Vec<&Access>) = reads.partition(|access| access.read == Read::Decrypt);
-    let open = asked.iter().filter(|access| access.version.is_none()).count();
-    if open > decrypted.len() {
-        return Vec::new();
-    }
-    let known: BTreeSet<&VersionId> =
-        asked.iter().chain(&decrypted).filter_map(|access| access.version.as_ref()).collect();
-    known.into_iter().cloned().collect()
+    read.cloned().collect()
 }
 
 /// A request for some secrets, as several that are not too large.
@@ -272,7 +289,7 @@ mod tests {
 
     fn asked(findings: Vec<Finding>, facts: &[Fact], measures: &[Measure]) -> String {
         let incident = Incident { key: format!("audit/{ROLE}"), findings };
-        match requests(&incident, facts, &measures.iter().copied().collect(), Environment::Prod) {
+        match requests(&incident, facts, None, &measures.iter().copied().collect(), Environment::Prod) {
             Err(why) => format!("nothing: {}", why.name()),
             Ok(requests) => requests
                 .iter()
@@ -301,6 +318,7 @@ mod tests {
         let with_version = [read("a", None, None), decryption("a")];
         let twice = [read("a", None, None), read("a", None, None), decryption("a")];
         let by_version = [read("a", Some(VERSION), None)];
+        let both_versions = [read("a", None, None), read("a", Some(VERSION), None), decryption("a")];
         let rows = [
             ("a burst", asked(vec![burst()], &let_in, BOTH)),
             ("nothing is allowed", asked(vec![burst()], &let_in, &[])),
@@ -323,6 +341,7 @@ mod tests {
             ("the decryption tells the version", asked(vec![burst()], &with_version, BOTH)),
             ("one of two decryptions", asked(vec![burst()], &twice, BOTH)),
             ("asked for by its version", asked(vec![burst()], &by_version, BOTH)),
+            ("the current one, and an old one by its version", asked(vec![burst()], &both_versions, BOTH)),
         ];
         let lines: Vec<String> = rows.iter().map(|(name, said)| format!("{name}: {said}")).collect();
         insta::assert_snapshot!(lines.join("\n"));
@@ -339,7 +358,7 @@ mod tests {
             let names: Vec<String> = (0..count).map(|n| format!("{n}-{}", "x".repeat(length))).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let incident = Incident { key: "k".to_owned(), findings: vec![finding(Kind::ReadBurst, Severity::Critical, &names)] };
-            let requests = requests(&incident, &[], &[Measure::Deny].into(), Environment::Prod).unwrap();
+            let requests = requests(&incident, &[], None, &[Measure::Deny].into(), Environment::Prod).unwrap();
             for request in &requests {
                 prop_assert!(serde_json::to_string(request).unwrap().len() < 250_000);
             }

@@ -19,15 +19,21 @@ pub mod report;
 pub use principal::{Exempt, Principal, Spared};
 pub use relatch_events::containment::{Containment, Exposed, Measure};
 
-use crate::ports::{CallError, CallErrorKind, Description, Gate, Label, Rotating, Table};
+use crate::{
+    audit::operation::Act,
+    ports::{CallError, CallErrorKind, Description, Gate, Label, Rotating, Table},
+};
 use futures_util::{StreamExt, stream};
 use plan::{Action, Began, Denial, Door, Ending, Facts, Labels, Look, Obstacle, Plan, Put, Rotation, Standing, plan};
 use policy::Merged;
-use relatch_events::secret::SecretId;
+use relatch_events::{
+    cloudtrail::target::{Place, Target},
+    secret::SecretId,
+};
 use report::{Case, Report};
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::{Instant, sleep};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// How many secrets are contained at the same time.
 const ABREAST: usize = 8;
@@ -74,8 +80,9 @@ impl<S: Gate, T: Table> Containing<'_, S, T> {
             Ok(_) => None,
             Err(spared) => Some(*spared),
         };
-        let late = deadline.min(Instant::now() + PATIENCE);
         let cases = asked.secrets.iter().map(|exposed| async {
+            // Of its own: others may have been waited for before.
+            let late = deadline.min(Instant::now() + PATIENCE);
             let facts = Facts {
                 deny: is_asked(Measure::Deny),
                 rotate: is_asked(Measure::Rotate),
@@ -91,7 +98,8 @@ impl<S: Gate, T: Table> Containing<'_, S, T> {
                 is_newer: None,
                 began: None,
             };
-            let mut attempt = Attempt { of: self, exposed, arn: None, principal: principal.as_ref().ok(), facts, late };
+            let (of, principal) = (self, principal.as_ref().ok());
+            let mut attempt = Attempt { of, exposed, arn: None, principal, facts, is_recorded: false, late };
             let ending = attempt.run(is_ours).await;
             let secret = attempt.arn.map_or_else(|| exposed.secret.to_string(), |arn| arn.to_string());
             info!(
@@ -117,6 +125,8 @@ struct Attempt<'a, S, T> {
     arn: Option<SecretId>,
     principal: Option<&'a Principal>,
     facts: Facts,
+    /// Whether the audit will know the probe. It outlasts all that is waited for.
+    is_recorded: bool,
     late: Instant,
 }
 
@@ -169,6 +179,9 @@ impl<S: Gate, T: Table> Attempt<'_, S, T> {
             }
             Look::Effect => {
                 let label = self.principal.map(policy::probe).unwrap_or_default();
+                if !self.is_recorded {
+                    self.record(&label).await;
+                }
                 let is_shut = self.of.secrets.is_denied(self.arn(), &label).await?;
                 self.facts.shut = if is_shut { self.facts.shut + 1 } else { 0 };
                 if !is_shut {
@@ -193,6 +206,21 @@ impl<S: Gate, T: Table> Attempt<'_, S, T> {
             }
         }
         Ok(())
+    }
+
+    /// Records what CloudTrail will tell of, so that it is known there for Relatch's own. Where that fails the probe is made
+    /// all the same: it tells whether a thief is shut out, and whoever is told of it in vain does not.
+    async fn record(&mut self, label: &str) {
+        let Some(target) = Target::secret(self.arn().as_str(), Place::default()) else { return };
+        let act = Act::Probed { label: label.to_owned() };
+        match self.of.table.record_operation(&target, &act).await {
+            Ok(()) => self.is_recorded = true,
+            Err(problem) => warn!(
+                aws.operation = problem.operation,
+                error = problem.message,
+                "The audit will not know this for Relatch's own: {act}"
+            ),
+        }
     }
 
     async fn carry_out(&mut self, action: Action) -> Result<(), CallError> {
@@ -243,6 +271,8 @@ impl<S: Gate, T: Table> Attempt<'_, S, T> {
         let known = match self.of.secrets.describe(&name).await {
             Ok(known) => known,
             Err(problem) if problem.kind == CallErrorKind::NotFound => return untouchable(Obstacle::Missing),
+            // The role may look at those alone that Relatch rotates; and asked again, it may look no further.
+            Err(problem) if problem.kind == CallErrorKind::Denied => return untouchable(Obstacle::NotOurs),
             Err(problem) => return Err(problem),
         };
         let is_meant = |arn: &&String| {
@@ -275,5 +305,108 @@ impl<S: Gate, T: Table> Attempt<'_, S, T> {
 
     fn arn(&self) -> &SecretId {
         self.arn.as_ref().unwrap_or(&self.exposed.secret)
+    }
+}
+
+#[cfg(all(test, feature = "table"))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::{
+        adapters::table::DynamoTable,
+        ports::{Custody, Kept, Page, Pending, Secrets, Staged, Version, Which},
+    };
+    use relatch_events::secret::VersionId;
+    use std::{collections::BTreeMap, sync::Mutex};
+
+    /// A gate at which a policy takes effect long after it was put.
+    #[derive(Default)]
+    struct Slow(Mutex<BTreeMap<String, (String, Instant)>>);
+
+    const SLOWNESS: Duration = Duration::from_secs(25);
+
+    impl Secrets for Slow {
+        async fn describe(&self, secret: &SecretId) -> Result<Description, CallError> {
+            let arn = Some(format!("arn:aws:secretsmanager:eu-west-1:1:secret:{secret}-AbCdEf"));
+            Ok(Description { arn, rotation_enabled: true, ..Description::default() })
+        }
+
+        async fn read(&self, _: &SecretId, _: Which<'_>) -> Result<Option<Version>, CallError> {
+            unreachable!("no value is read")
+        }
+
+        async fn stage(&self, _: &SecretId, _: Pending<'_>) -> Result<Staged, CallError> {
+            unreachable!("no value is written")
+        }
+
+        async fn promote(&self, _: &SecretId, _: &VersionId, _: &VersionId) -> Result<(), CallError> {
+            unreachable!("no label is moved")
+        }
+    }
+
+    impl Custody for Slow {
+        async fn versions(&self, _: &SecretId) -> Result<Vec<Kept>, CallError> {
+            unreachable!("nothing is to be rotated")
+        }
+
+        async fn unstage(&self, _: &SecretId, _: &VersionId) -> Result<(), CallError> {
+            unreachable!("no label is moved")
+        }
+
+        async fn list(&self, _: Option<&str>) -> Result<Page, CallError> {
+            unreachable!("they are named")
+        }
+    }
+
+    impl Gate for Slow {
+        async fn policy(&self, secret: &SecretId) -> Result<Option<String>, CallError> {
+            Ok(self.0.lock().unwrap().get(secret.as_str()).map(|(policy, _)| policy.clone()))
+        }
+
+        async fn objections(&self, _: &SecretId, _: &str) -> Result<Vec<String>, CallError> {
+            Ok(Vec::new())
+        }
+
+        async fn put_policy(&self, secret: &SecretId, policy: &str) -> Result<(), CallError> {
+            let put = (policy.to_owned(), Instant::now());
+            self.0.lock().unwrap().insert(secret.as_str().to_owned(), put);
+            Ok(())
+        }
+
+        async fn delete_policy(&self, _: &SecretId) -> Result<(), CallError> {
+            unreachable!("that is for people")
+        }
+
+        async fn is_denied(&self, secret: &SecretId, _: &str) -> Result<bool, CallError> {
+            Ok(self.0.lock().unwrap().get(secret.as_str()).is_some_and(|(_, put)| put.elapsed() >= SLOWNESS))
+        }
+
+        async fn rotate(&self, _: &SecretId) -> Result<Rotating, CallError> {
+            unreachable!("nothing is to be rotated")
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_secret_is_waited_for_as_long_as_the_first() {
+        let exposed = |n: usize| Exposed {
+            secret: SecretId::try_from(format!("arn:aws:secretsmanager:eu-west-1:1:secret:s{n}")).unwrap(),
+            read: None,
+            versions: Vec::new(),
+        };
+        let asked = Containment {
+            environment: "dev".to_owned(),
+            incident: "audit/x".to_owned(),
+            principal: "arn:aws:iam::123456789012:role/report".to_owned(),
+            measures: vec![Measure::Deny],
+            secrets: (0..3 * ABREAST).map(exposed).collect(),
+            findings: Vec::new(),
+            events: Vec::new(),
+        };
+        let settings = Settings { measures: [Measure::Deny].into(), exempt: Exempt::default() };
+        let gate = Slow::default();
+        let containing = Containing { secrets: &gate, table: &None::<DynamoTable>, settings: &settings };
+        let report = containing.run(&asked, |_| true, Instant::now() + Duration::from_secs(300)).await;
+        assert!(report.cases.iter().all(|case| case.ending.denial == Denial::Proved), "{:#?}", report.cases);
     }
 }

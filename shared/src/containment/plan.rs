@@ -23,7 +23,7 @@ pub struct Facts {
     pub spared: Option<Spared>,
     /// When it was read last; nothing where it was only changed.
     pub read: Option<Moment>,
-    /// Which versions were read; empty where that is not known.
+    /// Which versions are known to have been read; others may have been.
     pub versions: Vec<VersionId>,
     /// How the secret stands.
     pub secret: Option<Standing>,
@@ -157,7 +157,7 @@ pub enum Rotation {
     NotAsked,
     /// It has begun, or one that replaces what was read had begun before.
     Begun,
-    /// What is current is not what was read.
+    /// What is current was made after the last read, and so is not what was read.
     AlreadyRotated,
     /// Not done: the principal would read the new value, too.
     HeldBack,
@@ -172,7 +172,7 @@ pub enum Obstacle {
     Missing,
     /// The name leads to a secret of another account or region, or to one of another name.
     Elsewhere,
-    /// Relatch does not rotate it, and so does not look after it.
+    /// Relatch does not rotate it, and so does not look after it; its role may not even look at it.
     NotOurs,
     /// A service of AWS manages it.
     Managed,
@@ -261,10 +261,12 @@ fn rotation(facts: &Facts, obstacle: Option<Obstacle>) -> Result<Rotation, Plan>
     }
     let Some(Labels { current, pending }) = &facts.labels else { return Err(Plan::Look(Look::Labels)) };
     let was_read = |version: &Option<VersionId>| version.as_ref().is_some_and(|id| facts.versions.contains(id));
-    let is_current = match (facts.versions.is_empty(), facts.is_newer) {
-        (false, _) => was_read(current),
-        (true, Some(is_newer)) => !is_newer,
-        (true, None) => return Err(Plan::Look(Look::Age)),
+    // That it is not among those that are known says nothing: of some reads the version is not known. Once too often is
+    // better than never.
+    let is_current = match (was_read(current), facts.is_newer) {
+        (true, _) => true,
+        (false, Some(is_newer)) => !is_newer,
+        (false, None) => return Err(Plan::Look(Look::Age)),
     };
     match (is_current, pending) {
         (_, Some(_)) if was_read(pending) => Ok(Rotation::Failed(Obstacle::PendingRead)),
@@ -351,7 +353,7 @@ impl fmt::Display for Obstacle {
         f.write_str(match self {
             Self::Missing => "there is no such secret here",
             Self::Elsewhere => "it is a secret of another account, region or name",
-            Self::NotOurs => "Relatch does not rotate it",
+            Self::NotOurs => "Relatch does not rotate it, or respond may not look at it",
             Self::Managed => "a service of AWS manages it",
             Self::Deleted => "it is scheduled for deletion",
             Self::Paused => "it is paused",
@@ -377,7 +379,7 @@ impl Spoken for Obstacle {
         match self {
             Self::Missing => "このシークレットは存在しません",
             Self::Elsewhere => "別のアカウント、リージョン、または別名のシークレットです",
-            Self::NotOurs => "Relatchがローテーションしているシークレットではありません",
+            Self::NotOurs => "Relatchがローテーションしているシークレットではないか、respondに参照する権限がありません",
             Self::Managed => "AWSのサービスが管理しています",
             Self::Deleted => "削除予定です",
             Self::Paused => "一時停止中です",
@@ -514,6 +516,7 @@ mod tests {
                     if matches!(denial, Denial::Failed(_)) {
                         assert!(matches!(rotation, Rotation::HeldBack | Rotation::NotAsked), "{facts:?}");
                     }
+                    assert!(*rotation != Rotation::AlreadyRotated || facts.is_newer == Some(true), "{facts:?}");
                 }
                 Plan::Look(_) => {}
             });
@@ -552,16 +555,27 @@ mod tests {
             ("proved", proved.clone()),
             ("proved, changed only", Facts { read: None, ..proved.clone() }),
             ("proved, what was read is current", at(proved.clone(), labels("old", None))),
-            ("proved, rotated since", at(proved.clone(), labels("new", None))),
+            ("proved, another is current", at(proved.clone(), labels("new", None))),
+            ("proved, rotated since", at(Facts { is_newer: Some(true), ..proved.clone() }, labels("new", None))),
+            (
+                "proved, another is current, made before the read",
+                at(Facts { is_newer: Some(false), ..proved.clone() }, labels("new", None)),
+            ),
             ("proved, another is on its way", at(proved.clone(), labels("old", Some("next")))),
-            ("proved, what was read is on its way", at(proved.clone(), labels("new", Some("old")))),
+            (
+                "proved, what was read is on its way",
+                at(Facts { is_newer: Some(true), ..proved.clone() }, labels("new", Some("old"))),
+            ),
             (
                 "proved, rotation off",
                 at(Facts { secret: known(Some(Obstacle::RotationOff)), ..proved.clone() }, labels("old", None)),
             ),
             (
                 "proved, rotation off, rotated since",
-                at(Facts { secret: known(Some(Obstacle::RotationOff)), ..proved.clone() }, labels("new", None)),
+                at(
+                    Facts { secret: known(Some(Obstacle::RotationOff)), is_newer: Some(true), ..proved.clone() },
+                    labels("new", None),
+                ),
             ),
             ("version unknown", at(Facts { versions: Vec::new(), ..proved.clone() }, labels("old", None))),
             (

@@ -49,6 +49,11 @@ pub fn probe(principal: &Principal) -> String {
     format!("{PROBE}{}", principal.digest())
 }
 
+/// Whether a label is one that only such a statement knows.
+pub fn is_probe(label: &str) -> bool {
+    label.starts_with(PROBE)
+}
+
 /// What a policy has to be so that the principal may not read the secret, nor change that.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ use relatch::{
     alert::{Alerts, policy::Settings},
     audit::{
         intake::{Intake, Tally},
+        judge::Judge,
         ledger::ACCESSES_ARE_KEPT,
         operation::{Announcement, Operation},
         policy::Policy,
@@ -110,6 +111,63 @@ async fn a_burst_of_which_two_see_a_half_each_is_found_whenever_the_one_comes_be
         assert!(!is_between || world.conflicts > 0, "{case}");
     }
     assert!(conflicts > 0);
+}
+
+/// Reads that are little by themselves, a decoy, more such reads; a long while later another one. And somebody else's.
+const THEFT: &str = "A theft
+usually role/shop-prod-api reads shop-prod-secret-{1..6}
+10:00 role/thief reads shop-prod-secret-1
+10:01 role/thief reads shop-prod-secret-2
+10:02 role/other reads shop-prod-secret-6
+10:03 role/thief reads shop-prod-secret-3
+10:10 role/thief reads shop-prod-secret-oauth
+10:11 role/thief reads shop-prod-secret-4
+10:12 role/thief reads shop-prod-secret-1
+14:00 role/thief reads shop-prod-secret-5";
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_is_the_same_however_the_batches_are_cut() {
+    let scenario = Scenario::parse("intake", THEFT);
+    let mut before = Judge::new(policy());
+    scenario.history.iter().for_each(|fact| {
+        before.learn(Box::new(fact.clone()));
+    });
+    before.finish(&mut Vec::new());
+    let before = before.baseline();
+    let world = || {
+        let world = Process::first();
+        let parts = before.parts().into_iter().map(|part| (part.clone(), (before.part(&part).unwrap().unwrap(), 1)));
+        world.shared.borrow_mut().parts = parts.collect();
+        world
+    };
+    // Of each secret that was asked for, when it was read last.
+    let asked = |world: &Process| {
+        let mut asked: BTreeMap<String, _> = BTreeMap::new();
+        for request in &world.shared.borrow().asked {
+            assert!(request.principal.ends_with("role/thief"), "{request:?}");
+            for exposed in &request.secrets {
+                let known = asked.entry(exposed.secret.as_str().rsplit('-').next().unwrap().to_owned()).or_default();
+                *known = exposed.read.max(*known);
+            }
+        }
+        asked
+    };
+    let whole = world();
+    take(&whole, scenario.facts.clone()).await.unwrap();
+    let expected = asked(&whole);
+    assert_eq!(expected.keys().collect::<Vec<_>>(), ["1", "2", "3", "4", "oauth"]);
+    // Bit by bit, whether there is a cut after each fact.
+    let gaps = scenario.facts.len() - 1;
+    for cuts in 0..1_usize << gaps {
+        let (world, mut batch) = (world(), Vec::new());
+        for (n, fact) in scenario.facts.iter().enumerate() {
+            batch.push(fact.clone());
+            if n == gaps || cuts >> n & 1 == 1 {
+                take(&world.another(), std::mem::take(&mut batch)).await.unwrap();
+            }
+        }
+        assert_eq!(asked(&world), expected, "{cuts:b}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -239,9 +297,12 @@ fn intake(process: &Process) -> Intake<Process, Process, Process, Process> {
         language: Language::English,
         metrics: Metrics { namespace: "Relatch".to_owned(), environment: Environment::Prod },
     };
-    let policy = Policy::from_json(r#"{ "decoys": { "names": ["shop-prod-secret-oauth"] } }"#).unwrap();
     let asking = Asking { bus: Some(process.clone()), measures: BTreeSet::from([Measure::Deny, Measure::Rotate]) };
-    Intake { ledger: process.clone(), alerts, policy: policy.into(), kept: ACCESSES_ARE_KEPT, asking }
+    Intake { ledger: process.clone(), alerts, policy: policy().into(), kept: ACCESSES_ARE_KEPT, asking }
+}
+
+fn policy() -> Policy {
+    Policy::from_json(r#"{ "decoys": { "names": ["shop-prod-secret-oauth"] } }"#).unwrap()
 }
 
 async fn take(process: &Process, facts: Vec<Fact>) -> Result<(), CallError> {

@@ -15,7 +15,10 @@ pub use habit::{Days, Habit, Latest, Network, Stamped};
 pub use keep::BadBaseline;
 pub use part::Part;
 
-use super::judge::{Recent, Told};
+use super::{
+    judge::{Recent, Told},
+    spoils::Spoils,
+};
 use relatch_events::{
     cloudtrail::{identity::Nature, target::Target},
     fact::{Fact, Origin},
@@ -221,6 +224,11 @@ impl Baseline {
     /// What is known of a principal.
     pub fn principal(&self, id: &str) -> Option<&Principal> {
         self.principals.find(id).map(|number| &self.principals[number])
+    }
+
+    /// What a principal has read and changed in its incident.
+    pub fn spoils(&self, principal: &str) -> Option<&Spoils> {
+        self.principal(principal)?.recent.spoils.as_deref()
     }
 
     /// What is known of a principal's reads of a secret.

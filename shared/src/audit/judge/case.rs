@@ -55,7 +55,12 @@ impl<'a> Case<'a> {
 
     /// Whether a change is as it should be: of somebody trusted, or announced.
     pub(super) fn is_expected(&mut self) -> bool {
-        self.is_trusted() || self.announced.iter().any(|announced| announced.covers(self.fact, self.at))
+        self.is_trusted() || self.is_announced()
+    }
+
+    /// Whether it is what Relatch has recorded that it would do.
+    pub(super) fn is_announced(&self) -> bool {
+        self.announced.iter().any(|announced| announced.covers(self.fact, self.at))
     }
 
     /// The number of a secret, which is known from now on, and what the policy says of it.

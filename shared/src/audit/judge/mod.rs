@@ -26,7 +26,7 @@ mod watchers;
 pub(super) use account::principal;
 pub(super) use recent::{KeptRecent, Recent, Told};
 
-use super::{baseline::Baseline, finding::Finding, operation::Announcement, policy::Policy};
+use super::{baseline::Baseline, finding::Finding, operation::Announcement, policy::Policy, spoils::Spoils};
 use case::Case;
 use order::{Order, Purpose, Seen};
 use relatch_events::{
@@ -108,7 +108,7 @@ impl Judge {
     fn drain(&mut self, lateness: i64, found: &mut Vec<Finding>) {
         while let Some((fact, purpose)) = self.order.next(lateness) {
             let from = found.len();
-            self.judge(&fact, found);
+            self.judge(&fact, purpose, found);
             if purpose == Purpose::Learn {
                 found.truncate(from);
             }
@@ -137,7 +137,7 @@ impl Judge {
         self.shadow(&mut found[from..]);
     }
 
-    /// Says that a change is as it should be. Relatch's own changes are known by this, never by their role.
+    /// Says that something is as it should be. What Relatch does itself is known by this, never by its role.
     pub fn announce(&mut self, announcement: Announcement) {
         if self.announced.len() >= 10_000 {
             self.announced.pop_front();
@@ -155,7 +155,7 @@ impl Judge {
         &self.baseline
     }
 
-    fn judge(&mut self, fact: &Fact, found: &mut Vec<Finding>) {
+    fn judge(&mut self, fact: &Fact, purpose: Purpose, found: &mut Vec<Finding>) {
         let at = fact.at.or(self.baseline.until()).unwrap_or(Moment::from_millis(0));
         let from = found.len();
         self.baseline.make_room();
@@ -171,6 +171,10 @@ impl Judge {
             who,
             found,
         };
+        // Relatch tries whether a secret is shut: nothing is read, and nobody is to be told.
+        if matches!(fact.what, What::Access(_)) && case.is_announced() {
+            return;
+        }
         touched::judge(&mut case);
         match &fact.what {
             What::Access(access) => reads::judge(&mut case, access),
@@ -181,6 +185,12 @@ impl Judge {
             What::Reported(report) => reported::judge(&mut case, report),
         }
         account::judge(&mut case);
+        self.shadow(&mut found[from..]);
+        if purpose == Purpose::Judge {
+            let spoils = &mut self.baseline.principals[who].recent.spoils;
+            Spoils::note(spoils, fact, &found[from..], at, self.policy.thresholds.incident_gap);
+        }
+        let from = found.len();
         self.unexplained.due(at, &self.baseline, &self.policy, found);
         self.shadow(&mut found[from..]);
     }

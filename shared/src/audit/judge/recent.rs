@@ -1,7 +1,7 @@
 //! What a principal did just now.
 
 use super::standing::PrincipalStanding;
-use crate::audit::finding::Kind;
+use crate::audit::{finding::Kind, spoils::Spoils};
 use relatch_events::{cloudtrail::target::Target, fact::Fact, moment::Moment};
 use serde::{Deserialize, Serialize};
 use std::{cmp::Reverse, collections::BTreeMap, mem};
@@ -32,6 +32,8 @@ pub(in crate::audit) struct Recent {
     pub(super) forced: Option<Moment>,
     /// What was told of it.
     pub(super) told: Told,
+    /// What it has read and changed in its incident.
+    pub(in crate::audit) spoils: Option<Box<Spoils>>,
 }
 
 /// [`Recent`] as it is kept: secrets by their names, and without what follows from policy and fact.
@@ -58,6 +60,8 @@ pub(in crate::audit) struct KeptRecent {
     forced: Option<Moment>,
     #[serde(skip_serializing_if = "Told::is_nothing")]
     told: Told,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spoils: Option<Box<Spoils>>,
 }
 
 impl Recent {
@@ -74,19 +78,32 @@ impl Recent {
             bulk: self.bulk.clone(),
             forced: self.forced,
             told: self.told,
+            spoils: self.spoils.clone(),
         }
     }
 }
 
 impl KeptRecent {
     /// Nothing was told of it.
-    pub(in crate::audit) const fn untold(&mut self) {
-        self.told = Told::NOTHING;
+    pub(in crate::audit) fn untold(&mut self) {
+        (self.told, self.spoils) = (Told::NOTHING, None);
     }
 
     /// Takes in what another one knows, but for what was told.
     pub(in crate::audit) fn merge(&mut self, other: Self) {
-        let Self { reads, regions, parameters, denied, deletions, operations, sign_ins, bulk, forced, told: _ } = other;
+        let Self {
+            reads,
+            regions,
+            parameters,
+            denied,
+            deletions,
+            operations,
+            sign_ins,
+            bulk,
+            forced,
+            told: _,
+            spoils: _,
+        } = other;
         merge(&mut self.reads, reads);
         merge(&mut self.regions, regions);
         merge(&mut self.parameters, parameters);
@@ -118,6 +135,7 @@ impl KeptRecent {
             bulk: self.bulk,
             forced: self.forced,
             told: self.told,
+            spoils: self.spoils,
         }
     }
 }
@@ -152,7 +170,8 @@ impl Told {
 /// How many things a window holds. A burst of more is one all the same.
 const MOST: usize = 512;
 
-/// How many of them are kept from one invocation to the next: four windows of names fit into an item of DynamoDB's.
+/// How many of them are kept from one invocation to the next: four windows of names, and the spoils, fit into an item of
+/// DynamoDB's, where names are not of many hundred characters.
 const MOST_KEPT: usize = 256;
 
 /// Different things within some time, each when it last happened.
