@@ -45,7 +45,8 @@ async fn a_burst_that_several_functions_see_a_part_of_is_found_by_one_of_them() 
         .map(|reads| reads.iter().map(Value::to_string).collect::<Vec<_>>())
         .map(|bodies| trail::queued(bodies.iter().map(String::as_str)))
         .collect();
-    // What each of them reads is old when it arrives: the others have read the same by then.
+    // What each of them reads is old when it arrives, as a rule: the others have read the same by then. That a conflict at
+    // any call changes nothing is proved in memory, in `shared/tests/audit/intake.rs`.
     scene.aws.fault_on("dynamodb:BatchGetItem", 1, Some(8), Fault::Delay(Duration::from_secs(1)));
     let mut left = batches;
     for _ in 0..5 {
@@ -57,8 +58,6 @@ async fn a_burst_that_several_functions_see_a_part_of_is_found_by_one_of_them() 
     assert!(left.is_empty(), "{:#?}", scene.audit.output().lines());
     assert_eq!(scene.told(), ["error read-burst role/report"]);
     assert_eq!(scene.items("ledger#").await, 20);
-    let lines = scene.audit.output();
-    assert!(lines.contains("Others have learned something meanwhile"), "nobody came between: {:#?}", lines.lines());
 }
 
 #[tokio::test]

@@ -127,7 +127,10 @@ async fn ocsf_tells_of_findings_and_if_asked_of_each_read() {
 async fn a_record_is_the_same_in_every_kind_of_file() {
     let desk = Desk::new();
     let (day, stolen) = (quiet(300), theft(24, beginning()));
-    let event = |record: &String| format!(r#"{{"detail-type":"AWS API Call via CloudTrail","detail":{record}}}"#);
+    let event = |record: &String| {
+        let (source, kind) = ("aws.secretsmanager", "AWS API Call via CloudTrail");
+        format!(r#"{{"source":"{source}","detail-type":"{kind}","detail":{record}}}"#)
+    };
     let events: Vec<String> = stolen.iter().map(event).collect();
     let pretty =
         |record: &String| serde_json::to_string_pretty(&serde_json::from_str::<Value>(record).unwrap()).unwrap();
