@@ -1,26 +1,23 @@
 //! EventBridge, through the AWS SDK: where the audit asks for an incident to be contained.
 
-use super::aws::call_error;
+use super::{aws::call_error, late::Late};
 use crate::ports::{Bus, CallError, CallErrorKind};
 use aws_config::SdkConfig;
 use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
 use relatch_events::containment::{Containment, DETAIL_TYPE, SOURCE};
-use std::sync::OnceLock;
 
 const OPERATION: &str = "events:PutEvents";
 
 /// The account's default bus.
 #[derive(Debug, Clone)]
 pub struct EventBus {
-    sdk: SdkConfig,
-    /// Made when it is needed.
-    client: OnceLock<Client>,
+    client: Late<Client>,
 }
 
 impl EventBus {
     /// The default bus, by the SDK's settings.
     pub fn new(sdk: &SdkConfig) -> Self {
-        Self { sdk: sdk.clone(), client: OnceLock::new() }
+        Self { client: Late::new(sdk, Client::new) }
     }
 }
 
@@ -30,8 +27,8 @@ impl Bus for EventBus {
         let detail = serde_json::to_string(request)
             .map_err(|_| failed("the request is no JSON".to_owned(), CallErrorKind::Refused))?;
         let entry = PutEventsRequestEntry::builder().source(SOURCE).detail_type(DETAIL_TYPE).detail(detail).build();
-        let client = self.client.get_or_init(|| Client::new(&self.sdk));
-        let answer = client.put_events().entries(entry).send().await.map_err(|error| call_error(OPERATION, &error))?;
+        let answer =
+            self.client.put_events().entries(entry).send().await.map_err(|error| call_error(OPERATION, &error))?;
         // An answer of 200 may still say of an entry that it was not taken.
         let refused = answer.entries().iter().find_map(|entry| Some((entry.error_code()?, entry.error_message())));
         match refused {

@@ -10,6 +10,16 @@ mod aws;
 pub mod bus;
 #[cfg(feature = "heartbeat")]
 pub mod heartbeat;
+#[cfg(any(
+    feature = "alarms",
+    feature = "anchors",
+    feature = "bus",
+    feature = "objects",
+    feature = "rds",
+    feature = "table",
+    feature = "topic"
+))]
+mod late;
 #[cfg(feature = "objects")]
 pub mod objects;
 #[cfg(feature = "parameters")]

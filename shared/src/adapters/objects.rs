@@ -1,11 +1,10 @@
 //! S3, through the AWS SDK: files that others have written.
 
-use super::aws::call_error;
+use super::{aws::call_error, late::Late};
 use crate::ports::{Body, CallError, CallErrorKind, Objects};
 use aws_config::SdkConfig;
 use aws_sdk_s3::{Client, primitives::ByteStream};
 use bytes::Bytes;
-use std::sync::OnceLock;
 
 const GET: &str = "s3:GetObject";
 
@@ -15,19 +14,13 @@ const GET: &str = "s3:GetObject";
 /// path. That is the SDK's own rule.
 #[derive(Debug, Clone)]
 pub struct S3 {
-    sdk: SdkConfig,
-    /// Made when it is needed.
-    client: OnceLock<Client>,
+    client: Late<Client>,
 }
 
 impl S3 {
     /// S3 by the SDK's settings.
     pub fn new(sdk: &SdkConfig) -> Self {
-        Self { sdk: sdk.clone(), client: OnceLock::new() }
-    }
-
-    fn client(&self) -> &Client {
-        self.client.get_or_init(|| Client::new(&self.sdk))
+        Self { client: Late::new(sdk, Client::new) }
     }
 }
 
@@ -35,7 +28,7 @@ impl Objects for S3 {
     type Body = Stream;
 
     async fn open(&self, bucket: &str, key: &str) -> Result<Stream, CallError> {
-        let answer = self.client().get_object().bucket(bucket).key(key).send().await;
+        let answer = self.client.get_object().bucket(bucket).key(key).send().await;
         answer.map(|object| Stream(object.body)).map_err(|error| call_error(GET, &error))
     }
 }

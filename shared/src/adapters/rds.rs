@@ -6,7 +6,7 @@
 //!
 //! RDS can also set the password of the user that it created together with the server.
 
-use super::aws::call_error;
+use super::{aws::call_error, late::Late};
 use crate::{
     config::RdsLookup,
     ports::{CallError, CallErrorKind, Door, Master, MasterOf, Masters, Server, ServerState, Servers},
@@ -19,15 +19,13 @@ use aws_sdk_rds::{
     types::{DbCluster, DbInstance, DbProxyTarget, TargetType},
 };
 use secrecy::{ExposeSecret, SecretString};
-use std::sync::OnceLock;
 use tracing::warn;
 
 /// RDS.
 #[derive(Debug, Clone)]
 pub struct Rds {
-    sdk: SdkConfig,
-    /// Made when it is needed, which it is only where the host is one of RDS's.
-    client: OnceLock<Client>,
+    /// Needed only where the host is one of RDS's.
+    client: Late<Client>,
     lookup: RdsLookup,
 }
 
@@ -46,21 +44,17 @@ enum Name {
 impl Rds {
     /// A client by the SDK's settings.
     pub fn new(sdk: &SdkConfig, lookup: RdsLookup) -> Self {
-        Self { sdk: sdk.clone(), client: OnceLock::new(), lookup }
-    }
-
-    fn client(&self) -> &Client {
-        self.client.get_or_init(|| Client::new(&self.sdk))
+        Self { client: Late::new(sdk, Client::new), lookup }
     }
 
     async fn cluster(&self, name: &str, credentials: &DatabaseCredentials) -> Result<Server, CallError> {
-        let answer = self.client().describe_db_clusters().db_cluster_identifier(name).send().await;
+        let answer = self.client.describe_db_clusters().db_cluster_identifier(name).send().await;
         let answer = answer.map_err(|error| call_error("rds:DescribeDBClusters", &error))?;
         Ok(answer.db_clusters().first().map_or_else(missing, |cluster| read_cluster(cluster, &credentials.host)))
     }
 
     async fn instance(&self, name: &str, credentials: &DatabaseCredentials) -> Result<Server, CallError> {
-        let answer = self.client().describe_db_instances().db_instance_identifier(name).send().await;
+        let answer = self.client.describe_db_instances().db_instance_identifier(name).send().await;
         let answer = answer.map_err(|error| call_error("rds:DescribeDBInstances", &error))?;
         let Some(instance) = answer.db_instances().first() else { return Ok(missing()) };
         match instance.db_cluster_identifier() {
@@ -74,7 +68,7 @@ impl Rds {
     }
 
     async fn proxy(&self, name: &str, credentials: &DatabaseCredentials) -> Result<Server, CallError> {
-        let answer = self.client().describe_db_proxy_targets().db_proxy_name(name).send().await;
+        let answer = self.client.describe_db_proxy_targets().db_proxy_name(name).send().await;
         let answer = answer.map_err(|error| call_error("rds:DescribeDBProxyTargets", &error))?;
         let targets = answer.targets();
         // A cluster stands there by itself, and each of its instances names it.
@@ -83,7 +77,7 @@ impl Rds {
         let cluster = itself.or_else(|| targets.iter().find_map(DbProxyTarget::tracked_cluster_id));
         match (cluster, targets.iter().find_map(DbProxyTarget::rds_resource_id)) {
             (Some(cluster), _) => {
-                let answer = self.client().describe_db_clusters().db_cluster_identifier(cluster).send().await;
+                let answer = self.client.describe_db_clusters().db_cluster_identifier(cluster).send().await;
                 let answer = answer.map_err(|error| call_error("rds:DescribeDBClusters", &error))?;
                 Ok(answer.db_clusters().first().map_or_else(missing, |cluster| Server {
                     door: door(cluster.endpoint(), cluster.port(), credentials),
@@ -91,7 +85,7 @@ impl Rds {
                 }))
             }
             (None, Some(instance)) => {
-                let answer = self.client().describe_db_instances().db_instance_identifier(instance).send().await;
+                let answer = self.client.describe_db_instances().db_instance_identifier(instance).send().await;
                 let answer = answer.map_err(|error| call_error("rds:DescribeDBInstances", &error))?;
                 Ok(answer.db_instances().first().map_or_else(missing, |instance| {
                     let endpoint = instance.endpoint();
@@ -140,12 +134,12 @@ impl Masters for Rds {
         let password = password.expose_secret();
         match of {
             MasterOf::Cluster(name) => {
-                let call = self.client().modify_db_cluster().db_cluster_identifier(name);
+                let call = self.client.modify_db_cluster().db_cluster_identifier(name);
                 let answer = call.master_user_password(password).apply_immediately(true).send().await;
                 answer.map(drop).map_err(|error| reset_error("rds:ModifyDBCluster", &error))
             }
             MasterOf::Instance(name) => {
-                let call = self.client().modify_db_instance().db_instance_identifier(name);
+                let call = self.client.modify_db_instance().db_instance_identifier(name);
                 let answer = call.master_user_password(password).apply_immediately(true).send().await;
                 answer.map(drop).map_err(|error| reset_error("rds:ModifyDBInstance", &error))
             }

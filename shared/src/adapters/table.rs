@@ -25,11 +25,15 @@
 //! The SDK repeats a call whose answer was lost, so every write can be made twice.
 
 mod baselines;
+mod batch;
 mod ledger;
 mod operations;
 mod told;
 
-use super::aws::{call_error, nonce};
+use super::{
+    aws::{call_error, nonce},
+    late::Late,
+};
 use crate::{
     alert::{
         Alert, Condition, Severity,
@@ -49,7 +53,7 @@ use aws_sdk_dynamodb::{
 };
 use jiff::{SignedDuration, Timestamp};
 use relatch_events::{cloudtrail::target::Target, rotation::Step, secret::VersionId};
-use std::{collections::HashMap, sync::OnceLock, time::Duration};
+use std::{collections::HashMap, time::Duration};
 use tokio::task::JoinSet;
 
 const FAILURES_ARE_KEPT: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -61,13 +65,13 @@ const TOLD_ABREAST: usize = 25;
 const SILENCES: &str = "silences";
 const CONTROLS: &str = "controls";
 const LEASE: &str = "lease";
+/// A partition's key has 2048 bytes at most. No name of AWS's comes near, but whoever is denied may have given any.
+const LONGEST_NAME: usize = 1_500;
 
 /// A DynamoDB table.
 #[derive(Debug, Clone)]
 pub struct DynamoTable {
-    sdk: SdkConfig,
-    /// Made when it is needed.
-    client: OnceLock<Client>,
+    client: Late<Client>,
     name: String,
 }
 
@@ -76,20 +80,16 @@ type Item = HashMap<String, AttributeValue>;
 impl DynamoTable {
     /// The table of a name, or an ARN, by the SDK's settings.
     pub fn new(sdk: &SdkConfig, name: impl Into<String>) -> Self {
-        Self { sdk: sdk.clone(), client: OnceLock::new(), name: name.into() }
-    }
-
-    fn client(&self) -> &Client {
-        self.client.get_or_init(|| Client::new(&self.sdk))
+        Self { client: Late::new(sdk, Client::new), name: name.into() }
     }
 
     fn update(&self, key: Item) -> UpdateItemFluentBuilder {
-        self.client().update_item().table_name(&self.name).set_key(Some(key))
+        self.client.update_item().table_name(&self.name).set_key(Some(key))
     }
 
     /// All items of a key that begin so.
     async fn query(&self, pk: &str, beginning: &str) -> Result<Vec<Item>, CallError> {
-        let query = self.client().query().table_name(&self.name).consistent_read(true);
+        let query = self.client.query().table_name(&self.name).consistent_read(true);
         let query = query.expression_attribute_values(":pk", string(pk));
         let query = match beginning {
             "" => query.key_condition_expression("pk = :pk"),
@@ -125,16 +125,12 @@ impl Table for DynamoTable {
         let wanted = [secret(arn), secret("*")];
         let keys = wanted.iter().map(|pk| key(pk, CONTROLS)).collect();
         let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
-        let keys = keys.map_err(|_| CallError {
-            operation: CALL,
-            kind: CallErrorKind::Refused,
-            message: "the request could not be made".to_owned(),
-        })?;
+        let keys = keys.map_err(|_| batch::unbuildable(CALL))?;
         let mut wanted_still = HashMap::from([(self.name.clone(), keys)]);
         let mut items = Vec::new();
         // What a throttled table leaves out must not pass for "nobody has paused it".
         for pause in [50, 200, 0] {
-            let answer = self.client().batch_get_item().set_request_items(Some(wanted_still)).send().await;
+            let answer = self.client.batch_get_item().set_request_items(Some(wanted_still)).send().await;
             let answer = answer.map_err(|error| call_error(CALL, &error))?;
             items.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
             wanted_still = answer.unprocessed_keys.unwrap_or_default();
@@ -186,7 +182,7 @@ impl Table for DynamoTable {
     /// else touches the item. Each may be repeated; the count only says so of the failure that was counted last, so that
     /// an old failure told once more, after another, counts twice. That stops rotations early rather than late.
     async fn record_failure(&self, failure: &Failure) -> Result<(), CallError> {
-        let put = self.client().put_item().table_name(&self.name).set_item(Some(write_failure(failure))).send();
+        let put = self.client.put_item().table_name(&self.name).set_item(Some(write_failure(failure))).send();
         let put = async { put.await.map(drop).map_err(|error| call_error("dynamodb:PutItem", &error)) };
         let count = async { if failure.rolled_back { self.count(failure).await } else { Ok(()) } };
         // Both are tried, whatever becomes of the other.
@@ -197,7 +193,7 @@ impl Table for DynamoTable {
     async fn failure(&self, arn: &str, token: &VersionId) -> Result<Option<Failure>, CallError> {
         let key = key(&secret(arn), &failure_key(token));
         let answer =
-            self.client().get_item().table_name(&self.name).set_key(Some(key)).consistent_read(true).send().await;
+            self.client.get_item().table_name(&self.name).set_key(Some(key)).consistent_read(true).send().await;
         let answer = answer.map_err(|error| call_error("dynamodb:GetItem", &error))?;
         Ok(answer.item().and_then(read_failure))
     }
@@ -223,7 +219,7 @@ impl Table for DynamoTable {
             ("expires".to_owned(), number(until / 1000 + 1)),
         ]);
         let answer = self
-            .client()
+            .client
             .put_item()
             .table_name(&self.name)
             .set_item(Some(item))
@@ -242,7 +238,7 @@ impl Table for DynamoTable {
 
     async fn release(&self, arn: &str, owner: &str) -> Result<(), CallError> {
         let answer = self
-            .client()
+            .client
             .delete_item()
             .table_name(&self.name)
             .set_key(Some(key(&secret(arn), LEASE)))
@@ -264,7 +260,7 @@ impl Register for DynamoTable {
 
     async fn keep(&self, entry: &Entry) -> Result<bool, CallError> {
         let answer = self
-            .client()
+            .client
             .put_item()
             .table_name(&self.name)
             .set_item(Some(write_entry(entry)))
@@ -277,7 +273,7 @@ impl Register for DynamoTable {
 
     async fn telling(&self, key: &Key) -> Result<Telling, CallError> {
         let answer = self
-            .client()
+            .client
             .get_item()
             .table_name(&self.name)
             .set_key(Some(group_key(key)))
@@ -375,13 +371,13 @@ impl Register for DynamoTable {
 
     async fn silence(&self, silence: &policy::Silence) -> Result<(), CallError> {
         let item = Some(write_silence(silence));
-        let answer = self.client().put_item().table_name(&self.name).set_item(item).send().await;
+        let answer = self.client.put_item().table_name(&self.name).set_item(item).send().await;
         answer.map(drop).map_err(|error| call_error("dynamodb:PutItem", &error))
     }
 
     async fn unsilence(&self, id: &str) -> Result<bool, CallError> {
         let answer = self
-            .client()
+            .client
             .delete_item()
             .table_name(&self.name)
             .set_key(Some(key(SILENCES, id)))
@@ -407,6 +403,12 @@ where
 
 fn key(pk: &str, sk: &str) -> Item {
     HashMap::from([("pk".to_owned(), string(pk)), ("sk".to_owned(), string(sk))])
+}
+
+/// The key of what is kept of one thing of an environment.
+fn partition(kind: &str, environment: Environment, name: &str) -> String {
+    let name = &name[..name.floor_char_boundary(LONGEST_NAME)];
+    format!("{kind}#{}#{name}", environment.name())
 }
 
 fn scope_key(scope: Scope<'_>) -> String {

@@ -4,7 +4,10 @@
 //! which subscribes by HTTPS, its custom notification. Severity, condition, environment, status and the secret's name are
 //! message attributes, for filter policies.
 
-use super::aws::{call_error, nonce};
+use super::{
+    aws::{call_error, nonce},
+    late::Late,
+};
 use crate::{
     alert::{Alert, Audience, Local, chat, email},
     language::Language,
@@ -14,7 +17,7 @@ use aws_config::SdkConfig;
 use aws_sdk_sns::{Client, operation::publish::builders::PublishFluentBuilder, types::MessageAttributeValue};
 use jiff::Timestamp;
 use serde_json::json;
-use std::{collections::HashMap, iter, sync::OnceLock};
+use std::{collections::HashMap, iter};
 
 /// The longest message, in bytes. Source: the SNS API reference, "Publish": 256 KiB, attributes included; those of ours
 /// are below the difference.
@@ -29,9 +32,7 @@ const LONGEST_GROUP: usize = 128;
 /// An SNS topic.
 #[derive(Debug, Clone)]
 pub struct SnsTopic {
-    sdk: SdkConfig,
-    /// Made when it is needed.
-    client: OnceLock<Client>,
+    client: Late<Client>,
     arn: String,
     audience: Audience,
 }
@@ -39,17 +40,13 @@ pub struct SnsTopic {
 impl SnsTopic {
     /// The topic of an ARN, by the SDK's settings.
     pub fn new(sdk: &SdkConfig, arn: impl Into<String>) -> Self {
-        Self { sdk: sdk.clone(), client: OnceLock::new(), arn: arn.into(), audience: Audience::default() }
+        Self { client: Late::new(sdk, Client::new), arn: arn.into(), audience: Audience::default() }
     }
 
     /// The same, for those who read it there.
     #[must_use]
     pub fn read_by(self, audience: Audience) -> Self {
         Self { audience, ..self }
-    }
-
-    fn client(&self) -> &Client {
-        self.client.get_or_init(|| Client::new(&self.sdk))
     }
 
     /// On a FIFO topic, what is said of one condition of one subject stays in its order. Each publication is one of its
@@ -67,7 +64,7 @@ impl SnsTopic {
 impl Topic for SnsTopic {
     async fn publish(&self, alert: &Alert) -> Result<(), CallError> {
         let call = self
-            .client()
+            .client
             .publish()
             .topic_arn(&self.arn)
             .subject(alert.headline())

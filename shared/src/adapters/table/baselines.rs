@@ -1,10 +1,6 @@
 //! What is normal by habit, a part in each item.
 
-use super::{
-    DynamoTable, Item, count, if_so, key,
-    ledger::{LONGEST_SUBJECT, name_of},
-    number, string, text,
-};
+use super::{DynamoTable, Item, batch::name_of, count, if_so, key, number, partition, string, text};
 use crate::{
     audit::baseline::Part,
     config::Environment,
@@ -44,7 +40,7 @@ impl Baselines for DynamoTable {
             ("expires".to_owned(), number(expires)),
         ]);
         let answer = self
-            .client()
+            .client
             .put_item()
             .table_name(&self.name)
             .set_item(Some(item))
@@ -57,7 +53,5 @@ impl Baselines for DynamoTable {
 }
 
 fn place(environment: Environment, part: &Part) -> Item {
-    let name = part.to_string();
-    let name = &name[..name.floor_char_boundary(LONGEST_SUBJECT)];
-    key(&format!("baseline#{}#{name}", environment.name()), "part")
+    key(&partition("baseline", environment, &part.to_string()), "part")
 }

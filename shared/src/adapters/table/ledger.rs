@@ -4,7 +4,11 @@
 //! condition that the end is as it was read. So of several writers one succeeds, the others read again, and nobody ever
 //! sees half of it. A writer whose answer was lost finds its own mark.
 
-use super::{DynamoTable, Item, count, key, nonce, number, string, text};
+use super::{
+    DynamoTable, Item,
+    batch::{name_of, pause, unbuildable},
+    count, key, nonce, number, partition, string, text,
+};
 use crate::{
     adapters::aws::call_error,
     audit::{
@@ -17,38 +21,20 @@ use crate::{
 use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
     operation::transact_write_items::TransactWriteItemsError,
-    types::{
-        AttributeValue, CancellationReason, KeysAndAttributes, Put, PutRequest, TransactWriteItem, WriteRequest,
-        builders::PutBuilder,
-    },
+    types::{AttributeValue, CancellationReason, Put, TransactWriteItem, builders::PutBuilder},
 };
-use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
-use rand::{RngExt, rand_core::UnwrapErr, rngs::SysRng};
 use relatch_events::moment::Moment;
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::collections::{HashMap, HashSet};
 
 /// DynamoDB's limit of a transaction, in writes; one of them is of the chain's end.
 const TRANSACTION: usize = 100;
 /// The text of one transaction, in bytes. DynamoDB takes 4 MB of it with everything around it.
 const TRANSACTION_BYTES: usize = 2_000_000;
-/// DynamoDB's limit of `BatchGetItem`, in items.
-const READ_AT_ONCE: usize = 100;
-/// DynamoDB's limit of `BatchWriteItem`, in items.
-const WRITTEN_AT_ONCE: usize = 25;
-/// How many batches are under way at the same time.
-const ABREAST: usize = 8;
 /// How often another writer may come first.
 const MOST_CONFLICTS: u32 = 50;
 /// How often a turn may be throttled or unanswered, after what the SDK has repeated by itself.
 const MOST_FAILURES: u32 = 3;
-/// How often in a row a batch may be left as it was.
-const MOST_IDLE: u32 = 8;
-/// A partition's key has 2048 bytes at most. No name of AWS's comes near, but whoever is denied may have given any.
-pub(super) const LONGEST_SUBJECT: usize = 1_500;
 
 const HEAD: &str = "head";
 const MARK: &str = "mark";
@@ -94,10 +80,7 @@ impl Ledger for DynamoTable {
                 }
             }
         }
-        for abreast in items.chunks(WRITTEN_AT_ONCE * ABREAST) {
-            try_join_all(abreast.chunks(WRITTEN_AT_ONCE).map(|batch| self.put_all(batch))).await?;
-        }
-        Ok(())
+        self.put_all(&items).await
     }
 
     async fn append(&self, environment: Environment, changes: &[Entry]) -> Result<Vec<Appended>, CallError> {
@@ -278,7 +261,7 @@ impl DynamoTable {
         let writes = writes.collect::<Result<Vec<_>, Missed>>()?;
         // The SDK gives the call a token, so that its own repetition of a call whose answer was lost is answered as the
         // first one was.
-        let answer = self.client().transact_write_items().set_transact_items(Some(writes)).send().await;
+        let answer = self.client.transact_write_items().set_transact_items(Some(writes)).send().await;
         answer.map(drop).map_err(|error| missed(&error, head, &places))
     }
 
@@ -323,7 +306,7 @@ impl DynamoTable {
         limit: u16,
     ) -> Result<Page<Item>, CallError> {
         let answer = self
-            .client()
+            .client
             .query()
             .table_name(&self.name)
             .consistent_read(true)
@@ -339,62 +322,6 @@ impl DynamoTable {
             .map_err(|error| call_error("dynamodb:Query", &error))?;
         let next = answer.last_evaluated_key.as_ref().and_then(|key| text(key, "sk")).map(str::to_owned);
         Ok(Page { found: answer.items.unwrap_or_default(), next })
-    }
-
-    /// The items of these keys, as far as they are there, in no order.
-    pub(super) async fn all_of(&self, mut keys: Vec<Item>) -> Result<Vec<Item>, CallError> {
-        // DynamoDB refuses a batch that reads an item twice.
-        let mut named = HashSet::new();
-        keys.retain(|key| named.insert(name_of(key)));
-        let mut items = Vec::with_capacity(keys.len());
-        for abreast in keys.chunks(READ_AT_ONCE * ABREAST) {
-            let read = try_join_all(abreast.chunks(READ_AT_ONCE).map(|batch| self.get_all(batch))).await?;
-            items.extend(read.into_iter().flatten());
-        }
-        Ok(items)
-    }
-
-    async fn get_all(&self, batch: &[Item]) -> Result<Vec<Item>, CallError> {
-        const CALL: &str = "dynamodb:BatchGetItem";
-        let (mut keys, mut items) = (batch.to_vec(), Vec::with_capacity(batch.len()));
-        let mut idle = 0;
-        while !keys.is_empty() {
-            let asked = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
-            let asked = HashMap::from([(self.name.clone(), asked.map_err(|_| unbuildable(CALL))?)]);
-            let answer = self.client().batch_get_item().set_request_items(Some(asked)).send().await;
-            let answer = answer.map_err(|error| call_error(CALL, &error))?;
-            let before = items.len();
-            items.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
-            keys = answer.unprocessed_keys.into_iter().flatten().flat_map(|(_, left)| left.keys).collect();
-            if !keys.is_empty() {
-                // Sixteen megabytes at a time are handed out; then there is progress.
-                idle = if items.len() > before { 0 } else { idle + 1 };
-                again(CALL, idle).await?;
-            }
-        }
-        Ok(items)
-    }
-
-    async fn put_all(&self, batch: &[Item]) -> Result<(), CallError> {
-        const CALL: &str = "dynamodb:BatchWriteItem";
-        let request = |item: &Item| {
-            let put = PutRequest::builder().set_item(Some(item.clone())).build().map_err(|_| unbuildable(CALL))?;
-            Ok(WriteRequest::builder().put_request(put).build())
-        };
-        let mut requests = batch.iter().map(request).collect::<Result<Vec<_>, CallError>>()?;
-        let mut idle = 0;
-        while !requests.is_empty() {
-            let before = requests.len();
-            let asked = HashMap::from([(self.name.clone(), requests)]);
-            let answer = self.client().batch_write_item().set_request_items(Some(asked)).send().await;
-            let answer = answer.map_err(|error| call_error(CALL, &error))?;
-            requests = answer.unprocessed_items.into_iter().flatten().flat_map(|(_, left)| left).collect();
-            if !requests.is_empty() {
-                idle = if requests.len() < before { 0 } else { idle + 1 };
-                again(CALL, idle).await?;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -446,11 +373,6 @@ fn problem(kind: CallErrorKind, message: String) -> CallError {
     CallError { operation: APPEND, kind, message }
 }
 
-fn unbuildable(operation: &'static str) -> CallError {
-    let message = "the request could not be made".to_owned();
-    CallError { operation, kind: CallErrorKind::Refused, message }
-}
-
 const fn passes(kind: CallErrorKind) -> bool {
     match kind {
         CallErrorKind::Throttled | CallErrorKind::NoAnswer => true,
@@ -458,31 +380,8 @@ const fn passes(kind: CallErrorKind) -> bool {
     }
 }
 
-/// A pause before what was left out is asked for again, unless that was in vain too often.
-async fn again(operation: &'static str, idle: u32) -> Result<(), CallError> {
-    if idle > MOST_IDLE {
-        let message = "the table leaves items unprocessed".to_owned();
-        return Err(CallError { operation, kind: CallErrorKind::Throttled, message });
-    }
-    pause(idle).await;
-    Ok(())
-}
-
-/// Anything from nothing to twice as long as the time before, but half a second at most: writers that have met do not
-/// meet again.
-async fn pause(time: u32) {
-    let longest = (10_u64 << time.min(8)).min(500);
-    tokio::time::sleep(Duration::from_millis(UnwrapErr(SysRng).random_range(0..=longest))).await;
-}
-
-pub(super) fn name_of(item: &Item) -> (String, String) {
-    let part = |name| text(item, name).unwrap_or_default().to_owned();
-    (part("pk"), part("sk"))
-}
-
 fn ledger(environment: Environment, subject: &str) -> String {
-    let subject = &subject[..subject.floor_char_boundary(LONGEST_SUBJECT)];
-    format!("ledger#{}#{subject}", environment.name())
+    partition("ledger", environment, subject)
 }
 
 fn access_key(entry: &Entry) -> String {

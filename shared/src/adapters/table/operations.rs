@@ -1,6 +1,6 @@
 //! What Relatch has recorded of its own changes.
 
-use super::{DynamoTable, Item, count, key, ledger::name_of, number};
+use super::{DynamoTable, Item, batch::name_of, count, key, number};
 use crate::{
     adapters::aws::call_error,
     audit::operation::{Act, Announcement, LASTS, Operation, SKEW},
@@ -38,7 +38,7 @@ impl DynamoTable {
             kind: CallErrorKind::Denied,
             message: "there are no AWS credentials".to_owned(),
         };
-        let provider = self.sdk.credentials_provider().ok_or_else(unsigned)?;
+        let provider = self.client.sdk.credentials_provider().ok_or_else(unsigned)?;
         let credentials = provider.provide_credentials().await.map_err(|_| unsigned())?;
         let access_key = credentials.access_key_id().to_owned();
         let now = Timestamp::now();

@@ -16,14 +16,14 @@ impl Deliveries for DynamoTable {
     async fn told(&self, alert: &Alert, channel: &str) -> Result<Option<Told>, CallError> {
         let key = told_key(alert, channel);
         let answer =
-            self.client().get_item().table_name(&self.name).set_key(Some(key)).consistent_read(true).send().await;
+            self.client.get_item().table_name(&self.name).set_key(Some(key)).consistent_read(true).send().await;
         let answer = answer.map_err(|error| call_error("dynamodb:GetItem", &error))?;
         Ok(answer.item().and_then(read))
     }
 
     async fn record_told(&self, alert: &Alert, channel: &str, told: &Told) -> Result<bool, CallError> {
         let answer = self
-            .client()
+            .client
             .put_item()
             .table_name(&self.name)
             .set_item(Some(write(told_key(alert, channel), told)))
