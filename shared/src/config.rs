@@ -111,6 +111,13 @@ pub enum RdsLookup {
 #[error("the environment is not usable:\n  {}", .0.join("\n  "))]
 pub struct ConfigError(pub Vec<String>);
 
+impl ConfigError {
+    /// What is wrong with settings that were read, if anything is.
+    fn problems<T>(read: Result<T, Self>) -> Vec<String> {
+        read.err().map_or(Vec::new(), |Self(problems)| problems)
+    }
+}
+
 impl Config {
     /// Reads the process's environment.
     ///

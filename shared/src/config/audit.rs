@@ -101,7 +101,7 @@ impl Audit {
                 Ok(Self { common, table, policy, own, kept, measures, anchors })
             }
             (common, table, policy, own, kept, measures, anchors) => {
-                let mut problems = common.err().map_or(Vec::new(), |ConfigError(problems)| problems);
+                let mut problems = ConfigError::problems(common);
                 problems.extend(
                     [table.err(), policy.err(), own.err(), kept.err(), measures.err(), anchors.err()]
                         .into_iter()

@@ -51,7 +51,7 @@ impl Notify {
                 Ok(Self { common, secret, routes, addresses })
             }
             (common, secret, routes) => {
-                let mut problems = common.err().map_or(Vec::new(), |ConfigError(problems)| problems);
+                let mut problems = ConfigError::problems(common);
                 problems.extend(of_addresses);
                 if secret.is_none() {
                     problems.push("RELATCH_CHANNELS_SECRET must name the secret with the channels' keys".to_owned());

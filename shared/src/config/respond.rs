@@ -30,7 +30,7 @@ impl Respond {
         match (Config::from_settings(&setting), containment(&setting)) {
             (Ok(common), Ok(containment)) => Ok(Self { common, containment }),
             (common, containment) => {
-                let mut problems = common.err().map_or(Vec::new(), |ConfigError(problems)| problems);
+                let mut problems = ConfigError::problems(common);
                 problems.extend(containment.err().into_iter().flatten());
                 Err(ConfigError(problems))
             }
