@@ -25,6 +25,7 @@ use jiff::{SignedDuration, Timestamp};
 use relatch_events::fact::Fact;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 use tokio::time::sleep;
@@ -38,9 +39,6 @@ const PAUSES: [Duration; 5] = [
     Duration::from_millis(500),
     Duration::from_millis(1_000),
 ];
-
-/// An item of DynamoDB's has 400 KB at most, with its key and everything.
-const LARGEST_PART: usize = 390_000;
 
 /// How many parts are kept at the same time.
 const ABREAST: usize = 16;
@@ -87,35 +85,31 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus> Intake<L
     /// When a call failed. Nothing is lost if the same facts are taken in again.
     pub async fn take(&self, facts: Vec<Fact>, tally: &mut Tally) -> Result<(), CallError> {
         let all = facts.len();
-        let news = self.news(facts).await?;
+        let (news, noted) = self.news(facts).await?;
         let policy = self.policy.get(Timestamp::now(), &self.alerts.metrics).await;
         let found = self.judge(&news, &policy).await?;
-        self.write_down(&news).await?;
+        self.write_down(noted).await?;
         found.iter().for_each(|finding| self.alerts.metrics.finding(finding));
         tally.recorded += news.len() as u64;
         tally.duplicate += (all - news.len()) as u64;
         Ok(())
     }
 
-    /// Those that are not written down yet, each once.
-    async fn news(&self, mut facts: Vec<Fact>) -> Result<Vec<Fact>, CallError> {
+    /// Those that are not written down yet, each once; and what is to be written down of them.
+    async fn news(&self, mut facts: Vec<Fact>) -> Result<(Vec<Fact>, Vec<Noted>), CallError> {
         let mut ids = HashSet::new();
         facts.retain(|fact| ids.insert(event_id(fact)));
         let noted: Vec<Noted> = facts.iter().filter_map(Noted::of).collect();
         let known = self.ledger.known(self.alerts.metrics.environment, &noted).await?;
-        let known: HashSet<&str> = noted
-            .iter()
-            .zip(known)
-            .filter(|(_, known)| *known)
-            .map(|(noted, _)| noted.entry().event.as_str())
-            .collect();
+        let (known, news): (Vec<_>, Vec<_>) = noted.into_iter().zip(known).partition(|(_, known)| *known);
+        let known: HashSet<&str> = known.iter().map(|(noted, _)| noted.entry().event.as_str()).collect();
         facts.retain(|fact| !known.contains(event_id(fact).as_str()));
-        Ok(facts)
+        Ok((facts, news.into_iter().map(|(noted, _)| noted).collect()))
     }
 
     /// Judges facts, tells what is found, and keeps what is known by then. Where somebody else has kept something of the
     /// same secrets or principals meanwhile, they are judged again beside that: a burst may be in both parts.
-    async fn judge(&self, facts: &[Fact], policy: &Policy) -> Result<Vec<Finding>, CallError> {
+    async fn judge(&self, facts: &[Fact], policy: &Arc<Policy>) -> Result<Vec<Finding>, CallError> {
         let environment = self.alerts.metrics.environment;
         let parts: Vec<Part> = Part::needed_for(facts).into_iter().collect();
         let own: BTreeSet<Operation> = facts.iter().filter_map(Operation::of).collect();
@@ -161,7 +155,7 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus> Intake<L
             for (part, kept) in parts.iter().zip(&kept) {
                 let text = judge.baseline().part(part).map_err(|_| unkept(CallErrorKind::Refused, "it is no JSON"))?;
                 let Some(text) = text.filter(|text| Some(text) != kept.text.as_ref()) else { continue };
-                if text.len() > LARGEST_PART {
+                if text.len() > Part::LARGEST {
                     error!(baseline.part = %part, "Too much is known to be kept; what was known before stays");
                     self.alerts.metrics.baseline_unkept();
                     continue;
@@ -191,8 +185,7 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus> Intake<L
         Ok(is_kept)
     }
 
-    /// Tells people, and asks for what is critical to be contained, by what was known of each principal's spoils before. Of rotations `respond` tells, which knows more of them;
-    /// what is in the shadow is told nobody.
+    /// Tells people, and asks for what is critical to be contained, by what was known of each principal's spoils before.
     async fn tell(
         &self,
         found: &[Finding],
@@ -200,8 +193,8 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus> Intake<L
         spoils: &HashMap<String, Spoils>,
         gap: i64,
     ) -> Result<(), CallError> {
-        let told = found.iter().filter(|finding| !finding.shadowed && !finding.kind.is_of_rotation());
-        for incident in incidents(told.cloned().collect(), gap) {
+        let told = found.iter().filter(|finding| finding.is_told()).cloned().collect();
+        for incident in incidents(told, gap) {
             let alert = findings::of_incident(&incident, self.alerts.metrics.environment, self.alerts.language);
             self.alerts.join(&alert, Timestamp::now(), SignedDuration::from_millis(gap)).await?;
             let spoils = incident
@@ -213,10 +206,10 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus> Intake<L
         Ok(())
     }
 
-    async fn write_down(&self, facts: &[Fact]) -> Result<(), CallError> {
+    async fn write_down(&self, noted: Vec<Noted>) -> Result<(), CallError> {
         let environment = self.alerts.metrics.environment;
         let (mut accesses, mut changes) = (Vec::new(), Vec::new());
-        for noted in facts.iter().filter_map(Noted::of) {
+        for noted in noted {
             match noted {
                 Noted::Access(entry) => accesses.push(entry),
                 Noted::Change(entry) => changes.push(entry),

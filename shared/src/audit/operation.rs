@@ -2,13 +2,16 @@
 //! tells of them.
 //!
 //! That Relatch's role did something says nothing: whoever has got hold of the role can do all that it may. So whatever of
-//! Relatch moves a label, has RDS set a password or tries whether a secret is shut records that first, in the table. What CloudTrail tells afterwards is
-//! as it should be if it is the very call that was recorded: signed with the access key of the session that recorded it, of
-//! the same thing, with the same versions, within minutes. Whoever has only the role has another access key, and can record
-//! nothing without access to the table. Whoever may write to the table can have their own calls pass for Relatch's, one
-//! by one, and the table says which: so it is Relatch's functions' and operators' alone.
+//! Relatch moves a label, has RDS set a password or tries whether a secret is shut records that first, in the table. What
+//! CloudTrail tells afterwards is as it should be if it is the very call that was recorded: signed with the access key of
+//! the session that recorded it, of the same thing, with the same versions, within minutes. Whoever has only the role has
+//! another access key, and can record nothing without access to the table. Whoever may write to the table can have their
+//! own calls pass for Relatch's, one by one, and the table says which: so it is Relatch's functions' and operators' alone.
 
-use crate::{containment::policy, ports::Label};
+use crate::{
+    containment::policy,
+    ports::{Label, Table},
+};
 use jiff::SignedDuration;
 use relatch_events::{
     cloudtrail::target::Target,
@@ -17,6 +20,7 @@ use relatch_events::{
     secret::VersionId,
 };
 use std::fmt;
+use tracing::warn;
 
 /// For how long after it was recorded a change is as it should be. It is made at once; the SDK may repeat the call.
 pub const LASTS: SignedDuration = SignedDuration::from_mins(5);
@@ -93,6 +97,20 @@ impl Operation {
 }
 
 impl Act {
+    /// Records that this is about to be done, and tells whether it is recorded. Where it is not, it is done all the same:
+    /// it cannot wait, and whoever is told of it in vain does not.
+    pub async fn record(&self, target: &Target, table: &impl Table) -> bool {
+        let recorded = table.record_operation(target, self).await;
+        if let Err(problem) = &recorded {
+            warn!(
+                aws.operation = problem.operation,
+                error = problem.message,
+                "The audit will not know this for Relatch's own: {self}"
+            );
+        }
+        recorded.is_ok()
+    }
+
     /// That AWSCURRENT is moved.
     pub fn promotion(to: &VersionId, from: &VersionId) -> Self {
         Self::LabelMoved { label: Label::Current.name().to_owned(), from: Some(from.clone()), to: Some(to.clone()) }

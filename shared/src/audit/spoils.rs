@@ -69,8 +69,7 @@ impl Spoils {
         if fact.actor.id.is_empty() {
             return;
         }
-        let is_told = |finding: &&Finding| !finding.shadowed && !finding.kind.is_of_rotation();
-        let mut told = findings.iter().filter(is_told).peekable();
+        let mut told = findings.iter().filter(|finding| finding.is_told()).peekable();
         if told.peek().is_some() {
             let is_over = known.as_ref().is_none_or(|known| at.since(known.until) > gap);
             if is_over {

@@ -33,7 +33,7 @@ use relatch_events::{
 use report::{Case, Report};
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::{Instant, sleep};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 /// How many secrets are contained at the same time.
 const ABREAST: usize = 8;
@@ -89,14 +89,7 @@ impl<S: Gate, T: Table> Containing<'_, S, T> {
                 spared,
                 read: exposed.read,
                 versions: exposed.versions.clone(),
-                secret: None,
-                door: None,
-                put: None,
-                shut: 0,
-                is_late: false,
-                labels: None,
-                is_newer: None,
-                began: None,
+                ..Facts::default()
             };
             let (of, principal) = (self, principal.as_ref().ok());
             let mut attempt = Attempt { of, exposed, arn: None, principal, facts, is_recorded: false, late };
@@ -148,13 +141,13 @@ impl<S: Gate, T: Table> Attempt<'_, S, T> {
 
     /// What was seen before a call failed counts; the rest is to be asked for again.
     fn interrupted(&self) -> Ending {
-        let Facts { deny, rotate, read, shut, .. } = &self.facts;
+        let Facts { deny, shut, .. } = &self.facts;
         let denial = match (deny, *shut >= plan::PROOFS) {
             (false, _) => Denial::NotAsked,
             (true, true) => Denial::Proved,
             (true, false) => Denial::Failed(Obstacle::Interrupted),
         };
-        let rotation = match (denial, *rotate && read.is_some()) {
+        let rotation = match (denial, plan::wants_rotation(&self.facts)) {
             (_, false) => Rotation::NotAsked,
             (Denial::Failed(_), true) => Rotation::HeldBack,
             (Denial::NotAsked | Denial::Proved, true) => Rotation::Failed(Obstacle::Interrupted),
@@ -179,8 +172,10 @@ impl<S: Gate, T: Table> Attempt<'_, S, T> {
             }
             Look::Effect => {
                 let label = self.principal.map(policy::probe).unwrap_or_default();
-                if !self.is_recorded {
-                    self.record(&label).await;
+                if !self.is_recorded
+                    && let Some(target) = Target::secret(self.arn().as_str(), Place::default())
+                {
+                    self.is_recorded = Act::Probed { label: label.clone() }.record(&target, self.of.table).await;
                 }
                 let is_shut = self.of.secrets.is_denied(self.arn(), &label).await?;
                 self.facts.shut = if is_shut { self.facts.shut + 1 } else { 0 };
@@ -206,21 +201,6 @@ impl<S: Gate, T: Table> Attempt<'_, S, T> {
             }
         }
         Ok(())
-    }
-
-    /// Records what CloudTrail will tell of, so that it is known there for Relatch's own. Where that fails the probe is made
-    /// all the same: it tells whether a thief is shut out, and whoever is told of it in vain does not.
-    async fn record(&mut self, label: &str) {
-        let Some(target) = Target::secret(self.arn().as_str(), Place::default()) else { return };
-        let act = Act::Probed { label: label.to_owned() };
-        match self.of.table.record_operation(&target, &act).await {
-            Ok(()) => self.is_recorded = true,
-            Err(problem) => warn!(
-                aws.operation = problem.operation,
-                error = problem.message,
-                "The audit will not know this for Relatch's own: {act}"
-            ),
-        }
     }
 
     async fn carry_out(&mut self, action: Action) -> Result<(), CallError> {

@@ -13,7 +13,7 @@ use std::fmt;
 pub const PROOFS: u8 = 2;
 
 /// What is known of a secret and of what is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
     /// Whether the principal is to be denied, and may be by the settings.
     pub deny: bool,
@@ -224,7 +224,7 @@ pub fn plan(facts: &Facts) -> Plan {
     }
 }
 
-const fn wants_rotation(facts: &Facts) -> bool {
+pub(super) const fn wants_rotation(facts: &Facts) -> bool {
     facts.rotate && facts.read.is_some()
 }
 
@@ -416,17 +416,9 @@ mod tests {
         Facts {
             deny: true,
             rotate: true,
-            spared: None,
             read: Some(Moment::from_millis(0)),
             versions: vec![version("old")],
-            secret: None,
-            door: None,
-            put: None,
-            shut: 0,
-            is_late: false,
-            labels: None,
-            is_newer: None,
-            began: None,
+            ..Facts::default()
         }
     }
 

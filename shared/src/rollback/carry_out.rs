@@ -33,8 +33,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Visit<'_, S, D, R, T> {
         }
     }
 
-    /// Records what CloudTrail will tell of, so that it is known there for Relatch's own. Where that fails it is done all
-    /// the same: consumers wait for it, and whoever is told of it in vain does not.
+    /// Records what CloudTrail will tell of, so that it is known there for Relatch's own.
     async fn record(&self, action: Action) -> Result<(), RepairError> {
         let arn = self.known.arn.as_deref().unwrap_or_default();
         let Some(secret) = Target::secret(arn, Place::default()) else { return Ok(()) };
@@ -56,13 +55,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Visit<'_, S, D, R, T> {
             }
         };
         let Some(target) = target else { return Ok(()) };
-        if let Err(problem) = self.ports.table.record_operation(&target, &act).await {
-            warn!(
-                aws.operation = problem.operation,
-                error = problem.message,
-                "The audit will not know this for Relatch's own: {act}"
-            );
-        }
+        act.record(&target, &self.ports.table).await;
         Ok(())
     }
 

@@ -116,6 +116,12 @@ impl Finding {
         }
     }
 
+    /// Whether people are told. Of rotations `respond` tells, which knows more of them; what is in the shadow is told
+    /// nobody.
+    pub(super) const fn is_told(&self) -> bool {
+        !self.shadowed && !self.kind.is_of_rotation()
+    }
+
     /// What is to be said of a secret that nobody has done anything to.
     pub(super) fn of_secret(kind: Kind, severity: Severity, secret: &Target, at: Moment) -> Self {
         Self {

@@ -33,7 +33,7 @@ use relatch_events::{
     fact::{Fact, What},
     moment::Moment,
 };
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 /// How late a fact may be and still be judged in its place, unless said otherwise: CloudTrail takes ten minutes at worst.
 pub const LATENESS: i64 = 15 * 60_000;
@@ -41,7 +41,7 @@ pub const LATENESS: i64 = 15 * 60_000;
 /// Judges facts.
 #[derive(Debug)]
 pub struct Judge {
-    policy: Policy,
+    policy: Arc<Policy>,
     baseline: Baseline,
     lateness: i64,
     order: Order,
@@ -61,14 +61,14 @@ pub enum Taken {
 
 impl Judge {
     /// A judge who knows nothing yet.
-    pub fn new(policy: Policy) -> Self {
+    pub fn new(policy: impl Into<Arc<Policy>>) -> Self {
         Self::knowing(policy, Baseline::default())
     }
 
     /// A judge who knows what is normal.
-    pub fn knowing(policy: Policy, baseline: Baseline) -> Self {
+    pub fn knowing(policy: impl Into<Arc<Policy>>, baseline: Baseline) -> Self {
         Self {
-            policy,
+            policy: policy.into(),
             baseline,
             lateness: LATENESS,
             order: Order::default(),
@@ -146,7 +146,7 @@ impl Judge {
     }
 
     /// What is normal by decision.
-    pub const fn policy(&self) -> &Policy {
+    pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
