@@ -384,10 +384,19 @@ pub trait Session {
 pub enum Lock {
     /// It is ours until the session ends.
     Held,
+    /// It is ours too, but was somebody else's when it was asked for: what was seen before may be true no longer.
+    Awaited,
     /// Somebody else has it.
     Busy,
     /// The session broke off while it was asked for.
     Lost,
+}
+
+impl Lock {
+    /// Whether it is ours.
+    pub const fn is_ours(self) -> bool {
+        matches!(self, Self::Held | Self::Awaited)
+    }
 }
 
 /// Why something was not done in a session.

@@ -115,6 +115,9 @@ impl Spoken for rotation::Reason {
             Self::DatabaseSilent(silence) => format!("パスワードの正否を確認できません（{}）", silence.japanese()),
             Self::SessionLost => "何も変更しないうちにセッションが切断されました".to_owned(),
             Self::LockBusy => "このシークレットに対する別のローテーションまたは復旧が進行中です".to_owned(),
+            Self::Overtaken => {
+                "別のローテーションまたは復旧が先にロックを取得し、新しいパスワードではデータベースに接続できなくなりました。AWSCURRENTは移動していません。次の試行でパスワードを再設定します".to_owned()
+            }
             Self::TooLittleTime => {
                 "変更、検証、ロールバックに必要な時間が残っていません。関数のタイムアウトを延ばしてください".to_owned()
             }

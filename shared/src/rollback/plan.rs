@@ -128,7 +128,7 @@ fn sound(intent: Intent, f: &Facts, label: PendingLabel) -> Next {
     }
     match f.lock {
         // The lock of the rung under which AWSCURRENT was proved is still held.
-        Some((Holder::Session(source), Lock::Held)) if source != Source::Current => {}
+        Some((Holder::Session(source), lock)) if lock.is_ours() && source != Source::Current => {}
         // It went with its session. AWSPENDING can wait.
         Some((Holder::Session(source), Lock::Lost)) if source != Source::Current => return done,
         None | Some(_) => still_opens(f)?,
@@ -280,7 +280,7 @@ fn through_rds(f: &Facts) -> Next<()> {
 
 fn promote(f: &Facts, rung: Rung, source: Source) -> Next<()> {
     if f.climb(rung).effect.is_none() {
-        exclusive(f, Holder::Session(source))?;
+        still_proved(f, source)?;
         return Err(Plan::Act(Action::Promote(rung, source)));
     }
     promoted(f, rung)
@@ -358,7 +358,7 @@ fn to_previous(f: &Facts, source: Source) -> Next<()> {
 /// AWSPREVIOUS opens the database: make it current.
 fn backward(f: &Facts, holder: Source) -> Next {
     if f.climb(Rung::Backward).effect.is_none() {
-        exclusive(f, Holder::Session(holder))?;
+        still_proved(f, holder)?;
         return Ok(Plan::Act(Action::Promote(Rung::Backward, Source::Previous)));
     }
     match promoted(f, Rung::Backward) {
@@ -485,7 +485,8 @@ fn may_change(f: &Facts, source: Source) -> Next<bool> {
 /// The lock (or the lease), and under it the labels where they were: nothing of what was seen has been overtaken.
 fn exclusive(f: &Facts, holder: Holder) -> Next<()> {
     match f.lock.filter(|(whose, _)| *whose == holder).ok_or(Plan::Look(Look::Lock(holder)))?.1 {
-        Lock::Held => {}
+        // Whoever sets a password proves it afterwards; of whoever moves a label see `still_proved`.
+        Lock::Held | Lock::Awaited => {}
         Lock::Busy => return Err(Plan::Wait(Reason::LockBusy)),
         // Something was done in it: what is true then is found by beginning again.
         Lock::Lost if climbed(f) => return Err(Plan::Wait(Reason::LabelsMoved)),
@@ -494,6 +495,16 @@ fn exclusive(f: &Facts, holder: Holder) -> Next<()> {
     match f.settled.filter(|(whose, _)| *whose == holder).ok_or(Plan::Look(Look::LabelsAgain))?.1 {
         Settled::Same => Ok(()),
         Settled::Moved => Err(Plan::Wait(Reason::LabelsMoved)),
+    }
+}
+
+/// Under the lock, and by a login that nobody else's turn has come after: one that is older proves nothing any more.
+fn still_proved(f: &Facts, holder: Source) -> Next<()> {
+    exclusive(f, Holder::Session(holder))?;
+    let proved_under_it = f.climb(Rung::ToPrevious).restored.is_some();
+    match f.lock {
+        Some((_, Lock::Awaited)) if !proved_under_it => Err(Plan::Wait(Reason::LabelsMoved)),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -578,13 +589,18 @@ mod tests {
         ),
         ("nothing is done without the lock, and the labels read under it", |_, facts, plan| {
             let Plan::Act(action) = plan else { return true };
-            let Some((holder, Lock::Held)) = facts.lock else { return false };
+            let Some((holder, lock @ (Lock::Held | Lock::Awaited))) = facts.lock else { return false };
             let time = facts.time == Some(Time::Enough);
             facts.settled == Some((holder, Settled::Same))
                 && match action {
                     Action::SetPassword(_, source) => holder == Holder::Session(source) && time,
                     Action::ResetMaster => holder == Holder::Lease && time,
-                    Action::Promote(..) | Action::Unstage => matches!(holder, Holder::Session(_)),
+                    // Not by a login from before somebody else's turn.
+                    Action::Promote(..) => {
+                        let proved = lock == Lock::Held || accepted(facts.climb(Rung::ToPrevious).restored);
+                        matches!(holder, Holder::Session(_)) && proved
+                    }
+                    Action::Unstage => matches!(holder, Holder::Session(_)),
                 }
         }),
         ("a password is set only where the role allows it", |_, facts, plan| match plan {
@@ -820,10 +836,12 @@ mod tests {
                 Source::Admin => facts.logins.admin = Some(login),
             }),
             Plan::Look(Look::CurrentAgain) => each(&logins, facts, |facts, login| facts.again = Some(login)),
-            Plan::Look(Look::Lock(holder)) => each(&[Lock::Held, Lock::Busy, Lock::Lost], facts, |facts, lock| {
-                facts.lock = Some((holder, lock));
-                (facts.settled, facts.again, facts.time) = (None, None, None);
-            }),
+            Plan::Look(Look::Lock(holder)) => {
+                each(&[Lock::Held, Lock::Awaited, Lock::Busy, Lock::Lost], facts, |facts, lock| {
+                    facts.lock = Some((holder, lock));
+                    (facts.settled, facts.again, facts.time) = (None, None, None);
+                })
+            }
             Plan::Look(Look::LabelsAgain) => each(&[Settled::Same, Settled::Moved], facts, |facts, settled| {
                 facts.settled = facts.lock.map(|(holder, _)| (holder, settled));
             }),

@@ -67,8 +67,8 @@ fn through_pending(facts: &Facts) -> Plan {
     match (facts.reopened, facts.lock, facts.standing, facts.through_pending) {
         (None, ..) => Plan::Reopen,
         (Some(Login::Accepted | Login::Unfit(_)), None, ..) => Plan::Lock,
-        (Some(Login::Accepted | Login::Unfit(_)), Some(Lock::Held), None, _) => Plan::Labels,
-        (Some(Login::Accepted | Login::Unfit(_)), Some(Lock::Held), Some(Standing::Pending), None) => {
+        (Some(Login::Accepted | Login::Unfit(_)), Some(Lock::Held | Lock::Awaited), None, _) => Plan::Labels,
+        (Some(Login::Accepted | Login::Unfit(_)), Some(Lock::Held | Lock::Awaited), Some(Standing::Pending), None) => {
             Plan::Try(Way::ThroughPending)
         }
         _ => Plan::Prove,
@@ -103,7 +103,9 @@ mod tests {
             Plan::Try(_) => effects.iter().for_each(|e| branch(e, Facts { through_pending: Some(*e), ..facts })),
             Plan::Reopen => logins.iter().for_each(|l| branch(l, Facts { reopened: Some(*l), ..facts })),
             Plan::Lock => {
-                [Lock::Held, Lock::Busy, Lock::Lost].iter().for_each(|l| branch(l, Facts { lock: Some(*l), ..facts }));
+                [Lock::Held, Lock::Awaited, Lock::Busy, Lock::Lost]
+                    .iter()
+                    .for_each(|l| branch(l, Facts { lock: Some(*l), ..facts }));
             }
             Plan::Labels => [Standing::Pending, Standing::Superseded]
                 .iter()

@@ -101,10 +101,10 @@ impl RotationError {
     /// Whether it tells of the rotation: not where somebody else is at work, or wants it so. Such an end must not stand in
     /// the place of the one before it.
     pub const fn is_of_the_rotation(&self) -> bool {
-        use Reason::{LabelsUnsettled, LockBusy, Paused, RotationOff, Stopped, Superseded};
+        use Reason::{LabelsUnsettled, LockBusy, Overtaken, Paused, RotationOff, Stopped, Superseded};
         !matches!(
             self,
-            RotationError::NotYet(LockBusy | LabelsUnsettled)
+            RotationError::NotYet(LockBusy | Overtaken | LabelsUnsettled)
                 | RotationError::Refused(Superseded | Paused | Stopped | RotationOff)
         )
     }

@@ -258,6 +258,7 @@ fn already_set(f: &Facts, promote: Promote) -> Next {
         Promote::AtFinish => Ok(Plan::Done(Reason::AlreadySet)),
         Promote::AfterVerify => {
             under_lock(f, Who::Pending)?;
+            still_opens(f)?;
             promotion(f)
         }
     }
@@ -275,17 +276,31 @@ fn test(f: &Facts) -> Next {
 }
 
 /// Only a login of this moment permits the promotion, and the lock is held on that connection until the label has moved.
+/// Whoever had to wait for the lock logs in once more: a login that is older than somebody else's turn proves nothing.
 fn finish(f: &Facts) -> Next {
     let pair = versions(f)?;
     server(f)?;
     match login(f, Who::Pending)? {
         Login::Accepted => {
             under_lock(f, Who::Pending)?;
+            still_opens(f)?;
             promotion(f)
         }
         Login::Unfit(state) => unfit(f, pair, Reason::TestQueryFailed(state)),
         Login::Rejected => pending_rejected(f),
         Login::Refused(_) | Login::Unknown(_) => no_answer(f, Who::Pending),
+    }
+}
+
+/// The pending password opens the database after somebody else had the lock, too.
+fn still_opens(f: &Facts) -> Next<()> {
+    if f.lock != Some(Lock::Awaited) {
+        return Ok(());
+    }
+    match f.proof.ok_or(Plan::Look(Look::Proof))? {
+        Login::Accepted => Ok(()),
+        Login::Unfit(_) | Login::Refused(_) | Login::Rejected => Err(Plan::Wait(Reason::Overtaken)),
+        Login::Unknown(silence) => Err(Plan::Wait(Reason::DatabaseSilent(silence))),
     }
 }
 
@@ -427,7 +442,7 @@ fn login(f: &Facts, who: Who) -> Next<Login> {
 /// Whoever waited for the lock may find that everything has changed meanwhile, so the labels are read under it.
 fn under_lock(f: &Facts, holder: Who) -> Next<()> {
     match f.lock.ok_or(Plan::Look(Look::Lock(holder)))? {
-        Lock::Held => standing(f),
+        Lock::Held | Lock::Awaited => standing(f),
         Lock::Busy => Err(Plan::Wait(Reason::LockBusy)),
         Lock::Lost => Err(Plan::Wait(Reason::SessionLost)),
     }
@@ -532,7 +547,7 @@ mod tests {
     fn a_password_is_changed_only_under_the_lock_with_the_labels_read_under_it() {
         everywhere(&mut |facts, plan, _| {
             if let Plan::Act(Action::SetPassword(_) | Action::Provision) = plan {
-                assert_eq!(facts.lock, Some(Lock::Held));
+                assert!(facts.lock.is_some_and(Lock::is_ours));
                 assert_eq!(facts.standing, Some(Standing::Pending));
                 assert_eq!(facts.secret, Some(SecretState::Ours));
                 assert!(matches!(facts.role, Some(RoleVerdict::Fit | RoleVerdict::NeedsAdmin)));
@@ -547,8 +562,11 @@ mod tests {
     fn the_label_moves_only_after_a_login_under_the_lock() {
         everywhere(&mut |facts, plan, _| {
             if plan == Plan::Act(Action::Promote) {
-                assert!(facts.proof == Some(Login::Accepted) || facts.logins.pending == Some(Login::Accepted));
-                assert_eq!((facts.lock, facts.standing), (Some(Lock::Held), Some(Standing::Pending)));
+                // One that came before somebody else's turn does not count.
+                let before = facts.logins.pending == Some(Login::Accepted) && facts.lock == Some(Lock::Held);
+                assert!(before || facts.proof == Some(Login::Accepted), "{facts:?}");
+                assert!(facts.lock.is_some_and(Lock::is_ours));
+                assert_eq!(facts.standing, Some(Standing::Pending));
                 assert!(matches!(facts.rollback, undo::Facts { same_session: None, through_pending: None, .. }));
             }
         });
@@ -592,7 +610,8 @@ mod tests {
         everywhere(&mut |facts, plan, _| {
             if plan == Plan::Act(Action::PutBackThroughPending) {
                 assert!(matches!(facts.rollback.reopened, Some(Login::Accepted | Login::Unfit(_))));
-                assert_eq!((facts.rollback.lock, facts.rollback.standing), (Some(Lock::Held), Some(Standing::Pending)));
+                assert!(facts.rollback.lock.is_some_and(Lock::is_ours));
+                assert_eq!(facts.rollback.standing, Some(Standing::Pending));
             }
         });
     }
@@ -689,7 +708,7 @@ mod tests {
         Login::Unknown(Silence::Distrusted),
     ];
     const EFFECTS: [Effect; 3] = [Effect::Done, Effect::Refused(SqlState(*b"42501")), Effect::Unsure];
-    const LOCKS: [Lock; 3] = [Lock::Held, Lock::Busy, Lock::Lost];
+    const LOCKS: [Lock; 4] = [Lock::Held, Lock::Awaited, Lock::Busy, Lock::Lost];
     const STANDINGS: [Standing; 4] = [Standing::Pending, Standing::Current, Standing::Superseded, Standing::Unsettled];
     const HELD: [Held; 4] =
         [Held::Credentials, Held::Nothing, Held::Unusable(Problem::NotJson), Held::Elsewhere(Field::Host)];

@@ -48,6 +48,11 @@ pub enum Reason {
     /// Somebody else is at work on this secret.
     #[error("another rotation or repair of this secret is at work")]
     LockBusy,
+    /// Somebody else has had the lock, and has set another password.
+    #[error(
+        "another rotation or repair had the lock first, and the new password opens the database no longer; nothing was promoted, and the next attempt sets it again"
+    )]
+    Overtaken,
     /// The invocation has too little time left.
     #[error("too little time is left to change, verify and roll back: give the function a longer time-out")]
     TooLittleTime,
@@ -195,6 +200,7 @@ impl Reason {
             Reason::DatabaseSilent(_) => "database-silent",
             Reason::SessionLost => "session-lost",
             Reason::LockBusy => "lock-busy",
+            Reason::Overtaken => "overtaken",
             Reason::TooLittleTime => "too-little-time",
             Reason::ServerNotAvailable => "server-not-available",
             Reason::ServerStopped => "server-stopped",

@@ -10,6 +10,7 @@ use relatch::{
     },
 };
 use relatch_events::rotation::Step;
+use std::mem;
 
 /// One invocation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -21,6 +22,12 @@ pub(crate) struct Rotate {
     pending: Option<Version>,
     previous: Option<Version>,
     labels: Option<Labels>,
+    /// AWSPENDING's password was found right, and the session is not there yet; and how often a repair had ended sessions
+    /// when it was found right.
+    arriving: bool,
+    found_right: u8,
+    /// It waits for the lock.
+    waits: bool,
     /// The sessions that are open, unless a repair has ended them: each with how often one had done so before.
     sessions: Vec<(Who, u8)>,
 }
@@ -37,7 +44,19 @@ pub(crate) enum Turned {
 impl Rotate {
     pub(crate) fn new(token: Version, step: Step) -> Self {
         let (facts, sessions) = (Facts::default(), Vec::new());
-        Self { token, step, facts, current: None, pending: None, previous: None, labels: None, sessions }
+        Self {
+            token,
+            step,
+            facts,
+            current: None,
+            pending: None,
+            previous: None,
+            labels: None,
+            arriving: false,
+            found_right: 0,
+            waits: false,
+            sessions,
+        }
     }
 
     pub(crate) fn name(&self) -> String {
@@ -140,7 +159,7 @@ impl Rotate {
             Look::Admin => self.facts.admin = Some(Held::Nothing),
             Look::Server => self.facts.server = Some(ServerState::Unlisted),
             Look::Login(who) => {
-                let login = world.log_in(self.version(who), answer);
+                let Some(login) = self.log_in(who, answer, world) else { return };
                 let fact = match who {
                     Who::Current => &mut self.facts.logins.current,
                     Who::Pending => &mut self.facts.logins.pending,
@@ -150,8 +169,8 @@ impl Rotate {
                 *fact = Some(login);
                 self.sessions.extend((login == Login::Accepted).then_some((who, world.dismissals)));
             }
-            Look::Lock(who) => self.facts.lock = Some(self.lock(who, world)),
-            Look::LockAgain => self.facts.rollback.lock = Some(self.lock(Who::Pending, world)),
+            Look::Lock(who) => self.facts.lock = self.lock(who, world),
+            Look::LockAgain => self.facts.rollback.lock = self.lock(Who::Pending, world),
             Look::Role(_) => self.facts.role = Some(RoleVerdict::Fit),
             Look::Time => self.facts.time = Some(Time::Enough),
             Look::Control => self.facts.control = Some(Control::Free),
@@ -169,8 +188,31 @@ impl Rotate {
         }
     }
 
-    fn lock(&self, who: Who, world: &mut World) -> Lock {
-        if self.is_open(who, world) { world.take_lock(Holder::Rotate(self.token)) } else { Lock::Lost }
+    /// Whose password a server finds right, has a session a little later. Only a promotion acts on such a login alone.
+    fn log_in(&mut self, who: Who, answer: Answer, world: &World) -> Option<Login> {
+        if mem::take(&mut self.arriving) {
+            return Some(Login::Accepted);
+        }
+        let login = world.log_in(self.version(who), answer);
+        self.arriving = login == Login::Accepted && who == Who::Pending;
+        self.found_right = world.dismissals;
+        (!self.arriving).then_some(login)
+    }
+
+    /// Where somebody else has the lock, it waits for a move of theirs at least.
+    fn lock(&mut self, who: Who, world: &mut World) -> Option<Lock> {
+        let lock = if self.is_open(who, world) { world.take_lock(Holder::Rotate(self.token)) } else { Lock::Lost };
+        let waited = mem::take(&mut self.waits);
+        self.waits = lock == Lock::Busy && !waited;
+        match lock {
+            Lock::Held if waited => Some(Lock::Awaited),
+            Lock::Held => {
+                world.outlasted |= who == Who::Pending && self.found_right < world.dismissals;
+                Some(lock)
+            }
+            Lock::Busy => waited.then_some(Lock::Busy),
+            Lock::Awaited | Lock::Lost => Some(lock),
+        }
     }
 
     fn is_open(&self, who: Who, world: &World) -> bool {

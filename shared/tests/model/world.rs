@@ -99,6 +99,8 @@ pub(crate) struct World {
     pub(crate) dismissals: u8,
     /// A password may have been set by whoever did not live to end them.
     pub(crate) undismissed: bool,
+    /// A login with AWSPENDING was under way during a whole repair.
+    pub(crate) outlasted: bool,
     /// AWSPENDING was taken off by Relatch while AWSCURRENT did not open the database.
     pub(crate) let_go_too_early: bool,
     /// A version was made AWSCURRENT that did not open the database at that moment.

@@ -1003,10 +1003,12 @@ impl Session for OpenSession {
         let until = Instant::now() + patience;
         let (arn, id) = (arn.to_owned(), self.id);
         let taken = |state: &State| state.locks.get(&arn).is_some_and(|holder| *holder != id);
+        let waits = taken(&self.world.state.borrow());
         while taken(&self.world.state.borrow()) && Instant::now() < until {
             sleep(Duration::from_millis(50)).await;
         }
         match self.call("lock", move |state| state.lock(&arn, id)).await {
+            Reply::Came(Lock::Held) if waits => Lock::Awaited,
             Reply::Came(lock) => lock,
             Reply::Refused => Lock::Busy,
             Reply::Cut | Reply::Lost => Lock::Lost,

@@ -17,7 +17,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use tokio_postgres::{Client, Connection, Error, IsolationLevel, Row, SimpleQueryMessage, Transaction};
+use tokio_postgres::{Client, Connection, Error, IsolationLevel, Row, SimpleQueryMessage, SimpleQueryRow, Transaction};
 
 /// Lets the role act as itself, whatever its settings say. A role that a session has taken on (`ALTER ROLE … SET role`)
 /// can neither change the password nor be left otherwise. With `synchronous_commit` off a change that a login has
@@ -88,6 +88,15 @@ impl PostgresSession {
         self.client.batch_execute(query).await
     }
 
+    /// Runs a query in one round trip, for its only row.
+    async fn row(&self, query: &str) -> Result<Option<SimpleQueryRow>, Error> {
+        let messages = self.client.simple_query(query).await?;
+        Ok(messages.into_iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            SimpleQueryMessage::CommandComplete(_) | SimpleQueryMessage::RowDescription(_) | _ => None,
+        }))
+    }
+
     /// Makes the session fit for changes; its answer is the first proof that the session is one.
     pub(super) async fn prepare(&self) -> Result<(), Login> {
         let idle = (self.patience * IDLE).as_millis();
@@ -128,13 +137,9 @@ impl PostgresSession {
     /// `ALTER ROLE … PASSWORD …`, with a verifier of the kind that the server makes.
     async fn password_statement(&self, user: &str, password: &SecretString) -> Result<String, Error> {
         let query = "SELECT current_setting('password_encryption'), current_setting('scram_iterations', true)";
-        let messages = self.client.simple_query(query).await?;
-        let row = messages.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(row),
-            SimpleQueryMessage::CommandComplete(_) | SimpleQueryMessage::RowDescription(_) | _ => None,
-        });
-        let iterations = row.and_then(|row| row.get(1)).and_then(|text| text.parse().ok());
-        let kind = match row.and_then(|row| row.get(0)) {
+        let row = self.row(query).await?;
+        let iterations = row.as_ref().and_then(|row| row.get(1)).and_then(|text| text.parse().ok());
+        let kind = match row.as_ref().and_then(|row| row.get(0)) {
             Some("md5") if !self.always_scram => Kind::Md5,
             _ => Kind::Scram(iterations.unwrap_or(DEFAULT_ITERATIONS)),
         };
@@ -158,6 +163,12 @@ impl PostgresSession {
         transaction.commit().await
     }
 
+    /// Takes the lock if nobody has it.
+    async fn try_lock(&self, key: i64) -> Result<bool, Error> {
+        let row = self.row(&format!("SELECT pg_try_advisory_lock({key})")).await?;
+        Ok(row.is_some_and(|row| row.get(0) == Some("t")))
+    }
+
     /// Waits a little longer than the server does, so that the server's own word arrives first if it comes at all.
     async fn within<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, SessionError> {
         within(self.patience, work).await
@@ -166,12 +177,18 @@ impl PostgresSession {
 
 impl Session for PostgresSession {
     async fn lock(&mut self, arn: &str, patience: Duration) -> Lock {
-        let query = format!("SET lock_timeout = {}; SELECT pg_advisory_lock({})", patience.as_millis(), lock_key(arn));
-        match self.within(self.run(&query)).await {
-            Ok(()) => Lock::Held,
-            Err(SessionError::Reported(_)) => Lock::Busy,
-            Err(SessionError::Lost) => Lock::Lost,
+        let key = lock_key(arn);
+        let refused = |error| match error {
+            SessionError::Reported(_) => Lock::Busy,
+            SessionError::Lost => Lock::Lost,
+        };
+        match self.within(self.try_lock(key)).await {
+            Ok(true) => return Lock::Held,
+            Ok(false) => {}
+            Err(error) => return refused(error),
         }
+        let wait = format!("SET lock_timeout = {}; SELECT pg_advisory_lock({key})", patience.as_millis());
+        self.within(self.run(&wait)).await.map_or_else(refused, |()| Lock::Awaited)
     }
 
     async fn look(&mut self, user: &str, model: &str) -> Result<Surroundings, SessionError> {
