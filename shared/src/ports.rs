@@ -367,8 +367,8 @@ pub trait Session {
     /// Sets a role's password.
     async fn set_password(&mut self, user: &str, password: &SecretString) -> Result<(), SessionError>;
 
-    /// Ends the other sessions that Relatch has open as a user. What they saw before the password changed holds no longer,
-    /// and they may be waiting for the lock to act on it.
+    /// Ends the other sessions that Relatch has open as a user, also those that are just being opened. What they saw before
+    /// the password changed holds no longer, and they may be waiting for the lock to act on it.
     async fn dismiss(&mut self, user: &str) -> Result<(), SessionError>;
 
     /// Ends the session, and with it the lock. Explicit, because a function is frozen right after its answer, and a

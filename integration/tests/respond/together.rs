@@ -4,9 +4,11 @@ use crate::scene::Scene;
 use relatch_integration::{
     aws::Fault,
     cloud::{FIRST_PASSWORD, Standing},
+    rotation::Step,
     trail,
+    wire::{self, Victim},
 };
-use std::time::Duration;
+use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -38,6 +40,49 @@ async fn a_retry_and_a_responder_at_the_same_time_leave_the_secret_sound() {
 }
 
 #[tokio::test]
+async fn a_login_that_was_under_way_while_a_repair_set_the_password_promotes_nothing() {
+    let scene = Scene::single_user().await;
+    let token = scene.dies_after_the_change().await;
+    // finishSecret's last message of SCRAM: the server has looked AWSPENDING's password up, and answers by that.
+    let (wire, held) = (&scene.cloud.wire, 4);
+    wire.count_from_here();
+    wire.inject(held..=held, wire::Fault::FreezeBefore(Victim::By(Arc::new(|| {}))));
+    let finish = scene.rotation();
+    let finish = finish.step(Step::FinishSecret, &token);
+    let repair = async {
+        until(|| wire.operations().len() as u64 >= held).await;
+        let mut repair = pin!(scene.respond.invoke(trail::rotation_failed(&scene.secret, &token)));
+        // It has set the password, and waits for that login; or, if it does not, it comes to its end.
+        let waits = || wire.operations().iter().filter(|operation| operation.what.contains("pg_locks")).count() > 1;
+        let ended = tokio::select! {
+            ended = &mut repair => Some(ended),
+            () = until(waits) => None,
+        };
+        wire.clear();
+        match ended {
+            Some(ended) => ended,
+            None => repair.await,
+        }
+    };
+    let (finished, repaired) = tokio::join!(finish, repair);
+    let finished = finished.unwrap();
+    assert!(!finished.outcome.is_ok(), "{finished:#?}");
+    assert!(repaired.unwrap().is_ok());
+    assert_eq!(scene.standing().await, Standing::Fine);
+    scene.rotates().await;
+}
+
+/// Ten seconds at most.
+async fn until(condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(10), wait).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_person_who_writes_a_value_in_the_middle_is_not_overwritten() {
     let scene = Scene::single_user().await;
     let token = scene.dies_after_the_change().await;
@@ -46,13 +91,7 @@ async fn a_person_who_writes_a_value_in_the_middle_is_not_overwritten() {
     let before = reads();
     scene.cloud.aws.fault_on("secretsmanager:DescribeSecret", 3, Some(1), Fault::Delay(Duration::from_millis(300)));
     let person = async {
-        timeout(Duration::from_secs(10), async {
-            while reads() < before + 3 {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await
-        .unwrap();
+        until(|| reads() >= before + 3).await;
         scene.sql("ALTER ROLE app PASSWORD 'MARKED-by-a-person'").await;
         let current = scene.labelled("AWSCURRENT").unwrap();
         let value = current.text().unwrap().replace(FIRST_PASSWORD, "MARKED-by-a-person");
@@ -72,7 +111,7 @@ async fn pending_is_not_taken_off_under_a_rotation_that_has_just_changed_the_pas
     let token = Uuid::new_v4().to_string();
     scene.cloud.aws.store().begin_rotation(&scene.secret, &token).unwrap();
     let rotation = scene.rotation();
-    rotation.step(relatch_integration::rotation::Step::CreateSecret, &token).await.unwrap();
+    rotation.step(Step::CreateSecret, &token).await.unwrap();
     scene.ages(&token, 61);
     // The sweep has seen AWSCURRENT open the database, and then looks at the versions for a while; meanwhile setSecret
     // changes the password.
@@ -83,14 +122,8 @@ async fn pending_is_not_taken_off_under_a_rotation_that_has_just_changed_the_pas
         Fault::Delay(Duration::from_millis(700)),
     );
     let set = async {
-        timeout(Duration::from_secs(10), async {
-            while !scene.cloud.aws.calls().iter().any(|call| call.action == "ListSecretVersionIds") {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await
-        .unwrap();
-        rotation.step(relatch_integration::rotation::Step::SetSecret, &token).await.unwrap()
+        until(|| scene.cloud.aws.calls().iter().any(|call| call.action == "ListSecretVersionIds")).await;
+        rotation.step(Step::SetSecret, &token).await.unwrap()
     };
     let (outcome, set) = tokio::join!(scene.respond.invoke(trail::scheduled()), set);
     assert!(outcome.unwrap().is_ok() && set.outcome.is_ok());

@@ -172,8 +172,8 @@ impl stateright::Model for Model {
             let_go_too_early: false,
             dismissals: 0,
             undismissed: false,
-            outlasted: false,
             promoted_shut: false,
+            waited_in_vain: false,
         };
         vec![State {
             world,
@@ -321,14 +321,16 @@ impl stateright::Model for Model {
             Property::always("AWSPENDING goes only while AWSCURRENT opens the database", |_, state: &State| {
                 !state.world.let_go_too_early
             }),
+            Property::always("whoever waits for the lock promotes what opens the database then", |_, state: &State| {
+                !state.world.waited_in_vain
+            }),
             // The event of a failed rotation suffices, if the repair that it calls has come to an end. It is the next sweep
             // that finds AWSCURRENT shut where an operator has moved labels, and where a password was set between a
-            // promotion's login and its asking for the lock: by a repair that was cut off right after it, by a statement
-            // that lingered, or by a whole repair while that login was still under way.
+            // promotion's login and its asking for the lock, by a repair that was cut off right after it or by a
+            // statement that lingered.
             Property::always("at rest, AWSCURRENT opens the database", |_, state: &State| {
                 let quiet = state.at_rest() && !state.waiting && !state.removed;
-                let known = state.world.promoted_shut && (state.world.undismissed || state.world.outlasted);
-                !quiet || state.world.opens() || known
+                !quiet || state.world.opens() || (state.world.promoted_shut && state.world.undismissed)
             }),
             Property::always(
                 "after the next sweep, AWSCURRENT opens the database, and it says so",

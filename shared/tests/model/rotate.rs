@@ -22,10 +22,6 @@ pub(crate) struct Rotate {
     pending: Option<Version>,
     previous: Option<Version>,
     labels: Option<Labels>,
-    /// AWSPENDING's password was found right, and the session is not there yet; and how often a repair had ended sessions
-    /// when it was found right.
-    arriving: bool,
-    found_right: u8,
     /// It waits for the lock.
     waits: bool,
     /// The sessions that are open, unless a repair has ended them: each with how often one had done so before.
@@ -44,19 +40,7 @@ pub(crate) enum Turned {
 impl Rotate {
     pub(crate) fn new(token: Version, step: Step) -> Self {
         let (facts, sessions) = (Facts::default(), Vec::new());
-        Self {
-            token,
-            step,
-            facts,
-            current: None,
-            pending: None,
-            previous: None,
-            labels: None,
-            arriving: false,
-            found_right: 0,
-            waits: false,
-            sessions,
-        }
+        Self { token, step, facts, current: None, pending: None, previous: None, labels: None, waits: false, sessions }
     }
 
     pub(crate) fn name(&self) -> String {
@@ -93,7 +77,9 @@ impl Rotate {
                 }
             }
             Plan::Act(Action::Promote) => {
+                let shut = world.promoted_shut;
                 self.facts.promotion = Some(world.promote(self.token, self.current.unwrap(), answer));
+                world.waited_in_vain |= self.facts.lock == Some(Lock::Awaited) && world.promoted_shut != shut;
             }
             Plan::Act(Action::SetPassword(who)) => {
                 self.facts.change = Some(self.set(who, self.pending.unwrap(), answer, world));
@@ -159,7 +145,7 @@ impl Rotate {
             Look::Admin => self.facts.admin = Some(Held::Nothing),
             Look::Server => self.facts.server = Some(ServerState::Unlisted),
             Look::Login(who) => {
-                let Some(login) = self.log_in(who, answer, world) else { return };
+                let login = world.log_in(self.version(who), answer);
                 let fact = match who {
                     Who::Current => &mut self.facts.logins.current,
                     Who::Pending => &mut self.facts.logins.pending,
@@ -188,17 +174,6 @@ impl Rotate {
         }
     }
 
-    /// Whose password a server finds right, has a session a little later. Only a promotion acts on such a login alone.
-    fn log_in(&mut self, who: Who, answer: Answer, world: &World) -> Option<Login> {
-        if mem::take(&mut self.arriving) {
-            return Some(Login::Accepted);
-        }
-        let login = world.log_in(self.version(who), answer);
-        self.arriving = login == Login::Accepted && who == Who::Pending;
-        self.found_right = world.dismissals;
-        (!self.arriving).then_some(login)
-    }
-
     /// Where somebody else has the lock, it waits for a move of theirs at least.
     fn lock(&mut self, who: Who, world: &mut World) -> Option<Lock> {
         let lock = if self.is_open(who, world) { world.take_lock(Holder::Rotate(self.token)) } else { Lock::Lost };
@@ -206,12 +181,8 @@ impl Rotate {
         self.waits = lock == Lock::Busy && !waited;
         match lock {
             Lock::Held if waited => Some(Lock::Awaited),
-            Lock::Held => {
-                world.outlasted |= who == Who::Pending && self.found_right < world.dismissals;
-                Some(lock)
-            }
             Lock::Busy => waited.then_some(Lock::Busy),
-            Lock::Awaited | Lock::Lost => Some(lock),
+            Lock::Held | Lock::Awaited | Lock::Lost => Some(lock),
         }
     }
 

@@ -99,12 +99,12 @@ pub(crate) struct World {
     pub(crate) dismissals: u8,
     /// A password may have been set by whoever did not live to end them.
     pub(crate) undismissed: bool,
-    /// A login with AWSPENDING was under way during a whole repair.
-    pub(crate) outlasted: bool,
     /// AWSPENDING was taken off by Relatch while AWSCURRENT did not open the database.
     pub(crate) let_go_too_early: bool,
     /// A version was made AWSCURRENT that did not open the database at that moment.
     pub(crate) promoted_shut: bool,
+    /// By whoever had waited for the lock, and so had reason to look again.
+    pub(crate) waited_in_vain: bool,
 }
 
 impl World {
