@@ -29,6 +29,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -262,12 +264,17 @@ impl Endpoint {
         &self.url
     }
 
-    /// An access key for a role: who signs with it is that role. Whoever signs with another is the role `local`.
-    pub fn key_of(&self, role: &str) -> String {
+    /// The SDK's settings for it; whoever calls with them is the role `local`.
+    pub fn sdk(&self) -> SdkConfig {
+        sdk_at(&self.url, "local")
+    }
+
+    /// The same for another role, with an access key of its own.
+    pub fn sdk_of(&self, role: &str) -> SdkConfig {
         let mut callers = self.cloud.callers.lock().unwrap_or_else(PoisonError::into_inner);
         let key = format!("ASIALOCAL{:07}", callers.len());
         callers.insert(key.clone(), format!("arn:aws:iam::{ACCOUNT}:role/{role}"));
-        key
+        sdk_at(&self.url, &key)
     }
 
     /// The secrets.
@@ -323,6 +330,17 @@ impl Endpoint {
     pub fn clear_faults(&self) {
         self.cloud.journal().faults = Faults::default();
     }
+}
+
+/// The SDK's settings for whatever answers at that address, with that access key. The environment has no say in them.
+pub fn sdk_at(url: &str, access_key: &str) -> SdkConfig {
+    let credentials = Credentials::new(access_key, "local", None, None, "local");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .endpoint_url(url)
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build()
 }
 
 impl Drop for Endpoint {

@@ -1,6 +1,6 @@
 //! What is remembered, by a table of DynamoDB.
 
-use crate::{Cloud, arn};
+use crate::arn;
 use aws_sdk_dynamodb::{
     Client,
     types::{AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType},
@@ -20,6 +20,7 @@ use relatch::{
     telemetry::Metrics,
 };
 use relatch_events::{rotation::Step, secret::VersionId};
+use relatch_integration::aws::Endpoint;
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -281,7 +282,7 @@ async fn what_is_over_by_itself_has_a_time_to_live() {
 #[tokio::test]
 async fn a_table_that_is_not_there_is_said_to_be_missing() {
     let scene = Scene::start().await;
-    let table = DynamoTable::new(&scene.cloud.sdk, "elsewhere");
+    let table = DynamoTable::new(&scene.aws.sdk(), "elsewhere");
     let problem = table.controls("arn").await.unwrap_err();
     assert_eq!((problem.operation, problem.kind), ("dynamodb:BatchGetItem", CallErrorKind::NotFound), "{problem}");
     let problem = table.keep(&entry(&alert(Condition::Stranded, "arn"))).await.unwrap_err();
@@ -289,7 +290,7 @@ async fn a_table_that_is_not_there_is_said_to_be_missing() {
 }
 
 struct Scene {
-    cloud: Cloud,
+    aws: Endpoint,
     client: Client,
     table: DynamoTable,
     name: String,
@@ -297,8 +298,8 @@ struct Scene {
 
 impl Scene {
     async fn start() -> Self {
-        let cloud = Cloud::start().await;
-        let client = Client::new(&cloud.sdk);
+        let aws = Endpoint::start().await.unwrap();
+        let client = Client::new(&aws.sdk());
         let name = format!("relatch-{}", Uuid::new_v4());
         let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
         let text = |name: &str| {
@@ -307,8 +308,8 @@ impl Scene {
         let create = client.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
         let create = create.key_schema(key("pk", KeyType::Hash)).key_schema(key("sk", KeyType::Range));
         create.attribute_definitions(text("pk")).attribute_definitions(text("sk")).send().await.unwrap();
-        let table = DynamoTable::new(&cloud.sdk, &name);
-        Self { cloud, client, table, name }
+        let table = DynamoTable::new(&aws.sdk(), &name);
+        Self { aws, client, table, name }
     }
 }
 
