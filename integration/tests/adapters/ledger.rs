@@ -1,9 +1,7 @@
 //! What the audit has written down, in a table of DynamoDB.
 
-use aws_sdk_dynamodb::{
-    Client,
-    types::{AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType},
-};
+use crate::{Item, Scene, TABLE};
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::{Router, http::HeaderMap, routing::post};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -17,20 +15,17 @@ use relatch::{
     ports::{CallError, CallErrorKind, Ledger},
 };
 use relatch_events::moment::Moment;
-use relatch_integration::aws::{Endpoint, Fault, REGION, sdk_at};
+use relatch_integration::aws::{Fault, REGION, sdk_at};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex},
 };
 use tokio::net::TcpListener;
-use uuid::Uuid;
 
 const PROD: Environment = Environment::Prod;
 const APP: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app";
 const OTHER: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:other";
-
-type Item = HashMap<String, AttributeValue>;
 
 #[tokio::test]
 async fn many_writers_make_one_chain_with_each_change_once() {
@@ -112,7 +107,7 @@ async fn a_lost_answer_changes_nothing() {
         let scene = &scene;
         async move {
             let endpoint = scene.aws.beside().await.unwrap();
-            let table = DynamoTable::new(&endpoint.sdk(), &scene.name);
+            let table = DynamoTable::new(&endpoint.sdk(), TABLE);
             // Most of it the SDK repeats twice by itself.
             for times in [1, 3] {
                 let what = format!("{times} × {} of {operation}", fault.name());
@@ -315,7 +310,7 @@ async fn an_access_log_is_read_in_pages_by_time() {
 
     let found = scene.table.accesses(Question { until: Some(at(1)), ..question(APP, 1) }).await.unwrap().found;
     assert_eq!(found, accesses[..1], "as it was written");
-    let items = scene.client.scan().table_name(&scene.name).send().await.unwrap().items.unwrap();
+    let items = scene.items().await;
     let expires = |event: &str| {
         let item = items.iter().find(|item| item["sk"].as_s().unwrap().ends_with(event)).unwrap();
         item["expires"].as_n().unwrap().parse::<i64>().unwrap()
@@ -377,29 +372,7 @@ async fn a_table_that_is_not_there_is_said_to_be_missing() {
     }
 }
 
-struct Scene {
-    aws: Endpoint,
-    client: Client,
-    table: DynamoTable,
-    name: String,
-}
-
 impl Scene {
-    async fn start() -> Self {
-        let aws = Endpoint::start().await.unwrap();
-        let client = Client::new(&aws.sdk());
-        let name = format!("relatch-{}", Uuid::new_v4());
-        let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
-        let text = |name: &str| {
-            AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build().unwrap()
-        };
-        let create = client.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
-        let create = create.key_schema(key("pk", KeyType::Hash)).key_schema(key("sk", KeyType::Range));
-        create.attribute_definitions(text("pk")).attribute_definitions(text("sk")).send().await.unwrap();
-        let table = DynamoTable::new(&aws.sdk(), &name);
-        Self { aws, client, table, name }
-    }
-
     /// The whole chain, by pages of that many.
     async fn records(&self, limit: u16) -> Vec<Record> {
         let (mut records, mut next) = (Vec::new(), None);
@@ -453,14 +426,14 @@ impl Scene {
 
     /// What is in the table of the chain, by its sort key.
     async fn chain_items(&self) -> BTreeMap<String, Item> {
-        let query = self.client.query().table_name(&self.name).key_condition_expression("pk = :pk");
+        let query = self.client.query().table_name(TABLE).key_condition_expression("pk = :pk");
         let query = query.expression_attribute_values(":pk", AttributeValue::S("chain#prod".to_owned()));
         let items = query.send().await.unwrap().items.unwrap();
         items.into_iter().map(|item| (item["sk"].as_s().unwrap().clone(), item)).collect()
     }
 
     async fn put(&self, item: Item) {
-        self.client.put_item().table_name(&self.name).set_item(Some(item)).send().await.unwrap();
+        self.client.put_item().table_name(TABLE).set_item(Some(item)).send().await.unwrap();
     }
 
     async fn remove(&self, sk: &str) {
@@ -473,7 +446,7 @@ impl Scene {
 
     async fn remove_item(&self, mut key: Item) {
         key.retain(|name, _| ["pk", "sk"].contains(&name.as_str()));
-        self.client.delete_item().table_name(&self.name).set_key(Some(key)).send().await.unwrap();
+        self.client.delete_item().table_name(TABLE).set_key(Some(key)).send().await.unwrap();
     }
 }
 
