@@ -35,7 +35,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderValue;
-use hyper::http::request::Parts;
+use hyper::http::request::{Builder, Parts};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -149,14 +149,16 @@ impl Endpoint {
 
     /// A call of the harness itself to the emulator, in JSON; it is not recorded, and no fault hits it.
     pub(crate) async fn emulated_json(&self, service: &str, target: &str, body: &Value) -> anyhow::Result<Value> {
-        let answer = self.cloud.emulator.own(service, Some(target), body.to_string()).await?;
-        Ok(serde_json::from_slice(&answer).unwrap_or_default())
+        self.cloud.emulator.line().await?.json(service, target, body).await
     }
 
     /// The same as a form.
     pub(crate) async fn emulated_form(&self, service: &str, fields: &[(&str, &str)]) -> anyhow::Result<()> {
-        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        self.cloud.emulator.own(service, None, form).await.map(drop)
+        self.cloud.emulator.line().await?.form(service, fields).await.map(drop)
+    }
+
+    async fn emulated_s3(&self, request: Builder, body: impl Into<Bytes>) -> anyhow::Result<()> {
+        self.cloud.emulator.line().await?.call("s3", request, body).await.map(drop)
     }
 
     /// Whether EventBridge would hand an event to a rule with this pattern, whatever the rule's state. The emulator's
@@ -176,15 +178,15 @@ impl Endpoint {
     /// # Errors
     /// When the emulator does not start, or refuses.
     pub async fn bucket(&self, name: &str, locked: bool) -> anyhow::Result<()> {
-        let lock: &[_] = if locked { &[("x-amz-bucket-object-lock-enabled", "true")] } else { &[] };
         let place = format!(
             "<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
         );
-        self.cloud.emulator.rest("s3", "PUT", &format!("/{name}"), lock, place.into()).await?;
+        let bucket = Request::put(format!("/{name}")).header("x-amz-bucket-object-lock-enabled", locked.to_string());
+        self.emulated_s3(bucket, place).await?;
         if locked {
             let rule = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>\
                         <Mode>COMPLIANCE</Mode><Years>1</Years></DefaultRetention></Rule></ObjectLockConfiguration>";
-            self.cloud.emulator.rest("s3", "PUT", &format!("/{name}?object-lock"), &[], rule.into()).await?;
+            self.emulated_s3(Request::put(format!("/{name}?object-lock")), rule).await?;
         }
         Ok(())
     }
@@ -194,7 +196,7 @@ impl Endpoint {
     /// # Errors
     /// When the emulator refuses.
     pub async fn put(&self, bucket: &str, key: &str, content: Vec<u8>) -> anyhow::Result<()> {
-        self.cloud.emulator.rest("s3", "PUT", &format!("/{bucket}/{key}"), &[], content.into()).await.map(drop)
+        self.emulated_s3(Request::put(format!("/{bucket}/{key}")), content).await
     }
 
     /// Takes an object out of a bucket; where versions are kept, it is only no longer seen.
@@ -202,7 +204,7 @@ impl Endpoint {
     /// # Errors
     /// When the emulator refuses.
     pub async fn remove(&self, bucket: &str, key: &str) -> anyhow::Result<()> {
-        self.cloud.emulator.rest("s3", "DELETE", &format!("/{bucket}/{key}"), &[], Bytes::new()).await.map(drop)
+        self.emulated_s3(Request::delete(format!("/{bucket}/{key}")), Bytes::new()).await
     }
 
     /// Makes a key of KMS's that signs, and returns its ARN.
