@@ -29,11 +29,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderValue;
-use hyper::http::request::Parts;
+use hyper::http::request::{Builder, Parts};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -147,14 +149,16 @@ impl Endpoint {
 
     /// A call of the harness itself to the emulator, in JSON; it is not recorded, and no fault hits it.
     pub(crate) async fn emulated_json(&self, service: &str, target: &str, body: &Value) -> anyhow::Result<Value> {
-        let answer = self.cloud.emulator.own(service, Some(target), body.to_string()).await?;
-        Ok(serde_json::from_slice(&answer).unwrap_or_default())
+        self.cloud.emulator.line().await?.json(service, target, body).await
     }
 
     /// The same as a form.
     pub(crate) async fn emulated_form(&self, service: &str, fields: &[(&str, &str)]) -> anyhow::Result<()> {
-        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        self.cloud.emulator.own(service, None, form).await.map(drop)
+        self.cloud.emulator.line().await?.form(service, fields).await.map(drop)
+    }
+
+    async fn emulated_s3(&self, request: Builder, body: impl Into<Bytes>) -> anyhow::Result<()> {
+        self.cloud.emulator.line().await?.call("s3", request, body).await.map(drop)
     }
 
     /// Whether EventBridge would hand an event to a rule with this pattern, whatever the rule's state. The emulator's
@@ -174,15 +178,15 @@ impl Endpoint {
     /// # Errors
     /// When the emulator does not start, or refuses.
     pub async fn bucket(&self, name: &str, locked: bool) -> anyhow::Result<()> {
-        let lock: &[_] = if locked { &[("x-amz-bucket-object-lock-enabled", "true")] } else { &[] };
         let place = format!(
             "<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
         );
-        self.cloud.emulator.rest("s3", "PUT", &format!("/{name}"), lock, place.into()).await?;
+        let bucket = Request::put(format!("/{name}")).header("x-amz-bucket-object-lock-enabled", locked.to_string());
+        self.emulated_s3(bucket, place).await?;
         if locked {
             let rule = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>\
                         <Mode>COMPLIANCE</Mode><Years>1</Years></DefaultRetention></Rule></ObjectLockConfiguration>";
-            self.cloud.emulator.rest("s3", "PUT", &format!("/{name}?object-lock"), &[], rule.into()).await?;
+            self.emulated_s3(Request::put(format!("/{name}?object-lock")), rule).await?;
         }
         Ok(())
     }
@@ -192,7 +196,7 @@ impl Endpoint {
     /// # Errors
     /// When the emulator refuses.
     pub async fn put(&self, bucket: &str, key: &str, content: Vec<u8>) -> anyhow::Result<()> {
-        self.cloud.emulator.rest("s3", "PUT", &format!("/{bucket}/{key}"), &[], content.into()).await.map(drop)
+        self.emulated_s3(Request::put(format!("/{bucket}/{key}")), content).await
     }
 
     /// Takes an object out of a bucket; where versions are kept, it is only no longer seen.
@@ -200,7 +204,7 @@ impl Endpoint {
     /// # Errors
     /// When the emulator refuses.
     pub async fn remove(&self, bucket: &str, key: &str) -> anyhow::Result<()> {
-        self.cloud.emulator.rest("s3", "DELETE", &format!("/{bucket}/{key}"), &[], Bytes::new()).await.map(drop)
+        self.emulated_s3(Request::delete(format!("/{bucket}/{key}")), Bytes::new()).await
     }
 
     /// Makes a key of KMS's that signs, and returns its ARN.
@@ -262,12 +266,17 @@ impl Endpoint {
         &self.url
     }
 
-    /// An access key for a role: who signs with it is that role. Whoever signs with another is the role `local`.
-    pub fn key_of(&self, role: &str) -> String {
+    /// The SDK's settings for it; whoever calls with them is the role `local`.
+    pub fn sdk(&self) -> SdkConfig {
+        sdk_at(&self.url, "local")
+    }
+
+    /// The same for another role, with an access key of its own.
+    pub fn sdk_of(&self, role: &str) -> SdkConfig {
         let mut callers = self.cloud.callers.lock().unwrap_or_else(PoisonError::into_inner);
         let key = format!("ASIALOCAL{:07}", callers.len());
         callers.insert(key.clone(), format!("arn:aws:iam::{ACCOUNT}:role/{role}"));
-        key
+        sdk_at(&self.url, &key)
     }
 
     /// The secrets.
@@ -323,6 +332,17 @@ impl Endpoint {
     pub fn clear_faults(&self) {
         self.cloud.journal().faults = Faults::default();
     }
+}
+
+/// The SDK's settings for whatever answers at that address, with that access key. The environment has no say in them.
+pub fn sdk_at(url: &str, access_key: &str) -> SdkConfig {
+    let credentials = Credentials::new(access_key, "local", None, None, "local");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .endpoint_url(url)
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build()
 }
 
 impl Drop for Endpoint {

@@ -6,7 +6,6 @@
 use anyhow::{Context, Result};
 use relatch_events::containment::{DETAIL_TYPE, SOURCE};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::aws::{ACCOUNT, Endpoint, REGION};
 use crate::queue::Queue;
@@ -22,16 +21,16 @@ impl<'a> Bus<'a> {
     /// # Errors
     /// When the emulator does not start, or refuses.
     pub async fn listen(aws: &'a Endpoint) -> Result<Self> {
-        let name = format!("containment-{}", Uuid::new_v4());
+        let queue = Queue::alone(aws, "containment").await?;
+        let name = queue.name();
         let events = async |action: &str, parameters: Value| {
             aws.emulated_json("events", &format!("AWSEvents.{action}"), &parameters).await
         };
-        aws.emulated_json("sqs", "AmazonSQS.CreateQueue", &json!({ "QueueName": name })).await?;
         let pattern = json!({ "source": [SOURCE], "detail-type": [DETAIL_TYPE] });
         events("PutRule", json!({ "Name": name, "EventPattern": pattern.to_string() })).await?;
         let arn = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}");
         events("PutTargets", json!({ "Rule": name, "Targets": [{ "Id": "respond", "Arn": arn }] })).await?;
-        Ok(Self { queue: Queue::named(aws, name) })
+        Ok(Self { queue })
     }
 
     /// The events that have come since, each once.

@@ -127,21 +127,6 @@ fn camel(name: &str) -> String {
     letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect()
 }
 
-/// CloudTrail's record of a label that a session of the role moved to a version, through EventBridge: of the call that a
-/// process has made, with the access key that signed it.
-pub fn label_moved(role: &str, access_key: &str, request: &Value, at: Timestamp) -> Value {
-    let text = |field: &str| request[field].as_str().unwrap_or_default();
-    let mut event = read(text("SecretId"), Some(role), at);
-    event["detail"]["eventName"] = json!("UpdateSecretVersionStage");
-    event["detail"]["readOnly"] = json!(false);
-    event["detail"]["userIdentity"]["accessKeyId"] = json!(access_key);
-    event["detail"]["requestParameters"] = json!({
-        "secretId": text("SecretId"), "versionStage": text("VersionStage"),
-        "removeFromVersionId": request["RemoveFromVersionId"], "moveToVersionId": request["MoveToVersionId"],
-    });
-    event
-}
-
 /// What a queue hands to a function: each message under its number.
 pub fn queued<'a>(bodies: impl IntoIterator<Item = &'a str>) -> Value {
     let record = |(number, body): (usize, &str)| {

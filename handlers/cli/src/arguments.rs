@@ -316,12 +316,9 @@ pub struct Pause {
     /// What to pause.
     #[command(flatten)]
     pub whom: Whom,
-    /// Why, for whoever finds it.
-    #[arg(long, value_name = "TEXT")]
-    pub reason: String,
-    /// Who asks for it; without it $USER.
-    #[arg(long, value_name = "NAME")]
-    pub by: Option<String>,
+    /// Why, and who asks for it.
+    #[command(flatten)]
+    pub cause: Cause,
     /// How it is to be done.
     #[command(flatten)]
     pub manner: Manner,
@@ -346,15 +343,23 @@ pub struct Silence {
     /// How long, such as 90m, 2h or 1d; 30d at most.
     #[arg(long = "for", value_name = "DURATION", value_parser = lasting)]
     pub lasts: SignedDuration,
+    /// Why, and who asks for it.
+    #[command(flatten)]
+    pub cause: Cause,
+    /// How it is to be done.
+    #[command(flatten)]
+    pub manner: Manner,
+}
+
+/// Why, and who asks for it.
+#[derive(Debug, Args)]
+pub struct Cause {
     /// Why, for whoever finds it.
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
     /// Who asks for it; without it $USER.
     #[arg(long, value_name = "NAME")]
     pub by: Option<String>,
-    /// How it is to be done.
-    #[command(flatten)]
-    pub manner: Manner,
 }
 
 /// What nobody is to be told of: all that is given has to fit.
@@ -457,6 +462,13 @@ impl Command {
             | Command::History(_) => "all secrets",
         };
         self.secret().map_or(other, SecretId::as_str)
+    }
+}
+
+impl Cause {
+    /// Who asks for it.
+    pub fn author(&self) -> String {
+        self.by.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "somebody".to_owned())
     }
 }
 

@@ -164,7 +164,8 @@ async fn seen(recovery: &Recovery, secret: &SecretId, outside: &Outside) -> Resu
 
 async fn pause(asked: &Pause, outside: &Outside, terminal: &Terminal) -> Result<Status, Problem> {
     let arn = arn(&asked.whom, outside).await?;
-    let pause = ports::Pause { by: author(asked.by.as_deref()), reason: asked.reason.clone(), at: Timestamp::now() };
+    let cause = &asked.cause;
+    let pause = ports::Pause { by: cause.author(), reason: cause.reason.clone(), at: Timestamp::now() };
     let name = called(&asked.whom);
     let json = |outcome| json::control(arn.as_deref(), outcome, Some(&pause));
     let intended =
@@ -206,11 +207,6 @@ async fn resume(asked: &Resume, outside: &Outside, terminal: &Terminal) -> Resul
             .show(|| screen::control::done(&format!("{name}: there was nothing to end.")), || json("was-not-paused"));
     }
     Ok(Status::Fine)
-}
-
-/// Who asks for something.
-fn author(said: Option<&str>) -> String {
-    said.map(str::to_owned).or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "somebody".to_owned())
 }
 
 /// The full ARN, which is what the table goes by; `None` for all secrets.

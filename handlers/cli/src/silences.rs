@@ -3,7 +3,7 @@
 use crate::{
     Outside, Problem, Status, Terminal,
     arguments::{self, Manner, Place},
-    author, json,
+    json,
     outside::THE_TABLE,
     screen::{control, silence as screen},
 };
@@ -21,7 +21,7 @@ pub(crate) async fn begin(
     place: &Place,
     terminal: &Terminal,
 ) -> Result<Status, Problem> {
-    let arguments::Silence { what, environment, lasts, reason, by, manner } = asked;
+    let arguments::Silence { what, environment, lasts, cause, manner } = asked;
     let table = outside.table("nothing can be silenced")?;
     let subject = match &what.secret {
         Some(secret) => Some(outside.arn(secret).await?),
@@ -32,8 +32,8 @@ pub(crate) async fn begin(
         condition: what.condition,
         subject,
         environment: *environment,
-        author: author(by.as_deref()),
-        reason: reason.clone(),
+        author: cause.author(),
+        reason: cause.reason.clone(),
         until: Timestamp::now().saturating_add(*lasts).unwrap_or(Timestamp::MAX),
     };
     let would = || json::silence("would-silence", Some(&silence));

@@ -5,31 +5,23 @@
 //! plaintext. What it cannot carry is left out of the templates, and said.
 
 use std::io::{Cursor, Write};
-use std::net::TcpListener;
-use std::os::fd::OwnedFd;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
+use hyper::{Request, StatusCode};
 use serde_json::Value;
-use tempfile::TempDir;
-use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use zip::CompressionMethod;
 use zip::write::SimpleFileOptions;
 
-use super::emulator::{installed, keep};
-use super::{ACCOUNT, REGION};
+use super::REGION;
+use super::emulator::{Line, Running};
 use crate::cloud;
 use crate::template::{Parameters, Templates};
 
@@ -47,11 +39,8 @@ pub const NOT_CARRIED: [&str; 8] = [
 
 /// An account, empty at first.
 pub struct Account {
-    port: u16,
+    emulator: Running,
     door: AbortHandle,
-    process: Arc<Mutex<Option<Child>>>,
-    _files: TempDir,
-    _keeper: oneshot::Sender<()>,
 }
 
 impl Account {
@@ -60,47 +49,13 @@ impl Account {
     /// # Errors
     /// When the emulator is not installed, or does not start.
     pub async fn open() -> Result<Self> {
-        let hypercorn = installed()?;
-        let files = tempfile::tempdir()?;
-        let (inside, outside) =
-            (TcpListener::bind("127.0.0.1:0")?, tokio::net::TcpListener::bind("127.0.0.1:0").await?);
-        let (port, url) = (inside.local_addr()?.port(), format!("http://{}", outside.local_addr()?));
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(hypercorn);
-        command.args([
-            "--bind",
-            "fd://0",
-            "-w",
-            "0",
-            "--keep-alive",
-            "75",
-            "--log-level",
-            "ERROR",
-            "ministack.app:app",
-        ]);
-        let folder = |name: &str| files.path().join(name).into_os_string();
-        command.env_clear().envs([
-            ("PATH", "/usr/bin:/bin".into()),
-            ("AUTH", "true".into()),
-            // Where functions find AWS.
-            ("AWS_ENDPOINT_URL", url.into()),
-            ("GATEWAY_PORT", port.to_string().into()),
-            ("MINISTACK_ACCOUNT_ID", ACCOUNT.into()),
-            ("MINISTACK_REGION", REGION.into()),
-            ("LOG_LEVEL", "ERROR".into()),
-            ("SFTP_ENABLED", "0".into()),
-            ("IOT_MTLS_ENABLED", "0".into()),
-            ("DOCKER_HOST", "unix:///nonexistent".into()),
-            ("HOME", folder("")),
-            ("TMPDIR", folder("")),
-            ("STATE_DIR", folder("state")),
-            ("S3_DATA_DIR", folder("s3")),
-        ]);
-        command.stdin(Stdio::from(OwnedFd::from(inside))).stdout(Stdio::null()).stderr(Stdio::null());
-        let (process, keeper) = keep(command).await?;
-        let rooms = Router::new().fallback(pass).with_state(port);
-        let door = tokio::spawn(async move { axum::serve(outside, rooms).await }).abort_handle();
-        Ok(Self { port, door, process, _files: files, _keeper: keeper })
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        // The address is where functions find AWS.
+        let url = format!("http://{}", listener.local_addr()?);
+        let emulator = Running::start(&[("AUTH", "true"), ("AWS_ENDPOINT_URL", &url)]).await?;
+        let rooms = Router::new().fallback(pass).with_state(emulator.line.secure());
+        let door = tokio::spawn(async move { axum::serve(listener, rooms).await }).abort_handle();
+        Ok(Self { emulator, door })
     }
 
     /// Deploys a template, and says what was left out of it, each by its path in the templates.
@@ -169,10 +124,7 @@ impl Account {
     /// # Errors
     /// When it is refused; the error says as what.
     pub async fn json(&self, service: &str, target: &str, body: &Value) -> Result<Value> {
-        let request =
-            signed(service).header("x-amz-target", target).header("content-type", "application/x-amz-json-1.0");
-        let answer = self.send(request.uri("/").body(body.to_string().into())?).await?;
-        Ok(serde_json::from_slice(&answer).unwrap_or_default())
+        self.emulator.line.secure().json(service, target, body).await
     }
 
     /// The same over plaintext.
@@ -180,10 +132,7 @@ impl Account {
     /// # Errors
     /// As [`Account::json`].
     pub async fn json_in_plaintext(&self, service: &str, target: &str, body: &Value) -> Result<Value> {
-        let request =
-            signed(service).header("x-amz-target", target).header("content-type", "application/x-amz-json-1.0");
-        let request = request.header("x-forwarded-proto", "http").uri("/").body(body.to_string().into())?;
-        Ok(serde_json::from_slice(&self.send(request).await?).unwrap_or_default())
+        self.emulator.line.json(service, target, body).await
     }
 
     /// A call of the account's owner, as a form; the answer is XML.
@@ -191,9 +140,7 @@ impl Account {
     /// # Errors
     /// As [`Account::json`].
     pub async fn form(&self, service: &str, fields: &[(String, String)]) -> Result<String> {
-        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let request = signed(service).header("content-type", "application/x-www-form-urlencoded");
-        Ok(String::from_utf8(self.send(request.uri("/").body(form.into())?).await?.into())?)
+        Ok(String::from_utf8(self.emulator.line.secure().form(service, fields).await?.into())?)
     }
 
     /// Invokes a function that was deployed.
@@ -201,8 +148,9 @@ impl Account {
     /// # Errors
     /// When it cannot be invoked, or fails.
     pub async fn invoke(&self, function: &str, event: &Value) -> Result<Value> {
-        let request = signed("lambda").uri(format!("/2015-03-31/functions/{function}/invocations"));
-        let answer: Value = serde_json::from_slice(&self.send(request.body(event.to_string().into())?).await?)?;
+        let request = Request::post(format!("/2015-03-31/functions/{function}/invocations"));
+        let answer = self.emulator.line.secure().call("lambda", request, event.to_string()).await?;
+        let answer: Value = serde_json::from_slice(&answer)?;
         ensure!(answer["errorType"].is_null(), "{function}: {answer}");
         Ok(answer)
     }
@@ -212,53 +160,22 @@ impl Account {
     /// # Errors
     /// When it is refused.
     pub async fn put(&self, path: &str, body: Vec<u8>) -> Result<()> {
-        self.send(signed("s3").method("PUT").uri(path).body(body.into())?).await.map(drop)
-    }
-
-    async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Bytes> {
-        request.headers_mut().entry("x-forwarded-proto").or_insert(hyper::header::HeaderValue::from_static("https"));
-        let answer = send(self.port, request).await?;
-        let text = || String::from_utf8_lossy(answer.body()).into_owned();
-        ensure!(answer.status().is_success(), "{}: {}", answer.status(), text());
-        Ok(answer.into_body())
+        self.emulator.line.secure().call("s3", Request::put(path), body).await.map(drop)
     }
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
         self.door.abort();
-        if let Some(process) = self.process.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
     }
 }
 
-fn signed(service: &str) -> hyper::http::request::Builder {
-    let scope = format!(
-        "AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0"
-    );
-    Request::post("/").header("host", "localhost").header("authorization", scope)
-}
-
-async fn send(port: u16, request: Request<Full<Bytes>>) -> Result<Response<Bytes>> {
-    let stream = TcpStream::connect(("127.0.0.1", port)).await.context("the emulator is gone")?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
-    let answer = sender.send_request(request).await.context("the emulator does not answer")?;
-    let (head, body) = answer.into_parts();
-    let body = body.collect().await?.to_bytes();
-    connection.abort();
-    Ok(Response::from_parts(head, body))
-}
-
 /// The door.
-async fn pass(State(port): State<u16>, request: Request<Body>) -> impl IntoResponse {
+async fn pass(State(inside): State<Line>, request: Request<Body>) -> impl IntoResponse {
     let pass = async {
-        let (mut head, body) = request.into_parts();
-        head.headers.insert("x-forwarded-proto", hyper::header::HeaderValue::from_static("https"));
+        let (head, body) = request.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await?;
-        send(port, Request::from_parts(head, Full::new(body))).await
+        inside.send(Request::from_parts(head, Full::new(body))).await
     };
     match pass.await {
         Ok(answer) => answer.map(Body::from).into_response(),

@@ -9,12 +9,13 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
+use hyper::header::HeaderValue;
 use hyper::http::request::{Builder, Parts};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -34,20 +35,28 @@ pub const TOPIC: &str = "alerts";
 #[derive(Clone, Default)]
 pub(super) struct Emulator(Arc<OnceCell<Running>>);
 
-struct Running {
-    port: u16,
-    /// The emulator's process; the thread that started it waits until this is dropped.
-    process: Arc<Mutex<Option<Child>>>,
+/// The emulator's process, which ends when this is dropped.
+pub(super) struct Running {
+    pub(super) line: Line,
+    process: Child,
     /// What it writes goes here.
     _files: TempDir,
-    /// Dropped with this, and with it the thread ends.
+    /// Dropped with this, and with it the thread ends that started the process.
     _keeper: oneshot::Sender<()>,
+}
+
+/// How the emulator is called.
+#[derive(Clone, Copy)]
+pub(super) struct Line {
+    port: u16,
+    /// What policies are told that a call came over.
+    protocol: &'static str,
 }
 
 impl Emulator {
     /// Starts it, if it is not there yet.
     pub(super) async fn start(&self) -> Result<()> {
-        self.running().await.map(drop)
+        self.line().await.map(drop)
     }
 
     /// Hands a request on, as it came, and the answer back.
@@ -56,37 +65,22 @@ impl Emulator {
         for (name, value) in &head.headers {
             request = request.header(name, value);
         }
-        self.running().await?.send(request.body(Full::new(body))?).await
+        self.line().await?.send(request.body(Full::new(body))?).await
     }
 
-    /// A call of the harness itself, which nobody records.
-    pub(super) async fn own(&self, service: &str, target: Option<&str>, body: String) -> Result<Bytes> {
-        self.running().await?.own(service, target, body).await
-    }
-
-    /// The same of a service that is spoken to by methods and paths.
-    pub(super) async fn rest(
-        &self,
-        service: &str,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: Bytes,
-    ) -> Result<Bytes> {
-        let mut request = Request::builder().method(method).uri(path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        self.running().await?.authorized(service, request, body).await
-    }
-
-    async fn running(&self) -> Result<&Running> {
-        self.0.get_or_try_init(Running::start).await
+    /// For calls of the harness itself, which nobody records.
+    pub(super) async fn line(&self) -> Result<Line> {
+        let furnished = async || {
+            let running = Running::start(&[]).await?;
+            furnish(running.line).await.map(|()| running)
+        };
+        Ok(self.0.get_or_try_init(furnished).await?.line)
     }
 }
 
 impl Running {
-    async fn start() -> Result<Self> {
+    /// Starts it, with these settings besides its usual ones.
+    pub(super) async fn start(settings: &[(&str, &str)]) -> Result<Self> {
         let hypercorn = installed()?;
         let files = tempfile::tempdir()?;
         // The socket is ours, and listens already: there is no port to be lost to somebody else, and whoever comes
@@ -121,65 +115,55 @@ impl Running {
             ("STATE_DIR", folder("state")),
             ("S3_DATA_DIR", folder("s3")),
         ]);
+        command.envs(settings.iter().copied());
         command.stdin(Stdio::from(OwnedFd::from(listener))).stdout(Stdio::null()).stderr(Stdio::null());
         let (process, keeper) = keep(command).await?;
-        let running = Self { port, process, _files: files, _keeper: keeper };
-        running.furnish().await?;
-        Ok(running)
+        Ok(Self { line: Line { port, protocol: "http" }, process, _files: files, _keeper: keeper })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Line {
+    /// As if over TLS, which policies ask for.
+    pub(super) const fn secure(self) -> Self {
+        Self { protocol: "https", ..self }
     }
 
-    /// Makes what the template makes: the table and the topic.
-    async fn furnish(&self) -> Result<()> {
-        let table = json!({
-            "TableName": TABLE,
-            "BillingMode": "PAY_PER_REQUEST",
-            "AttributeDefinitions": [
-                { "AttributeName": "pk", "AttributeType": "S" },
-                { "AttributeName": "sk", "AttributeType": "S" },
-            ],
-            "KeySchema": [
-                { "AttributeName": "pk", "KeyType": "HASH" },
-                { "AttributeName": "sk", "KeyType": "RANGE" },
-            ],
-        });
-        self.dynamodb("CreateTable", table).await?;
-        let expiry =
-            json!({ "TableName": TABLE, "TimeToLiveSpecification": { "Enabled": true, "AttributeName": "expires" } });
-        self.dynamodb("UpdateTimeToLive", expiry).await?;
-        let form = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs([("Action", "CreateTopic"), ("Version", "2010-03-31"), ("Name", TOPIC)])
-            .finish();
-        self.own("sns", None, form).await.map(drop)
+    /// A call of the account's owner, in JSON.
+    pub(super) async fn json(self, service: &str, target: &str, body: &Value) -> Result<Value> {
+        let request = Request::post("/").header("x-amz-target", target);
+        let request = request.header("content-type", "application/x-amz-json-1.0");
+        Ok(serde_json::from_slice(&self.call(service, request, body.to_string()).await?).unwrap_or_default())
     }
 
-    async fn dynamodb(&self, action: &str, parameters: Value) -> Result<()> {
-        let target = format!("DynamoDB_20120810.{action}");
-        self.own("dynamodb", Some(&target), parameters.to_string()).await.map(drop)
+    /// The same as a form.
+    pub(super) async fn form(self, service: &str, fields: &[(impl AsRef<str>, impl AsRef<str>)]) -> Result<Bytes> {
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = Request::post("/").header("content-type", "application/x-www-form-urlencoded");
+        self.call(service, request, form).await
     }
 
-    /// A call as JSON, if it has a target, or as a form.
-    async fn own(&self, service: &str, target: Option<&str>, body: String) -> Result<Bytes> {
-        let content_type =
-            if target.is_some() { "application/x-amz-json-1.0" } else { "application/x-www-form-urlencoded" };
-        let request = Request::post("/").header("content-type", content_type);
-        let request = match target {
-            Some(target) => request.header("x-amz-target", target),
-            None => request,
-        };
-        self.authorized(service, request, body.into()).await
-    }
-
-    async fn authorized(&self, service: &str, request: Builder, body: Bytes) -> Result<Bytes> {
+    /// The same of a service that is spoken to by methods and paths.
+    pub(super) async fn call(self, service: &str, request: Builder, body: impl Into<Bytes>) -> Result<Bytes> {
         let scope = format!(
             "AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0"
         );
         let request = request.header("host", "localhost").header("authorization", scope);
-        let answer = self.send(request.body(Full::new(body))?).await?;
-        ensure!(answer.status().is_success(), "the emulator refused: {}", String::from_utf8_lossy(answer.body()));
+        let answer = self.send(request.body(Full::new(body.into()))?).await?;
+        let text = || String::from_utf8_lossy(answer.body()).into_owned();
+        ensure!(answer.status().is_success(), "the emulator refused: {}: {}", answer.status(), text());
         Ok(answer.into_body())
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>> {
+    /// Sends a request as it came.
+    pub(super) async fn send(self, mut request: Request<Full<Bytes>>) -> Result<Response<Bytes>> {
+        request.headers_mut().insert("x-forwarded-proto", HeaderValue::from_static(self.protocol));
         let stream = TcpStream::connect(("127.0.0.1", self.port)).await.context("the emulator is gone")?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
@@ -191,29 +175,40 @@ impl Running {
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(process) = self.process.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-    }
+/// Makes what the template makes: the table and the topic.
+async fn furnish(line: Line) -> Result<()> {
+    let table = json!({
+        "TableName": TABLE,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [
+            { "AttributeName": "pk", "AttributeType": "S" },
+            { "AttributeName": "sk", "AttributeType": "S" },
+        ],
+        "KeySchema": [
+            { "AttributeName": "pk", "KeyType": "HASH" },
+            { "AttributeName": "sk", "KeyType": "RANGE" },
+        ],
+    });
+    line.json("dynamodb", "DynamoDB_20120810.CreateTable", &table).await?;
+    let expiry =
+        json!({ "TableName": TABLE, "TimeToLiveSpecification": { "Enabled": true, "AttributeName": "expires" } });
+    line.json("dynamodb", "DynamoDB_20120810.UpdateTimeToLive", &expiry).await?;
+    line.form("sns", &[("Action", "CreateTopic"), ("Version", "2010-03-31"), ("Name", TOPIC)]).await.map(drop)
 }
 
 /// Starts a process by a thread that lives as long as it: "parent death" is the death of the thread that forked.
-pub(super) async fn keep(mut command: Command) -> Result<(Arc<Mutex<Option<Child>>>, oneshot::Sender<()>)> {
+async fn keep(mut command: Command) -> Result<(Child, oneshot::Sender<()>)> {
     let (keeper, end) = oneshot::channel::<()>();
     let (report, reported) = oneshot::channel();
     thread::Builder::new().name("emulator".into()).spawn(move || {
         let _ = report.send(command.spawn().context("starting the emulator"));
         let _ = end.blocking_recv();
     })?;
-    let child = reported.await.context("the thread that starts the emulator died")??;
-    Ok((Arc::new(Mutex::new(Some(child))), keeper))
+    Ok((reported.await.context("the thread that starts the emulator died")??, keeper))
 }
 
 /// The program that serves the emulator: where `RELATCH_EMULATOR` says, or where `scripts/setup` has put it.
-pub(super) fn installed() -> Result<PathBuf> {
+fn installed() -> Result<PathBuf> {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(env::home_dir()?.join(".cache"))).context("there is no home directory")?;
     let ours = |name: &str| name.starts_with("emulator-");

@@ -1,6 +1,5 @@
 //! How CloudWatch's alarms are.
 
-use crate::Cloud;
 use aws_sdk_cloudwatch::{
     Client,
     types::{ComparisonOperator, StateValue, Statistic},
@@ -9,17 +8,18 @@ use relatch::{
     adapters::alarms::CloudWatchAlarms,
     ports::{AlarmState, Alarms},
 };
+use relatch_integration::aws::Endpoint;
 
 #[tokio::test]
 async fn metric_and_composite_alarms_tell_their_state() {
-    let cloud = Cloud::start().await;
-    let client = Client::new(&cloud.sdk);
+    let aws = Endpoint::start().await.unwrap();
+    let client = Client::new(&aws.sdk());
     let metric = client.put_metric_alarm().alarm_name("errors").namespace("Relatch").metric_name("RotationFailed");
     let metric = metric.statistic(Statistic::Sum).period(60).evaluation_periods(1).threshold(1.0);
     metric.comparison_operator(ComparisonOperator::GreaterThanOrEqualToThreshold).send().await.unwrap();
     client.put_composite_alarm().alarm_name("all").alarm_rule("ALARM(\"errors\")").send().await.unwrap();
 
-    let alarms = CloudWatchAlarms::new(&cloud.sdk);
+    let alarms = CloudWatchAlarms::new(&aws.sdk());
     for (value, expected) in [
         (StateValue::Alarm, AlarmState::Firing),
         (StateValue::Ok, AlarmState::Quiet),

@@ -1,13 +1,15 @@
 //! What a repair does with a secret's versions.
 
-use crate::Cloud;
 use jiff::{SignedDuration, Timestamp};
 use relatch::{
     adapters::secrets_manager::SecretsManager,
     ports::{CallErrorKind, Custody, Label, Secrets, Which},
 };
 use relatch_events::secret::{SecretId, VersionId};
-use relatch_integration::aws::store::Schedule;
+use relatch_integration::aws::{
+    Endpoint, Store,
+    store::{Schedule, Secret},
+};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -100,7 +102,7 @@ async fn the_list_says_what_a_description_says_and_misses_none() {
 }
 
 struct Scene {
-    cloud: Cloud,
+    aws: Endpoint,
     secrets: SecretsManager,
     id: SecretId,
 }
@@ -108,14 +110,14 @@ struct Scene {
 impl Scene {
     /// With a secret `app`.
     async fn start() -> Self {
-        let cloud = Cloud::start().await;
-        let arn = cloud.endpoint.store().create("app", "value").unwrap();
-        let secrets = SecretsManager::new(&cloud.sdk, None);
-        Self { cloud, secrets, id: arn.try_into().unwrap() }
+        let aws = Endpoint::start().await.unwrap();
+        let arn = aws.store().create("app", "value").unwrap();
+        let secrets = SecretsManager::new(&aws.sdk(), None);
+        Self { aws, secrets, id: arn.try_into().unwrap() }
     }
 
-    fn store(&self) -> &relatch_integration::aws::Store {
-        self.cloud.endpoint.store()
+    fn store(&self) -> &Store {
+        self.aws.store()
     }
 
     fn current(&self) -> String {
@@ -128,7 +130,7 @@ impl Scene {
     }
 
     fn made(&self, version: &str, at: Timestamp) {
-        let edit = |secret: &mut relatch_integration::aws::store::Secret| {
+        let edit = |secret: &mut Secret| {
             secret.versions.iter_mut().filter(|kept| kept.id == version).for_each(|kept| kept.created = at);
         };
         self.store().edit("app", edit).unwrap();

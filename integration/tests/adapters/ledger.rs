@@ -1,12 +1,7 @@
 //! What the audit has written down, in a table of DynamoDB.
 
-use crate::Cloud;
-use aws_config::{BehaviorVersion, Region};
-use aws_sdk_dynamodb::{
-    Client,
-    config::Credentials,
-    types::{AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType},
-};
+use crate::{Item, Scene, TABLE};
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::{Router, http::HeaderMap, routing::post};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -20,20 +15,17 @@ use relatch::{
     ports::{CallError, CallErrorKind, Ledger},
 };
 use relatch_events::moment::Moment;
-use relatch_integration::aws::{Fault, REGION};
+use relatch_integration::aws::{Fault, REGION, sdk_at};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex},
 };
 use tokio::net::TcpListener;
-use uuid::Uuid;
 
 const PROD: Environment = Environment::Prod;
 const APP: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app";
 const OTHER: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:other";
-
-type Item = HashMap<String, AttributeValue>;
 
 #[tokio::test]
 async fn many_writers_make_one_chain_with_each_change_once() {
@@ -114,9 +106,8 @@ async fn a_lost_answer_changes_nothing() {
     let troubled = |(operation, fault): (&'static str, Fault)| {
         let scene = &scene;
         async move {
-            let endpoint = scene.cloud.endpoint.beside().await.unwrap();
-            let sdk = scene.cloud.sdk.to_builder().endpoint_url(endpoint.url()).build();
-            let table = DynamoTable::new(&sdk, &scene.name);
+            let endpoint = scene.aws.beside().await.unwrap();
+            let table = DynamoTable::new(&endpoint.sdk(), TABLE);
             // Most of it the SDK repeats twice by itself.
             for times in [1, 3] {
                 let what = format!("{times} × {} of {operation}", fault.name());
@@ -140,22 +131,22 @@ async fn a_lost_answer_changes_nothing() {
 async fn what_one_writer_never_heard_of_another_finds() {
     let scene = Scene::start().await;
     let changes = ["1", "2"].map(|event| change(event, APP));
-    scene.cloud.endpoint.fault_always("dynamodb:TransactWriteItems", Fault::Hangup);
+    scene.aws.fault_always("dynamodb:TransactWriteItems", Fault::Hangup);
     let problem = scene.table.append(PROD, &changes).await.unwrap_err();
     assert_eq!(
         (problem.operation, problem.kind),
         ("dynamodb:TransactWriteItems", CallErrorKind::NoAnswer),
         "{problem}"
     );
-    scene.cloud.endpoint.clear_faults();
-    scene.cloud.endpoint.fault_always("dynamodb:TransactWriteItems", Fault::DropReply);
+    scene.aws.clear_faults();
+    scene.aws.fault_always("dynamodb:TransactWriteItems", Fault::DropReply);
     // It has taken effect, and is seen as soon as anybody looks.
     let appended = scene.table.append(PROD, &changes[..1]).await.unwrap();
     assert_eq!(appended, [Appended::Now(1)]);
-    scene.cloud.endpoint.fault_always("dynamodb:BatchGetItem", Fault::Deny);
+    scene.aws.fault_always("dynamodb:BatchGetItem", Fault::Deny);
     let problem = scene.table.append(PROD, &changes[..1]).await.unwrap_err();
     assert_eq!((problem.operation, problem.kind), ("dynamodb:BatchGetItem", CallErrorKind::Denied), "{problem}");
-    scene.cloud.endpoint.clear_faults();
+    scene.aws.clear_faults();
     assert_eq!(scene.table.append(PROD, &changes).await.unwrap(), [Appended::Before(1), Appended::Now(2)]);
     let records = scene.records(100).await;
     assert_eq!(scene.verified(&records, &[]).map(|head| head.sequence), Ok(2));
@@ -319,7 +310,7 @@ async fn an_access_log_is_read_in_pages_by_time() {
 
     let found = scene.table.accesses(Question { until: Some(at(1)), ..question(APP, 1) }).await.unwrap().found;
     assert_eq!(found, accesses[..1], "as it was written");
-    let items = scene.client.scan().table_name(&scene.name).send().await.unwrap().items.unwrap();
+    let items = scene.items().await;
     let expires = |event: &str| {
         let item = items.iter().find(|item| item["sk"].as_s().unwrap().ends_with(event)).unwrap();
         item["expires"].as_n().unwrap().parse::<i64>().unwrap()
@@ -343,10 +334,10 @@ async fn many_accesses_are_few_calls() {
     let scene = Scene::start().await;
     let accesses: Vec<Entry> = (0..1_000).map(|n| access(&n.to_string(), n, &format!("{APP}-{}", n % 50))).collect();
     scene.table.record_accesses(PROD, &accesses, SignedDuration::from_hours(24)).await.unwrap();
-    assert_eq!(scene.cloud.endpoint.calls().iter().filter(|call| call.action == "BatchWriteItem").count(), 40);
+    assert_eq!(scene.aws.calls().iter().filter(|call| call.action == "BatchWriteItem").count(), 40);
     let noted: Vec<Noted> = accesses.into_iter().map(Noted::Access).collect();
     assert_eq!(scene.table.known(PROD, &noted).await.unwrap(), vec![true; 1_000]);
-    assert_eq!(scene.cloud.endpoint.calls().iter().filter(|call| call.action == "BatchGetItem").count(), 10);
+    assert_eq!(scene.aws.calls().iter().filter(|call| call.action == "BatchGetItem").count(), 10);
 }
 
 #[tokio::test]
@@ -368,7 +359,7 @@ async fn what_a_table_leaves_out_is_asked_for_again() {
 #[tokio::test]
 async fn a_table_that_is_not_there_is_said_to_be_missing() {
     let scene = Scene::start().await;
-    let table = DynamoTable::new(&scene.cloud.sdk, "elsewhere");
+    let table = DynamoTable::new(&scene.aws.sdk(), "elsewhere");
     let [read, change] = [access("1", 0, APP), change("1", APP)].map(|entry| [entry]);
     let problems = [
         table.record_accesses(PROD, &read, ACCESSES_ARE_KEPT).await.unwrap_err(),
@@ -381,29 +372,7 @@ async fn a_table_that_is_not_there_is_said_to_be_missing() {
     }
 }
 
-struct Scene {
-    cloud: Cloud,
-    client: Client,
-    table: DynamoTable,
-    name: String,
-}
-
 impl Scene {
-    async fn start() -> Self {
-        let cloud = Cloud::start().await;
-        let client = Client::new(&cloud.sdk);
-        let name = format!("relatch-{}", Uuid::new_v4());
-        let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
-        let text = |name: &str| {
-            AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build().unwrap()
-        };
-        let create = client.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
-        let create = create.key_schema(key("pk", KeyType::Hash)).key_schema(key("sk", KeyType::Range));
-        create.attribute_definitions(text("pk")).attribute_definitions(text("sk")).send().await.unwrap();
-        let table = DynamoTable::new(&cloud.sdk, &name);
-        Self { cloud, client, table, name }
-    }
-
     /// The whole chain, by pages of that many.
     async fn records(&self, limit: u16) -> Vec<Record> {
         let (mut records, mut next) = (Vec::new(), None);
@@ -457,14 +426,14 @@ impl Scene {
 
     /// What is in the table of the chain, by its sort key.
     async fn chain_items(&self) -> BTreeMap<String, Item> {
-        let query = self.client.query().table_name(&self.name).key_condition_expression("pk = :pk");
+        let query = self.client.query().table_name(TABLE).key_condition_expression("pk = :pk");
         let query = query.expression_attribute_values(":pk", AttributeValue::S("chain#prod".to_owned()));
         let items = query.send().await.unwrap().items.unwrap();
         items.into_iter().map(|item| (item["sk"].as_s().unwrap().clone(), item)).collect()
     }
 
     async fn put(&self, item: Item) {
-        self.client.put_item().table_name(&self.name).set_item(Some(item)).send().await.unwrap();
+        self.client.put_item().table_name(TABLE).set_item(Some(item)).send().await.unwrap();
     }
 
     async fn remove(&self, sk: &str) {
@@ -477,7 +446,7 @@ impl Scene {
 
     async fn remove_item(&self, mut key: Item) {
         key.retain(|name, _| ["pk", "sk"].contains(&name.as_str()));
-        self.client.delete_item().table_name(&self.name).set_key(Some(key)).send().await.unwrap();
+        self.client.delete_item().table_name(TABLE).set_key(Some(key)).send().await.unwrap();
     }
 }
 
@@ -520,13 +489,7 @@ impl Busy {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let app = Router::new().route("/", post(answer));
         let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() }).abort_handle();
-        let sdk = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::new(REGION))
-            .endpoint_url(url)
-            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-            .load()
-            .await;
-        Self { table: DynamoTable::new(&sdk, "busy"), written, server }
+        Self { table: DynamoTable::new(&sdk_at(&url, "local"), "busy"), written, server }
     }
 }
 

@@ -1,13 +1,15 @@
 //! How RDS is had set a master user's password.
 
-use crate::Cloud;
 use relatch::{
     adapters::rds::Rds,
     config::RdsLookup,
     ports::{CallErrorKind, MasterOf, Masters, Servers},
     secret::DatabaseCredentials,
 };
-use relatch_integration::aws::rds::{Cluster, Instance, Member, Proxy, Reset, Target};
+use relatch_integration::aws::{
+    Endpoint,
+    rds::{Cluster, Instance, Member, Proxy, Reset, Target},
+};
 use secrecy::SecretString;
 use serde_json::json;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -51,7 +53,7 @@ async fn behind_a_proxy_the_password_of_its_target_is_set() {
             role: "READ_WRITE".into(),
             health: "AVAILABLE".into(),
         };
-        scene.cloud.endpoint.rds().edit(|databases| {
+        scene.aws.rds().edit(|databases| {
             databases.proxies.push(Proxy {
                 name: "front".into(),
                 status: "available".into(),
@@ -84,15 +86,15 @@ async fn what_rds_refuses_is_said_without_the_password() {
 
 /// An instance by itself and a cluster, and the adapter that is to set their passwords.
 struct Scene {
-    cloud: Cloud,
+    aws: Endpoint,
     rds: Rds,
     resets: UnboundedReceiver<Reset>,
 }
 
 impl Scene {
     async fn start() -> Self {
-        let cloud = Cloud::start().await;
-        let (rds, resets) = (Rds::new(&cloud.sdk, RdsLookup::Auto), cloud.endpoint.rds().resets());
+        let aws = Endpoint::start().await.unwrap();
+        let (rds, resets) = (Rds::new(&aws.sdk(), RdsLookup::Auto), aws.rds().resets());
         let instance = |identifier: &str, cluster: Option<&str>| Instance {
             identifier: identifier.into(),
             resource_id: format!("db-{identifier}"),
@@ -103,7 +105,7 @@ impl Scene {
             replica_of: None,
             master_username: "root".into(),
         };
-        cloud.endpoint.rds().edit(|databases| {
+        aws.rds().edit(|databases| {
             databases.instances = vec![instance("alone", None), instance("app-1", Some("app"))];
             databases.clusters.push(Cluster {
                 identifier: "app".into(),
@@ -118,7 +120,7 @@ impl Scene {
                 master_username: "root".into(),
             });
         });
-        Self { cloud, rds, resets }
+        Self { aws, rds, resets }
     }
 
     /// Has the password set of the server that these fields of a secret lead to, and is sure that RDS has got it.
@@ -136,6 +138,6 @@ impl Scene {
     }
 
     fn called(&self) -> Vec<String> {
-        self.cloud.endpoint.calls().into_iter().map(|call| call.action).collect()
+        self.aws.calls().into_iter().map(|call| call.action).collect()
     }
 }

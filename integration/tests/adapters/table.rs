@@ -1,10 +1,7 @@
 //! What is remembered, by a table of DynamoDB.
 
-use crate::{Cloud, arn};
-use aws_sdk_dynamodb::{
-    Client,
-    types::{AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType},
-};
+use crate::{Scene, arn};
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use relatch::{
@@ -24,7 +21,6 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use uuid::Uuid;
 
 #[tokio::test]
 async fn a_pause_holds_until_it_is_ended() {
@@ -257,7 +253,7 @@ async fn what_is_over_by_itself_has_a_time_to_live() {
     let alert = alert(Condition::PendingStuck, &failure.arn);
     scene.table.keep(&Entry { seen: failure.at, ..entry(&alert) }).await.unwrap();
     scene.table.claim(&Key::of(&alert), &Telling::default(), failure.at, failure.at).await.unwrap();
-    let items = scene.client.scan().table_name(&scene.name).send().await.unwrap().items.unwrap();
+    let items = scene.items().await;
     let expires: Vec<(&str, i64)> = items
         .iter()
         .filter_map(|item| {
@@ -281,35 +277,11 @@ async fn what_is_over_by_itself_has_a_time_to_live() {
 #[tokio::test]
 async fn a_table_that_is_not_there_is_said_to_be_missing() {
     let scene = Scene::start().await;
-    let table = DynamoTable::new(&scene.cloud.sdk, "elsewhere");
+    let table = DynamoTable::new(&scene.aws.sdk(), "elsewhere");
     let problem = table.controls("arn").await.unwrap_err();
     assert_eq!((problem.operation, problem.kind), ("dynamodb:BatchGetItem", CallErrorKind::NotFound), "{problem}");
     let problem = table.keep(&entry(&alert(Condition::Stranded, "arn"))).await.unwrap_err();
     assert_eq!((problem.operation, problem.kind), ("dynamodb:PutItem", CallErrorKind::NotFound), "{problem}");
-}
-
-struct Scene {
-    cloud: Cloud,
-    client: Client,
-    table: DynamoTable,
-    name: String,
-}
-
-impl Scene {
-    async fn start() -> Self {
-        let cloud = Cloud::start().await;
-        let client = Client::new(&cloud.sdk);
-        let name = format!("relatch-{}", Uuid::new_v4());
-        let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
-        let text = |name: &str| {
-            AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build().unwrap()
-        };
-        let create = client.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
-        let create = create.key_schema(key("pk", KeyType::Hash)).key_schema(key("sk", KeyType::Range));
-        create.attribute_definitions(text("pk")).attribute_definitions(text("sk")).send().await.unwrap();
-        let table = DynamoTable::new(&cloud.sdk, &name);
-        Self { cloud, client, table, name }
-    }
 }
 
 /// What people were told.

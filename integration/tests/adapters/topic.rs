@@ -1,6 +1,6 @@
 //! What the subscribers of a topic are told.
 
-use crate::{Cloud, arn};
+use crate::arn;
 use aws_sdk_sns::Client;
 use axum::{Router, extract::State};
 use relatch::{
@@ -10,7 +10,7 @@ use relatch::{
     ports::{CallErrorKind, Topic},
     rollback::Impact,
 };
-use relatch_integration::aws::{ACCOUNT, REGION};
+use relatch_integration::aws::{ACCOUNT, Endpoint, REGION};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::{
@@ -23,12 +23,12 @@ use uuid::Uuid;
 
 #[tokio::test]
 async fn a_subscriber_is_told_headline_text_and_attributes() {
-    let cloud = Cloud::start().await;
+    let aws = Endpoint::start().await.unwrap();
     let mut subscriber = Subscriber::start().await;
-    let topic = topic(&cloud, "").await;
-    subscriber.subscribe(&cloud, &topic).await;
+    let topic = topic(&aws, "").await;
+    subscriber.subscribe(&aws, &topic).await;
     let alert = alert();
-    SnsTopic::new(&cloud.sdk, &topic).publish(&alert).await.unwrap();
+    SnsTopic::new(&aws.sdk(), &topic).publish(&alert).await.unwrap();
     let told = subscriber.told().await;
     assert_eq!(told["Subject"], "[LOCKED_OUT] app: No version of the secret opens the database");
     assert!(told["Message"].as_str().unwrap().starts_with("No version of the secret opens the database\n"), "{told:#}");
@@ -44,32 +44,32 @@ async fn a_subscriber_is_told_headline_text_and_attributes() {
 
 #[tokio::test]
 async fn a_filter_can_find_every_secret_of_a_group() {
-    let cloud = Cloud::start().await;
+    let aws = Endpoint::start().await.unwrap();
     let mut subscriber = Subscriber::start().await;
-    let topic = topic(&cloud, "").await;
-    subscriber.subscribe(&cloud, &topic).await;
+    let topic = topic(&aws, "").await;
+    subscriber.subscribe(&aws, &topic).await;
     let alert = Alert { members: vec![arn("app"), arn("crm")], ..alert() };
-    SnsTopic::new(&cloud.sdk, &topic).publish(&alert).await.unwrap();
+    SnsTopic::new(&aws.sdk(), &topic).publish(&alert).await.unwrap();
     let told = subscriber.told().await;
     assert_eq!(told["MessageAttributes"]["secret"], json!({ "Type": "String.Array", "Value": r#"["app","crm"]"# }));
 }
 
 #[tokio::test]
 async fn an_alert_of_any_length_is_told() {
-    let cloud = Cloud::start().await;
+    let aws = Endpoint::start().await.unwrap();
     let mut subscriber = Subscriber::start().await;
-    let topic = topic(&cloud, "").await;
-    subscriber.subscribe(&cloud, &topic).await;
+    let topic = topic(&aws, "").await;
+    subscriber.subscribe(&aws, &topic).await;
     let alert = Alert { found: vec!["ü\"".repeat(200_000)], ..alert() };
-    SnsTopic::new(&cloud.sdk, &topic).publish(&alert).await.unwrap();
+    SnsTopic::new(&aws.sdk(), &topic).publish(&alert).await.unwrap();
     let told = subscriber.told().await;
     assert!(told["Message"].as_str().unwrap().contains("\"…\n"), "it is cut");
 }
 
 #[tokio::test]
 async fn a_fifo_topic_takes_the_same_alert_twice() {
-    let cloud = Cloud::start().await;
-    let topic = SnsTopic::new(&cloud.sdk, topic(&cloud, ".fifo").await);
+    let aws = Endpoint::start().await.unwrap();
+    let topic = SnsTopic::new(&aws.sdk(), topic(&aws, ".fifo").await);
     let long = Alert { subject: arn(&"long".repeat(100)), ..alert() };
     for alert in [alert(), alert(), long] {
         topic.publish(&alert).await.unwrap();
@@ -78,8 +78,8 @@ async fn a_fifo_topic_takes_the_same_alert_twice() {
 
 #[tokio::test]
 async fn a_topic_that_is_not_there_is_said_to_be_missing() {
-    let cloud = Cloud::start().await;
-    let topic = SnsTopic::new(&cloud.sdk, format!("arn:aws:sns:{REGION}:{ACCOUNT}:elsewhere"));
+    let aws = Endpoint::start().await.unwrap();
+    let topic = SnsTopic::new(&aws.sdk(), format!("arn:aws:sns:{REGION}:{ACCOUNT}:elsewhere"));
     let problem = topic.publish(&alert()).await.unwrap_err();
     assert_eq!((problem.operation, problem.kind), ("sns:Publish", CallErrorKind::NotFound), "{problem}");
 }
@@ -104,8 +104,8 @@ impl Subscriber {
         Self { url, told, server }
     }
 
-    async fn subscribe(&mut self, cloud: &Cloud, topic: &str) {
-        let client = Client::new(&cloud.sdk);
+    async fn subscribe(&mut self, aws: &Endpoint, topic: &str) {
+        let client = Client::new(&aws.sdk());
         client.subscribe().topic_arn(topic).protocol("http").endpoint(&self.url).send().await.unwrap();
         let asked = self.next().await;
         assert_eq!(asked["Type"], "SubscriptionConfirmation", "{asked}");
@@ -130,8 +130,8 @@ impl Drop for Subscriber {
     }
 }
 
-async fn topic(cloud: &Cloud, suffix: &str) -> String {
-    let create = Client::new(&cloud.sdk).create_topic().name(format!("alerts-{}{suffix}", Uuid::new_v4()));
+async fn topic(aws: &Endpoint, suffix: &str) -> String {
+    let create = Client::new(&aws.sdk()).create_topic().name(format!("alerts-{}{suffix}", Uuid::new_v4()));
     let create = if suffix.is_empty() { create } else { create.attributes("FifoTopic", "true") };
     create.send().await.unwrap().topic_arn.unwrap()
 }

@@ -1,8 +1,6 @@
 //! The end of the chain of changes, anchored.
 
 use crate::scene::Scene;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_secretsmanager::config::Credentials;
 use jiff::Timestamp;
 use relatch::{
     adapters::{self, anchors::LockedBucket},
@@ -14,7 +12,7 @@ use relatch::{
     ports::{Anchors, Ledger},
 };
 use relatch_integration::{
-    aws::{Fault, REGION, emulator},
+    aws::{Fault, emulator},
     cloud,
     lambda::Outcome,
     trail,
@@ -46,7 +44,7 @@ async fn what_is_written_over_an_anchor_or_hides_it_or_is_not_signed_changes_not
     let (scene, key) = with_anchorage().await;
     scene.changes(1).await;
     let place = scene.takes(&word()).await["place"].as_str().unwrap().to_owned();
-    let bucket = LockedBucket::new(&sdk(&scene).await, BUCKET);
+    let bucket = LockedBucket::new(&scene.aws.sdk(), BUCKET);
     let signed: SignedAnchor =
         serde_json::from_slice(&bucket.read(&bucket.places("dev/", None).await.unwrap()[0]).await.unwrap()).unwrap();
     let mut forged = signed.clone();
@@ -130,7 +128,7 @@ async fn what_is_kept_cannot_be_removed() {
     let (scene, _) = with_anchorage().await;
     scene.changes(1).await;
     scene.takes(&word()).await;
-    let bucket = LockedBucket::new(&sdk(&scene).await, BUCKET);
+    let bucket = LockedBucket::new(&scene.aws.sdk(), BUCKET);
     let place = bucket.places("dev/", None).await.unwrap().remove(0);
     let version = format!("{}?versionId={}", place.key, place.version.as_deref().unwrap());
     let refused = scene.aws.remove(BUCKET, &version).await.unwrap_err();
@@ -158,14 +156,8 @@ impl Scene {
     }
 
     async fn table(&self) -> adapters::table::DynamoTable {
-        adapters::table::DynamoTable::new(&sdk(self).await, emulator::TABLE)
+        adapters::table::DynamoTable::new(&self.aws.sdk(), emulator::TABLE)
     }
-}
-
-/// What somebody uses who verifies.
-async fn sdk(scene: &Scene) -> SdkConfig {
-    let sdk = aws_config::defaults(BehaviorVersion::latest()).region(Region::new(REGION)).endpoint_url(scene.aws.url());
-    sdk.credentials_provider(Credentials::new("test", "test", None, None, "test")).load().await
 }
 
 /// What the schedule says.
@@ -175,7 +167,7 @@ fn word() -> Value {
 
 async fn found(scene: &Scene, key: &str) -> Kept {
     let public = PublicKey::read(&scene.aws.public_key(key).await.unwrap()).unwrap();
-    kept(&LockedBucket::new(&sdk(scene).await, BUCKET), Environment::Dev, &[public], None).await.unwrap()
+    kept(&LockedBucket::new(&scene.aws.sdk(), BUCKET), Environment::Dev, &[public], None).await.unwrap()
 }
 
 async fn records(scene: &Scene) -> Vec<Record> {

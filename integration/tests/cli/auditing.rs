@@ -1,7 +1,6 @@
 //! `access`, `history` and `verify`: what `audit` has written down, and whether it is what was written.
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_dynamodb::{Client, config::Credentials, types::AttributeValue};
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::{SignedDuration, Timestamp};
 use relatch::{
@@ -41,11 +40,10 @@ pub(crate) struct Books {
     pub(crate) operator: Operator,
     pub(crate) table: DynamoTable,
     client: Client,
-    sdk: SdkConfig,
     /// The ARN of the secret.
     secret: String,
-    /// By which the table is reached.
-    _beside: Endpoint,
+    /// By which the table is reached: calls to it are neither recorded nor hit by the faults of the operator's.
+    beside: Endpoint,
 }
 
 impl Books {
@@ -58,16 +56,10 @@ impl Books {
             .setting("AWS_ENDPOINT_URL", aws.url())
             .setting("RELATCH_ENVIRONMENT", "prod")
             .setting("RELATCH_TABLE", emulator::TABLE);
-        // Its calls are neither recorded nor hit by the faults of the operator's.
         let beside = aws.beside().await.unwrap();
-        let sdk = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::new(REGION))
-            .endpoint_url(beside.url())
-            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-            .load()
-            .await;
+        let sdk = beside.sdk();
         let (table, client) = (DynamoTable::new(&sdk, emulator::TABLE), Client::new(&sdk));
-        Self { aws, operator, table, client, sdk, secret, _beside: beside }
+        Self { aws, operator, table, client, secret, beside }
     }
 
     fn operated(self, change: impl FnOnce(Operator) -> Operator) -> Self {
@@ -275,7 +267,8 @@ async fn ends_that_were_signed_are_believed_and_what_somebody_put_among_them_is_
     let books = books.operated(|operator| operator.setting("RELATCH_ANCHORS_BUCKET", "anchors"));
     let mut pages = vec![settled(&books.sees(&["verify"]).await)];
     books.change(&changes()).await;
-    let (bucket, notary) = (LockedBucket::new(&books.sdk, "anchors"), KmsKey::new(&books.sdk, &key));
+    let sdk = books.beside.sdk();
+    let (bucket, notary) = (LockedBucket::new(&sdk, "anchors"), KmsKey::new(&sdk, &key));
     let at = "2026-02-05T00:00:00Z".parse().unwrap();
     let signed = anchor::anchor(&books.table, &bucket, &notary, PROD, at).await.unwrap().unwrap();
     books.change(&[rotated("RotationSucceeded", "2026-02-06T00:00:00Z")]).await;

@@ -1,13 +1,13 @@
 //! `recover` and `rollback`: what they would do, whether they may, and what they did.
 
 use crate::scene::Scene;
-use jiff::Timestamp;
 use relatch_integration::{
     cli::Operator,
     cloud::{self, Standing},
     trail,
     wire::Fault,
 };
+use serde_json::json;
 
 #[tokio::test]
 async fn a_recovery_is_shown_first_asked_for_and_done() {
@@ -82,7 +82,8 @@ async fn a_rollback_is_no_finding_and_the_same_by_a_stranger_with_the_same_role_
     assert!(!moved.is_empty(), "{:#?}", aws.calls_since(mark));
     let told = async |access_key: &str| {
         for call in &moved {
-            let event = trail::label_moved("Operator", access_key, &call.parameters, Timestamp::now());
+            let mut event = trail::recorded(call, "Operator", "somebody", "aws-cli/2.17.0");
+            event["detail"]["userIdentity"]["accessKeyId"] = json!(access_key);
             assert!(audit.invoke(event).await.unwrap().is_ok(), "{:#?}", audit.output().lines());
         }
         let told = scene.cloud.published().unwrap();

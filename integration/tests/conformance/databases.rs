@@ -5,7 +5,7 @@ use aws_sdk_rds::types::Filter;
 use relatch_integration::aws::rds::{Cluster, Databases, Instance, Member, Proxy, Target};
 use relatch_integration::aws::{Endpoint, WITHHELD};
 
-use crate::{Refused, config, refusal};
+use crate::{Refused, once, refusal};
 
 const PASSWORD: &str = "MARKED-master-password";
 
@@ -66,7 +66,7 @@ async fn databases() -> (Endpoint, Client) {
             ..Databases::default()
         };
     });
-    let client = Client::new(&config(&endpoint).await);
+    let client = Client::new(&once(endpoint.sdk()));
     (endpoint, client)
 }
 

@@ -9,7 +9,7 @@ use aws_sdk_secretsmanager::error::SdkError;
 use nix::sys::signal::Signal;
 use relatch_integration::aws::{Fault, Process};
 
-use crate::{Cloud, Refused, config, refusal, token};
+use crate::{Cloud, Refused, once, refusal, token};
 
 /// Puts a value with the fault set and says whether that took effect.
 async fn put_with(cloud: &Cloud, fault: Fault) -> (Result<(), crate::Refusal>, bool) {
@@ -63,7 +63,7 @@ async fn a_silent_call_lasts_until_the_client_goes_away() {
     let (cloud, _) = Cloud::with_secret().await;
     let patience = Duration::from_millis(300);
     let timeouts = TimeoutConfig::builder().operation_timeout(patience).build();
-    let client = Client::new(&config(&cloud.endpoint).await.into_builder().timeout_config(timeouts).build());
+    let client = Client::new(&once(cloud.endpoint.sdk()).into_builder().timeout_config(timeouts).build());
     cloud.endpoint.fault_at(1, Fault::Silence);
     let start = Instant::now();
     let put = client.put_secret_value().secret_id("app").secret_string("two").send().await;
@@ -167,7 +167,7 @@ async fn a_fault_keeps_to_its_kind_of_operation() {
     let describe = cloud.client.describe_secret().secret_id("app").send().await.map_err(refusal);
     assert_eq!(describe.code(), "AccessDeniedException");
     assert_eq!(reads(&cloud, 2).await, [false, false]);
-    let rds = aws_sdk_rds::Client::new(&config(&cloud.endpoint).await);
+    let rds = aws_sdk_rds::Client::new(&once(cloud.endpoint.sdk()));
     assert_eq!(rds.describe_db_instances().send().await.map_err(refusal).code(), "Throttling");
 }
 
@@ -175,7 +175,7 @@ async fn a_fault_keeps_to_its_kind_of_operation() {
 async fn a_client_that_repeats_calls_survives_a_single_fault() {
     let (cloud, _) = Cloud::with_secret().await;
     let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
-    let client = Client::new(&config(&cloud.endpoint).await.into_builder().retry_config(retries).build());
+    let client = Client::new(&cloud.endpoint.sdk().into_builder().retry_config(retries).build());
     cloud.endpoint.fault_at(1, Fault::DropReply);
     client.get_secret_value().secret_id("app").send().await.unwrap();
     assert_eq!(cloud.endpoint.calls_since(1).len(), 2);

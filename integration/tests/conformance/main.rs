@@ -18,12 +18,11 @@ mod rotating;
 mod rotation;
 mod values;
 
+use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::config::Credentials;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
-use relatch_integration::aws::{Endpoint, REGION, Store};
+use relatch_integration::aws::{Endpoint, Store};
 use uuid::Uuid;
 
 /// An endpoint and a client of it that does not repeat calls.
@@ -35,7 +34,7 @@ struct Cloud {
 impl Cloud {
     async fn start() -> Self {
         let endpoint = Endpoint::start().await.unwrap();
-        let client = Client::new(&config(&endpoint).await);
+        let client = Client::new(&once(endpoint.sdk()));
         Self { endpoint, client }
     }
 
@@ -84,14 +83,9 @@ impl Cloud {
 
 const FUNCTION: &str = "arn:aws:lambda:eu-central-1:123456789012:function:rotate";
 
-async fn config(endpoint: &Endpoint) -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new(REGION))
-        .endpoint_url(endpoint.url())
-        .credentials_provider(Credentials::new("ASIALOCAL", "local", Some("local".into()), None, "test"))
-        .retry_config(RetryConfig::disabled())
-        .load()
-        .await
+/// With these settings a call that fails is not repeated.
+fn once(sdk: SdkConfig) -> SdkConfig {
+    sdk.into_builder().retry_config(RetryConfig::disabled()).build()
 }
 
 fn token() -> String {

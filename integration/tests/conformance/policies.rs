@@ -2,11 +2,10 @@
 //! denies.
 
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::config::Credentials;
 use relatch_integration::aws::Fault;
 use serde_json::{Value, json};
 
-use crate::{Cloud, Refusal, Refused, config, refusal};
+use crate::{Cloud, Refusal, Refused, once, refusal};
 
 fn statement(effect: &str, principal: Value, more: Value) -> Value {
     let mut statement = json!({ "Effect": effect, "Principal": principal, "Action": "secretsmanager:GetSecretValue",
@@ -36,15 +35,9 @@ impl Cloud {
         self.client.get_resource_policy().secret_id("app").send().await.unwrap().resource_policy
     }
 
-    async fn in_role(&self, role: &str) -> Client {
-        let credentials = Credentials::new(self.endpoint.key_of(role), "local", None, None, "test");
-        let config = config(&self.endpoint).await.into_builder();
-        Client::new(&config.credentials_provider(aws_credential(credentials)).build())
+    fn in_role(&self, role: &str) -> Client {
+        Client::new(&once(self.endpoint.sdk_of(role)))
     }
-}
-
-fn aws_credential(credentials: Credentials) -> aws_sdk_secretsmanager::config::SharedCredentialsProvider {
-    aws_sdk_secretsmanager::config::SharedCredentialsProvider::new(credentials)
 }
 
 #[tokio::test]
@@ -101,7 +94,7 @@ async fn a_policy_that_lets_everybody_in_is_refused_where_that_is_asked_for() {
 async fn whom_the_policy_denies_gets_no_value_by_whichever_call() {
     let (cloud, _) = Cloud::with_secret().await;
     cloud.put_policy(&policy(&[denial_of("report")]), true).await.unwrap();
-    let (denied, other) = (cloud.in_role("report").await, cloud.in_role("web").await);
+    let (denied, other) = (cloud.in_role("report"), cloud.in_role("web"));
     let refused = denied.get_secret_value().secret_id("app").send().await.map_err(refusal).unwrap_err();
     assert_eq!(refused.code, "AccessDeniedException");
     assert!(refused.message.contains("assumed-role/report/"), "{refused:?}");

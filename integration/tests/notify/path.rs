@@ -2,8 +2,7 @@
 //! publishes who wants to know whether alerts arrive.
 
 use crate::scene::{SECRET, Scene, together};
-use aws_config::{BehaviorVersion, Region};
-use aws_sdk_sns::{Client, config::Credentials};
+use aws_sdk_sns::Client;
 use relatch_integration::{
     aws::{ACCOUNT, REGION, emulator},
     cloud::{Cloud, FIRST_PASSWORD},
@@ -64,11 +63,7 @@ async fn a_test_alert_that_is_published_by_hand_reaches_people_and_so_does_its_e
     let test = include_str!("../../../infra/test-alert.json");
     let scene = Scene::with_bot().await;
     let queue = Queue::subscribe(&scene.aws, false).await.unwrap();
-    let sdk = aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new(REGION))
-        .endpoint_url(scene.aws.url())
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"));
-    let topic = Client::new(&sdk.load().await);
+    let topic = Client::new(&scene.aws.sdk());
     for (document, edits) in [(test.to_owned(), 0), (test.replace(r#"\"firing"#, r#"\"resolved"#), 1)] {
         let arn = format!("arn:aws:sns:{REGION}:{ACCOUNT}:{}", emulator::TOPIC);
         topic.publish().topic_arn(arn).message_structure("json").message(document).send().await.unwrap();

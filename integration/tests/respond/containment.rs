@@ -1,17 +1,16 @@
 //! A thief is found, denied what he read, and what he read becomes worthless: in this order, and once.
 
 use crate::scene::Scene;
-use aws_config::{BehaviorVersion, Region, retry::RetryConfig};
+use aws_config::retry::RetryConfig;
 use aws_sdk_secretsmanager::{
     Client,
-    config::Credentials,
     error::{ProvideErrorMetadata, SdkError},
 };
 use jiff::{SignedDuration, Timestamp};
 use relatch::containment::policy;
 use relatch_events::containment::{DETAIL_TYPE, SOURCE};
 use relatch_integration::{
-    aws::{ACCOUNT, Call, Fault, REGION, WITHHELD},
+    aws::{ACCOUNT, Call, Fault, REGION},
     bus::Bus,
     cli::Operator,
     cloud::{self, Cloud, Standing},
@@ -39,7 +38,7 @@ async fn a_thief_is_locked_out_of_all_that_he_read_and_then_it_is_rotated() {
         scene.cloud.secret(name, json!({})).unwrap();
         age(&scene, name);
     }
-    let thief = client(&scene, "report").await;
+    let thief = client(&scene, "report");
     let loot = value(&thief, "app").await.unwrap();
 
     let small = r#"{"thresholds":{"read-burst":{"count":2,"minutes":6}}}"#;
@@ -70,7 +69,7 @@ async fn a_thief_is_locked_out_of_all_that_he_read_and_then_it_is_rotated() {
     }
     let batch = thief.batch_get_secret_value().set_secret_id_list(Some(names.clone())).send().await.unwrap();
     assert!(batch.secret_values().is_empty() && batch.errors().len() == names.len());
-    let application = client(&scene, "web").await;
+    let application = client(&scene, "web");
     assert_eq!(value(&application, "app").await.unwrap(), loot, "nobody else is denied");
 
     let token = scene.labelled("AWSPENDING").unwrap().id;
@@ -138,7 +137,7 @@ async fn what_was_denied_is_given_back_by_hand_and_the_rest_of_the_policy_stays(
     aws.store().edit("app", |secret| secret.set_policy(Some(own.to_string()))).unwrap();
     scene.responds(request(&scene, "role/report", &["deny"])).await;
     scene.responds(request(&scene, "user/eve", &["deny"])).await;
-    let thief = client(&scene, "report").await;
+    let thief = client(&scene, "report");
     assert_eq!(value(&thief, "app").await.unwrap_err(), "AccessDeniedException");
     let undone = thief.delete_resource_policy().secret_id("app").send().await.map_err(code).unwrap_err();
     assert_eq!(undone, "AccessDeniedException", "who is denied cannot take the denial out");
@@ -389,14 +388,9 @@ fn changes(calls: &[Call]) -> Vec<String> {
 }
 
 /// Somebody with a role of his own.
-async fn client(scene: &Scene, role: &str) -> Client {
-    let key = scene.cloud.aws.key_of(role);
-    let config = aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new(REGION))
-        .endpoint_url(scene.cloud.aws.url())
-        .credentials_provider(Credentials::new(key, WITHHELD, None, None, "test"))
-        .retry_config(RetryConfig::disabled());
-    Client::new(&config.load().await)
+fn client(scene: &Scene, role: &str) -> Client {
+    let sdk = scene.cloud.aws.sdk_of(role).into_builder();
+    Client::new(&sdk.retry_config(RetryConfig::disabled()).build())
 }
 
 async fn value(client: &Client, name: &str) -> Result<String, String> {

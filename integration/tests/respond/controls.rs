@@ -1,8 +1,6 @@
 //! Pause, resume and the circuit breaker hold for rotate and for respond.
 
 use crate::scene::Scene;
-use aws_config::{BehaviorVersion, Region};
-use aws_sdk_secretsmanager::config::Credentials;
 use jiff::Timestamp;
 use relatch::{
     adapters::table::DynamoTable,
@@ -10,7 +8,7 @@ use relatch::{
 };
 use relatch_events::{rotation::Step, secret::VersionId};
 use relatch_integration::{
-    aws::{Fault, REGION, emulator::TABLE},
+    aws::{Fault, emulator::TABLE},
     cloud::Standing,
     lambda::Outcome,
 };
@@ -19,7 +17,7 @@ use serde_json::{Value, json};
 #[tokio::test]
 async fn a_paused_secret_is_neither_rotated_nor_repaired() {
     let scene = Scene::remembering().await;
-    let table = table(&scene).await;
+    let table = table(&scene);
     let token = scene.dies_after_the_change().await;
     table.pause(Scope::Secret(&scene.secret), &pause()).await.unwrap();
     let answer = scene.failed(&token).await;
@@ -37,7 +35,7 @@ async fn a_paused_secret_is_neither_rotated_nor_repaired() {
 async fn a_rotation_that_has_changed_the_password_is_brought_to_its_end_although_paused() {
     let scene = Scene::remembering().await;
     scene.dies_after_the_change().await;
-    table(&scene).await.pause(Scope::Secret(&scene.secret), &pause()).await.unwrap();
+    table(&scene).pause(Scope::Secret(&scene.secret), &pause()).await.unwrap();
     // createSecret finds the value staged, setSecret the password set: nothing new is begun.
     let outcome = scene.rotation().run().await.unwrap();
     assert!(!outcome.succeeded(), "createSecret begins nothing while it is paused");
@@ -53,7 +51,7 @@ async fn three_attempts_in_a_row_that_are_rolled_back_stop_the_next() {
     assert_eq!(refusal(&scene).await, "stopped");
     let answer = scene.sweeps().await;
     assert!(scene.told().contains(&"firing rotation-stopped -".to_owned()), "{answer:#} {:?}", scene.told());
-    assert!(table(&scene).await.resume(Scope::Secret(&scene.secret)).await.unwrap());
+    assert!(table(&scene).resume(Scope::Secret(&scene.secret)).await.unwrap());
     assert_eq!(refusal(&scene).await, "rolled-back");
 }
 
@@ -61,7 +59,7 @@ async fn three_attempts_in_a_row_that_are_rolled_back_stop_the_next() {
 async fn a_change_that_the_database_refuses_stops_the_rotation_until_somebody_resumes_it() {
     let scene = Scene::remembering().await;
     let token = scene.dies_after_the_change().await;
-    let table = table(&scene).await;
+    let table = table(&scene);
     let failure = Failure {
         arn: scene.secret.clone(),
         token: VersionId::try_from(token.as_str()).unwrap(),
@@ -110,12 +108,6 @@ fn pause() -> Pause {
     Pause { by: "somebody".to_owned(), reason: "a test".to_owned(), at: Timestamp::now() }
 }
 
-async fn table(scene: &Scene) -> DynamoTable {
-    let sdk = aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new(REGION))
-        .endpoint_url(scene.cloud.aws.url())
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .load()
-        .await;
-    DynamoTable::new(&sdk, TABLE)
+fn table(scene: &Scene) -> DynamoTable {
+    DynamoTable::new(&scene.cloud.aws.sdk(), TABLE)
 }

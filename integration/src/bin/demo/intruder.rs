@@ -3,9 +3,8 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use aws_config::{BehaviorVersion, Region};
-use aws_sdk_secretsmanager::{Client, config::Credentials};
-use relatch_integration::aws::{Endpoint, REGION};
+use aws_sdk_secretsmanager::Client;
+use relatch_integration::aws::Endpoint;
 use relatch_integration::cloud::{self, Cloud};
 use relatch_integration::lambda::{Function, Outcome};
 use relatch_integration::queue::Queue;
@@ -180,13 +179,7 @@ impl Play {
 
 /// Reads every secret that there is to be read, with the SDK that anybody uses.
 async fn steal(aws: &Endpoint) -> Result<()> {
-    let config = aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new(REGION))
-        .endpoint_url(aws.url())
-        .credentials_provider(Credentials::new("ASIASTOLEN", "local", Some("local".to_owned()), None, "demo"))
-        .load()
-        .await;
-    let client = Client::new(&config);
+    let client = Client::new(&aws.sdk());
     for name in (1..READS).map(secret).chain([DECOY.to_owned()]) {
         client.get_secret_value().secret_id(name).send().await?;
     }
