@@ -7,6 +7,7 @@ too, with the parameters of the file; prints what would happen, and carries it o
 replaced or removed, but for what is named. Otherwise it ends with 1, and nothing has changed.
 """
 
+import re
 import sys
 import time
 import tomllib
@@ -70,7 +71,13 @@ def main(file, *may_go):
     stack = settings["stack_name"]
     cloudformation = boto3.client("cloudformation", region_name=settings["region"])
     made = cloudformation.get_paginator("list_change_sets").paginate(StackName=stack)
-    made = [summary for page in made for summary in page["Summaries"] if summary["Status"] == "CREATE_COMPLETE"]
+    # The one that was carried out last is still among them.
+    made = [
+        summary
+        for page in made
+        for summary in page["Summaries"]
+        if summary["Status"] == "CREATE_COMPLETE" and summary["ExecutionStatus"] == "AVAILABLE"
+    ]
     if not made:
         print("Nothing to change.")
         return 0
@@ -91,8 +98,18 @@ def main(file, *may_go):
         Capabilities=settings["capabilities"],
         Tags=[dict(zip(("Key", "Value"), tag.split("=", 1))) for tag in settings["tags"]],
     )
-    cloudformation.get_waiter("change_set_create_complete").wait(**change_set)
     cloudformation.delete_change_set(StackName=stack, ChangeSetName=uploaded)
+    try:
+        cloudformation.get_waiter("change_set_create_complete").wait(**change_set)
+    except botocore.exceptions.WaiterError:
+        reason = unmade(cloudformation, change_set)
+        cloudformation.delete_change_set(**change_set)
+        # Without a look into nested stacks, they all seem to change.
+        if "didn't contain changes" in reason or "No updates are to be performed" in reason:
+            print("Nothing to change.")
+            return 0
+        print("What would change cannot be said:", reason, sep="\n  ", file=sys.stderr)
+        return 1
     changes = [change for change in shown(cloudformation, change_set) if change["LogicalResourceId"] not in may_go]
     found = [objection for change in changes for objection in objections(change)]
     if found:
@@ -104,10 +121,9 @@ def main(file, *may_go):
     try:
         waiter.wait(StackName=stack, WaiterConfig={"Delay": 15, "MaxAttempts": 240})
     except botocore.exceptions.WaiterError:
-        print("It came to nothing, and was rolled back:", file=sys.stderr)
-        for event in cloudformation.describe_stack_events(StackName=stack)["StackEvents"]:
-            if event["ResourceStatus"].endswith("_FAILED"):
-                print(f"  {event['LogicalResourceId']}: {event.get('ResourceStatusReason')}", file=sys.stderr)
+        print("It came to nothing, and was rolled back:", *failures(cloudformation, stack), sep="\n  ", file=sys.stderr)
+        if is_new:
+            print("What is left of it is in the way of the next: make destroy", file=sys.stderr)
         return 1
     for output in cloudformation.describe_stacks(StackName=stack)["Stacks"][0].get("Outputs", []):
         print(f"{output['OutputKey']} = {output['OutputValue']}")
@@ -122,6 +138,27 @@ def shown(cloudformation, change_set, depth=0):
         yield change
         if "ChangeSetId" in change:
             yield from shown(cloudformation, {"ChangeSetName": change["ChangeSetId"]}, depth + 1)
+
+
+def unmade(cloudformation, change_set):
+    """Why a change set could not be made; if it is for one of a nested stack, that one's reason."""
+    reason = cloudformation.describe_change_set(**change_set).get("StatusReason", "")
+    nested = re.search(r"arn:\S+:changeSet/\S+", reason)
+    return unmade(cloudformation, {"ChangeSetName": nested[0]}) if nested else reason
+
+
+def failures(cloudformation, stack):
+    """What has failed since the stack's last change began, in nested stacks too."""
+    pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
+    for event in (event for page in pages for event in page["StackEvents"]):
+        status, reason = event["ResourceStatus"], event.get("ResourceStatusReason", "")
+        if event["PhysicalResourceId"] == event["StackId"]:
+            if status in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"):
+                return
+        elif status.endswith("_FAILED") and "cancelled" not in reason:
+            is_stack = event["ResourceType"] == "AWS::CloudFormation::Stack" and event["PhysicalResourceId"]
+            inside = list(failures(cloudformation, event["PhysicalResourceId"])) if is_stack else []
+            yield from inside or [f"{event['LogicalResourceId']}: {reason}"]
 
 
 if __name__ == "__main__":

@@ -7,22 +7,23 @@ use awsim_iam_policy::{ContextValue, PolicyDocument};
 use relatch_integration::template::{Resource, Templates};
 use serde_json::Value;
 
-use crate::evaluation::{Context, MANAGED_BY_AWS, Principal, allows, attached, lets_through, list, policy};
+use crate::evaluation::{Context, MANAGED_BY_AWS, Principal, allows, attached, list, policy};
 use crate::scene::{ACCOUNT, APPLICATION, ENVIRONMENTS, REGION, World, brought};
 
 /// What is asked for of a world: a resource, or `*`, in circumstances that a policy may ask about.
-struct Case {
-    service: String,
+pub(crate) struct Case {
+    /// Nothing, if what is asked for is `*`.
+    pub(crate) service: String,
     /// The same for the same thing in another world.
-    label: String,
-    arn: String,
-    context: Context,
+    pub(crate) label: String,
+    pub(crate) arn: String,
+    pub(crate) context: Context,
     policy: Option<PolicyDocument>,
 }
 
 impl Case {
     /// What AWS adds to every request.
-    fn asked_by(&mut self, who: &Principal) {
+    pub(crate) fn asked_by(&mut self, who: &Principal) {
         let text = |text: &str| ContextValue::String(text.to_owned());
         let facts = [
             ("aws:PrincipalAccount", text(&who.account)),
@@ -114,90 +115,16 @@ fn stays_at_home(matrix: &Matrix) {
     }
 }
 
-/// What is in the network reaches what is its own through the endpoints, and nothing else: no other environment's
-/// secrets, and nothing with the credentials of another account.
-#[test]
-fn the_endpoints_let_through_what_is_needed_and_nothing_else() {
-    let worlds = worlds("prod");
-    let matrix = matrix(&worlds);
-    let mut page = String::new();
-    let endpoints: BTreeMap<_, _> = worlds[0]
-        .deployment
-        .of_kind("AWS::EC2::VPCEndpoint")
-        .map(|endpoint| {
-            let service = endpoint.properties["ServiceName"].as_str().unwrap().rsplit('.').next().unwrap();
-            (
-                if service == "monitoring" { "cloudwatch" } else { service },
-                policy(&endpoint.properties["PolicyDocument"]),
-            )
-        })
-        .collect();
-    let mut cases: Vec<_> = worlds.iter().map(cases).collect();
-    let principals = principals(&worlds[0]);
-    for function in ["rotate", "respond"] {
-        let who = &principals[function];
-        let mut anything = anything(function, &worlds[0]);
-        cases[0].iter_mut().chain(&mut anything).for_each(|case| case.asked_by(who));
-        for (action, label) in matrix.roles[function].keys() {
-            let service = action.split(':').next().unwrap();
-            // Logs and traces go by way of the service itself.
-            let by_the_program = label != "*, by AWS itself"
-                && !label.contains("through ")
-                && !["logs", "xray"].contains(&service)
-                // Nobody invokes it: RotateSecret asks whether its caller may.
-                && action != "lambda:InvokeFunction";
-            if let Some(endpoint) = endpoints.get(service).filter(|_| by_the_program) {
-                let case = cases[0].iter().chain(&anything).find(|case| case.label == *label).unwrap();
-                let passes = lets_through(endpoint, who, action, &case.arn, &case.context);
-                assert!(passes, "{function} is allowed {action} on {label}, and cannot reach it");
-            } else {
-                assert!(!by_the_program, "there is no endpoint for {function}'s {action}");
-            }
-        }
-    }
-    let known = Templates::actions().unwrap();
-    let who = &principals["rotate"];
-    let stranger = Principal {
-        arn: "arn:aws:iam::999999999999:role/stranger".to_owned(),
-        account: "999999999999".to_owned(),
-        policies: Vec::new(),
-    };
-    for (service, endpoint) in &endpoints {
-        let mut rows: BTreeMap<[bool; 5], Vec<&str>> = BTreeMap::new();
-        for (action, has_resources) in &known[*service] {
-            let full = format!("{service}:{action}");
-            let mut through = |who: &Principal, world: usize| {
-                cases[world].iter_mut().for_each(|case| case.asked_by(who));
-                let mut anything = anything("rotate", &worlds[world]);
-                anything.iter_mut().for_each(|case| case.asked_by(who));
-                let of_service = cases[world].iter().filter(|case| case.service == *service);
-                let asked: Vec<_> = if *has_resources { of_service.collect() } else { anything.iter().collect() };
-                asked.into_iter().any(|case| lets_through(endpoint, who, &full, &case.arn, &case.context))
-            };
-            let row = [through(who, 0), through(who, 1), through(who, 3), through(who, 4), through(&stranger, 0)];
-            assert!(!row[4], "the endpoint of {service} lets another account's credentials do {action}");
-            if row.contains(&true) {
-                rows.entry(row).or_default().push(action);
-            }
-        }
-        let _ = writeln!(page, "{service}");
-        for (row, actions) in rows {
-            let names = ["own", "other environment's", "other project's", "other account's"];
-            let reached: Vec<_> =
-                names.into_iter().zip(row).filter(|(_, reached)| *reached).map(|(name, _)| name).collect();
-            let _ = writeln!(page, "  {}: {}", reached.join(", "), actions.join(" "));
-        }
-    }
-    insta::assert_snapshot!(page);
-}
-
 /// The worlds in the order of the columns, one's own first.
 pub(crate) fn worlds(own: &'static str) -> Vec<World> {
     worlds_with(own, |_, _, _| Vec::new())
 }
 
 /// The same, with parameters of each one's own.
-fn worlds_with(own: &'static str, given: impl Fn(&str, &str, &str) -> Vec<(&'static str, String)>) -> Vec<World> {
+pub(crate) fn worlds_with(
+    own: &'static str,
+    given: impl Fn(&str, &str, &str) -> Vec<(&'static str, String)>,
+) -> Vec<World> {
     let world = |project: &'static str, environment: &'static str, account: &'static str| {
         let given = given(project, environment, account);
         let given: Vec<_> = given.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -211,14 +138,14 @@ fn worlds_with(own: &'static str, given: impl Fn(&str, &str, &str) -> Vec<(&'sta
     worlds
 }
 
-struct Matrix {
+pub(crate) struct Matrix {
     /// By role; what is denied everywhere has no row.
-    roles: BTreeMap<String, BTreeMap<(String, String), [bool; COLUMNS.len()]>>,
+    pub(crate) roles: BTreeMap<String, BTreeMap<(String, String), [bool; COLUMNS.len()]>>,
     actions: usize,
     services: usize,
 }
 
-fn matrix(worlds: &[World]) -> Matrix {
+pub(crate) fn matrix(worlds: &[World]) -> Matrix {
     let known = Templates::actions().unwrap();
     let mut cases: Vec<_> = worlds.iter().map(cases).collect();
     let own = &worlds[0];
@@ -341,7 +268,7 @@ const STAR: [&str; 2] = ["by AWS itself", "by the program"];
 const ITEMS: [&str; 8] = ["alerts#", "baseline#", "chain#", "event#", "ledger#", "operation#", "secret#", "silences"];
 
 /// Every role of a world, by the name of its function, or by its own.
-fn principals(world: &World) -> BTreeMap<String, Principal> {
+pub(crate) fn principals(world: &World) -> BTreeMap<String, Principal> {
     let functions = world.functions();
     let roles = world.deployment.of_kind("AWS::IAM::Role").map(|role| {
         let arn = role.arn.clone().unwrap();
@@ -361,7 +288,7 @@ fn principals(world: &World) -> BTreeMap<String, Principal> {
 }
 
 /// Everything of a world that a policy can name.
-fn cases(world: &World) -> Vec<Case> {
+pub(crate) fn cases(world: &World) -> Vec<Case> {
     let mut cases = Vec::new();
     let neutral = |text: &str| text.replace(&world.prefix(), "…");
     for resource in &world.deployment.resources {
@@ -380,8 +307,9 @@ fn cases(world: &World) -> Vec<Case> {
     for (name, value) in world.parameters.iter().filter(|(_, value)| value.starts_with("arn:")) {
         cases.extend(circumstances(world, &format!("given: {name}"), value, &Context::new(), None));
     }
-    for (kind, name) in [("cluster", "database"), ("db", "database")] {
-        let arn = format!("arn:aws:rds:{REGION}:{}:{kind}:{}-{name}", world.account, world.prefix());
+    // A proxy's ARN does not begin with its name.
+    for (kind, number) in [("cluster", ""), ("db", ""), ("db-proxy", "prx-")] {
+        let arn = format!("arn:aws:rds:{REGION}:{}:{kind}:{number}{}-database", world.account, world.prefix());
         cases.extend(circumstances(world, &format!("given: a {kind}"), &arn, &Context::new(), None));
     }
     if let Some(parameter) = world.parameters.get("AuditPolicyParameter") {
@@ -392,6 +320,11 @@ fn cases(world: &World) -> Vec<Case> {
     let said = [("events:source", "relatch"), ("events:detail-type", "Relatch Containment Requested")];
     let own_word = said.map(|(key, value)| (key.to_owned(), ContextValue::String(value.to_owned()))).into();
     cases.extend(circumstances(world, "given: the default bus", &bus, &own_word, None));
+    for (service, region, what) in APPLICATION_OWN {
+        let (prefix, account) = (world.prefix(), if region.is_empty() { "" } else { world.account });
+        let arn = format!("arn:aws:{service}:{region}:{account}:{}", what.replace('…', &prefix));
+        cases.extend(circumstances(world, &format!("given: the application's {what}"), &arn, &Context::new(), None));
+    }
     let secret = |name: &str| {
         format!("arn:aws:secretsmanager:{REGION}:{}:secret:{}-secret-{name}-z9Y8x7", world.account, world.prefix())
     };
@@ -408,6 +341,10 @@ fn cases(world: &World) -> Vec<Case> {
     cases
 }
 
+/// What an application has of its own, by service, region and name.
+const APPLICATION_OWN: [(&str, &str, &str); 3] =
+    [("events", REGION, "event-bus/…-orders"), ("s3", "", "…-files"), ("ssm", REGION, "parameter/…/orders")];
+
 const ROTATED_BY: &str = "secretsmanager:resource/AllowRotationLambdaArn";
 
 /// The ways in which one thing is asked for: through which service a key is used, which items of a table.
@@ -421,6 +358,7 @@ fn circumstances(
     let service = arn.split(':').nth(2).unwrap().to_owned();
     let case = |how: &str, arn: String, more: Vec<(&str, ContextValue)>| {
         let mut context = context.clone();
+        context.insert("aws:ResourceAccount".to_owned(), ContextValue::String(world.account.to_owned()));
         context.extend(more.into_iter().map(|(key, value)| (key.to_owned(), value)));
         Case { service: service.clone(), label: format!("{label}{how}"), arn, context, policy: policy.cloned() }
     };
@@ -473,7 +411,7 @@ fn circumstances(
 }
 
 /// What has no resource to name. Lambda itself attaches a function to a VPC, with the function's role.
-fn anything(role: &str, world: &World) -> [Case; 2] {
+pub(crate) fn anything(role: &str, world: &World) -> [Case; 2] {
     let star = |label: &str, context| Case {
         service: String::new(),
         label: format!("*, {label}"),

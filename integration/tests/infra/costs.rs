@@ -1,4 +1,5 @@
-//! `docs/COSTS.md`: what production costs in 30 days, and which quota is met first, computed from the templates.
+//! `docs/COSTS.md`, and what `README.md` has of it: what production costs in 30 days, and which quota is met first, computed
+//! from the templates.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -101,7 +102,8 @@ const SWEEP_CALLS: f64 = 2.0;
 const ROTATION_SECONDS: f64 = 2.0;
 const LOOK_SECONDS: f64 = 0.05;
 const ABREAST: f64 = 8.0;
-const AUDIT_EVENTS_A_SECOND: f64 = 330.0;
+/// `audit.batch_events_per_s`.
+const AUDIT_EVENTS_A_SECOND: f64 = 2_580.0;
 /// The read, and the use of the key that comes with it.
 const EVENTS_PER_READ: f64 = 2.0;
 const LINE_BYTES: f64 = 600.0;
@@ -110,15 +112,25 @@ const OWN_METRICS: f64 = 20.0;
 
 #[test]
 fn the_costs_and_quotas_are_those_of_the_templates() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/COSTS.md");
-    let written = page(&Plant::of(&as_deployed("prod")));
-    // `RELATCH_WRITE_DOCS=1 cargo nextest run the_costs_and_quotas` writes it anew.
-    if env::var_os("RELATCH_WRITE_DOCS").is_some() {
-        fs::write(&file, &written).unwrap();
+    let plant = Plant::of(&as_deployed("prod"));
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |file: &str| fs::read_to_string(project.join(file)).unwrap_or_default();
+    let readme = read("README.md");
+    let (before, rest) = readme.split_once(BEGIN).expect("the README has a place for it");
+    let (_, after) = rest.split_once(END).expect("and that has an end");
+    let readme = format!("{before}{BEGIN}{}{END}{after}", short(&plant));
+    for (file, written) in [("docs/COSTS.md", page(&plant)), ("README.md", readme)] {
+        // `RELATCH_WRITE_DOCS=1 cargo nextest run the_costs_and_quotas` writes them anew.
+        if env::var_os("RELATCH_WRITE_DOCS").is_some() {
+            fs::write(project.join(file), &written).unwrap();
+        }
+        assert!(read(file) == written, "{file} is not what the templates say; RELATCH_WRITE_DOCS=1 writes it anew");
     }
-    let kept = fs::read_to_string(&file).unwrap_or_default();
-    assert!(kept == written, "docs/COSTS.md is not what the templates say; RELATCH_WRITE_DOCS=1 writes it anew");
 }
+
+/// Between these the README has what is computed here.
+const BEGIN: &str = "<!-- computed: costs -->\n";
+const END: &str = "<!-- computed: end -->\n";
 
 impl Plant {
     fn of(deployment: &Deployment) -> Self {
@@ -299,12 +311,8 @@ fn page(plant: &Plant) -> String {
             let _ = writeln!(page, "| {head}: {} | {cells} |", sizes[0][index].1);
         }
     }
-    let sum = |size: usize, own: bool| {
-        let lines = sizes[size].iter().filter(|(group, ..)| (*group != "application") == own);
-        dollars(lines.map(|(.., amount)| amount).sum())
-    };
     let _ =
-        writeln!(page, "| **Relatch** | {} |", [0, 1, 2].map(|size| format!("**{}**", sum(size, true))).join(" | "));
+        writeln!(page, "| **Relatch** | {} |", totals(&sizes).map(|sum| format!("**{}**", dollars(sum))).join(" | "));
     for index in sizes[0].iter().enumerate().filter(|(_, line)| line.0 == "application").map(|(index, _)| index) {
         let cells = [0, 1, 2].map(|size| dollars(sizes[size][index].2)).join(" | ");
         let _ = writeln!(page, "| beside it: {} | {cells} |", sizes[0][index].1);
@@ -321,8 +329,9 @@ fn page(plant: &Plant) -> String {
          * A sweep looks at {ABREAST} secrets at a time, {} ms each, by {SWEEP_CALLS} calls; every {} minutes (`SweepMinutes`).\n\
          * Secrets are encrypted with a key of one's own, so that CloudTrail tells of {EVENTS_PER_READ} events for each read: the\n\
          \u{20}\u{20}read, and the use of the key. Both come through EventBridge and in the trail's files, and are written down once.\n\
-         * The audit takes in {AUDIT_EVENTS_A_SECOND} events a second and invocation, as measured on the emulator, which is slower\n\
-         \u{20}\u{20}than DynamoDB. A line of the access log has {LINE_BYTES} bytes; a record in a file {RECORD_BYTES:.0}, compressed.\n\
+         * The audit takes in {} events a second and invocation, as measured on the emulator (`audit.batch_events_per_s` in\n\
+         \u{20}\u{20}[BENCHMARKS.md](BENCHMARKS.md)), which is where most of that time goes. A line of the access log has {LINE_BYTES}\n\
+         \u{20}\u{20}bytes; a record in a file {RECORD_BYTES:.0}, compressed.\n\
          * {OWN_METRICS} metrics of its own. One trace and one line of log for each invocation, at most 1.5 traces a second.\n\
          * No trail beside this one: a second copy of management events costs by the event.\n\n\
          ### Prices\n\n| price of | US$ | per | from |\n| --- | --: | --- | --- |\n",
@@ -330,6 +339,7 @@ fn page(plant: &Plant) -> String {
         plant.rotation_days,
         LOOK_SECONDS * 1_000.0,
         plant.sweep_minutes,
+        grouped(AUDIT_EVENTS_A_SECOND),
     );
     for Price { of, dollars, per, source } in PRICES {
         let _ = writeln!(page, "| {of} | {dollars} | {per} | {source} |");
@@ -338,11 +348,64 @@ fn page(plant: &Plant) -> String {
         "\n## Which quota is met first\n\nIn the order in which they are met, per region and account.\n\n\
          | limit | how much | met at | what is done about it |\n| --- | --- | --- | --- |\n",
     );
+    for [limit, much, at, done] in quotas(plant) {
+        let _ = writeln!(page, "| {limit} | {much} | {at} | {done} |");
+    }
+    page.push_str(
+        "\nSecrets Manager's are from its User Guide, \"AWS Secrets Manager quotas\" (2026-11); DynamoDB's, EventBridge's and\n\
+         Lambda's are assumed, as their documentation had them.\n",
+    );
+    page
+}
+
+/// The README's: the lines that are a tenth of a sum or more, the sums, and the quotas that are met first.
+fn short(plant: &Plant) -> String {
+    let sizes = SIZES.map(|size| plant.lines(size));
+    let totals = totals(&sizes);
+    let mut page = format!("\n| US$ in 30 days | {} |\n| --- | --: | --: | --: |\n", SIZES.map(grouped).join(" | "));
+    let mut rest = totals;
+    for (index, (group, what, _)) in sizes[0].iter().enumerate() {
+        let amounts = [0, 1, 2].map(|size| sizes[size][index].2);
+        if *group != "application" && amounts.iter().zip(totals).any(|(amount, total)| amount * 10.0 >= total) {
+            rest.iter_mut().zip(amounts).for_each(|(rest, amount)| *rest -= amount);
+            let of = if *group == "reads" { "the audit: " } else { "" };
+            let _ = writeln!(page, "| {of}{what} | {} |", amounts.map(dollars).join(" | "));
+        }
+    }
+    let _ = writeln!(page, "| all else | {} |", rest.map(dollars).join(" | "));
+    let _ = writeln!(page, "| **Relatch** | {} |", totals.map(|sum| format!("**{}**", dollars(sum))).join(" | "));
+    let _ = write!(
+        page,
+        "\nWhat grows is the audit: it writes down every read, and keeps that for {} days (`AccessLogDays`). The reads are those\n\
+         that arrive at Secrets Manager; an application that keeps a value for five minutes makes one in that time, however\n\
+         often it needs it. Each secret is rotated every {} days and looked at every {} minutes. Not in it are the database, and\n\
+         what Secrets Manager takes for the secrets and for the application's reads.\n",
+        plant.access_log_days, plant.rotation_days, plant.sweep_minutes,
+    );
+    page.push_str("\n| met first | at | what is done about it |\n| --- | --- | --- |\n");
+    for [limit, much, at, done] in quotas(plant).into_iter().take(3) {
+        let _ = writeln!(page, "| {limit}: {much} | {at} | {done} |");
+    }
+    page.push('\n');
+    page
+}
+
+/// What Relatch itself costs at each size.
+fn totals(sizes: &[Vec<(&str, &str, f64)>; 3]) -> [f64; 3] {
+    let own = |(group, ..): &&(&str, &str, f64)| *group != "application";
+    [0, 1, 2].map(|size| sizes[size].iter().filter(own).map(|(.., amount)| amount).sum())
+}
+
+/// In the order of the sizes at which they are met: the limit, how much it is, where it is met, and what is done about it.
+fn quotas(plant: &Plant) -> Vec<[String; 4]> {
     let audited = plant.audit_concurrency * AUDIT_EVENTS_A_SECOND;
     let sweep_calls = |secrets: f64| SWEEP_CALLS * secrets.min(plant.swept()) / (plant.sweep_minutes * 60.0);
     let writes_in_window = 50.0 * plant.rotation_window_seconds / 2.0;
-    let quotas = [
+    let executions = 1_000.0 * plant.rotation_window_seconds / ROTATION_SECONDS;
+    let mut quotas = vec![
         (
+            audited / EVENTS_PER_READ,
+            [
             "the audit's own: invocations at a time (`MaximumConcurrency`)".to_owned(),
             format!("{}, so {} events/s", plant.audit_concurrency, grouped(audited)),
             format!("{} reads/s", grouped(audited / EVENTS_PER_READ)),
@@ -351,28 +414,39 @@ fn page(plant: &Plant) -> String {
                  the chain and what is known of readers, is what bounds it",
                 plant.queue_days
             ),
+            ],
         ),
         (
+            1_000.0 / EVENTS_PER_READ,
+            [
             "DynamoDB: a partition".to_owned(),
             "1,000 writes/s".to_owned(),
-            "500 reads/s of one secret".to_owned(),
-            "every secret is a partition of its own, and its lines lie in the order of time, so that DynamoDB can split it; \
-             throttled batches come again from the queue"
+            format!("{} reads/s of one secret", grouped(1_000.0 / EVENTS_PER_READ)),
+            "every secret is a partition of its own, and its lines lie in the order of time, so that DynamoDB can split it"
                 .to_owned(),
+            ],
         ),
         (
+            4_000.0 / EVENTS_PER_READ,
+            [
             "DynamoDB: a new table on demand".to_owned(),
             "4,000 writes/s, doubled as it is used".to_owned(),
             format!("{} reads/s", grouped(4_000.0 / EVENTS_PER_READ)),
-            "as before".to_owned(),
+            "throttled batches come again from the queue".to_owned(),
+            ],
         ),
         (
+            18_750.0 / EVENTS_PER_READ,
+            [
             "EventBridge: invocations of targets".to_owned(),
             "18,750/s in the largest regions".to_owned(),
             format!("{} reads/s", grouped(18_750.0 / EVENTS_PER_READ)),
             "EventBridge delays what is more; the trail's files bring the same events".to_owned(),
+            ],
         ),
         (
+            10_000.0,
+            [
             "Secrets Manager: DescribeSecret and GetSecretValue".to_owned(),
             "10,000/s".to_owned(),
             format!(
@@ -383,45 +457,52 @@ fn page(plant: &Plant) -> String {
             "applications read from a cache; a throttled sweep leaves secrets to the next, and begins at another one each \
              time"
                 .to_owned(),
+            ],
         ),
         (
+            plant.swept(),
+            [
             "`respond`'s own: the time of a sweep".to_owned(),
             format!("{} s, {ABREAST} secrets at a time", plant.sweep_timeout),
             format!("{} secrets", grouped(plant.swept())),
             "those that are left are told of (`sweep-unfinished`), and each sweep begins at another secret. Rotations \
              do not depend on it"
                 .to_owned(),
+            ],
         ),
         (
+            writes_in_window,
+            [
             "Secrets Manager: PutSecretValue and UpdateSecretVersionStage".to_owned(),
             "50/s".to_owned(),
             format!("{} secrets in one window of rotation", grouped(writes_in_window)),
             "Secrets Manager spreads rotations over the window (`RotationWindow`); a throttled step is tried again by it"
                 .to_owned(),
+            ],
         ),
         (
+            executions,
+            [
             "Lambda: concurrent executions".to_owned(),
             "1,000 (10 in a new account)".to_owned(),
             format!(
                 "{} secrets in one window of rotation ({})",
-                grouped(1_000.0 * plant.rotation_window_seconds / ROTATION_SECONDS),
+                grouped(executions),
                 grouped(10.0 * plant.rotation_window_seconds / ROTATION_SECONDS)
             ),
             "`ReservedConcurrency` sets some aside for rotations, and bounds how many a database meets at once".to_owned(),
+            ],
         ),
         (
+            500_000.0,
+            [
             "Secrets Manager: secrets".to_owned(),
             "500,000".to_owned(),
             "500,000 secrets".to_owned(),
             "one deployment for each account and region".to_owned(),
+            ],
         ),
     ];
-    for (limit, much, at, done) in quotas {
-        let _ = writeln!(page, "| {limit} | {much} | {at} | {done} |");
-    }
-    page.push_str(
-        "\nSecrets Manager's are from its User Guide, \"AWS Secrets Manager quotas\" (2026-11); DynamoDB's, EventBridge's and\n\
-         Lambda's are assumed, as their documentation had them.\n",
-    );
-    page
+    quotas.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+    quotas.into_iter().map(|(_, quota)| quota).collect()
 }

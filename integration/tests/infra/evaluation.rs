@@ -119,6 +119,9 @@ pub(crate) fn allows(
 }
 
 /// Whether a policy alone allows a request, as that of an endpoint has to.
+///
+/// The evaluator lets nobody into another account by one policy, whatever it says. But it is just what the policy says that
+/// is asked here; so whoever asks is taken to be of the resource's account, and is known for another's by the context only.
 pub(crate) fn lets_through(
     policy: &PolicyDocument,
     who: &Principal,
@@ -126,9 +129,10 @@ pub(crate) fn lets_through(
     arn: &str,
     context: &Context,
 ) -> bool {
+    let account = arn.split(':').nth(4).filter(|account| !account.is_empty()).unwrap_or(&who.account);
     let request =
-        AuthzRequest { principal_arn: &who.arn, principal_account: &who.account, action, resource_arn: arn, context };
-    let alone = EvalContext { resource_policy: Some(policy), ..EvalContext::default() };
+        AuthzRequest { principal_arn: &who.arn, principal_account: account, action, resource_arn: arn, context };
+    let alone = EvalContext { resource_policy: Some(&named(policy)), ..EvalContext::default() };
     evaluate(&request, &alone) == Decision::Allow
 }
 
@@ -212,5 +216,20 @@ mod tests {
         };
         assert!(sends("events.amazonaws.com", "shop-sweep"));
         assert!(!sends("events.amazonaws.com", "other-sweep") && !sends("sns.amazonaws.com", "shop-sweep"));
+    }
+
+    #[test]
+    fn an_open_policy_is_open_to_other_accounts() {
+        let open = json!({ "Effect": "Allow", "Principal": "*", "Action": "sqs:*", "Resource": "*" });
+        let stranger =
+            Principal { arn: "arn:aws:iam::2:role/r".to_owned(), account: "2".to_owned(), policies: Vec::new() };
+        let context = Context::from([("aws:PrincipalAccount".to_owned(), ContextValue::String("2".to_owned()))]);
+        let sends = |statement: &Value| {
+            let policy = policy(&json!({ "Statement": statement }));
+            lets_through(&policy, &stranger, "sqs:SendMessage", "arn:aws:sqs:eu-central-1:1:q", &context)
+        };
+        let mut ours = open.clone();
+        ours["Condition"] = json!({ "StringEquals": { "aws:PrincipalAccount": "1" } });
+        assert!(sends(&open) && !sends(&ours));
     }
 }

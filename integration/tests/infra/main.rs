@@ -6,6 +6,7 @@ mod agreement;
 mod authority;
 mod costs;
 mod deployment;
+mod endpoints;
 mod evaluation;
 mod rules;
 mod scene;

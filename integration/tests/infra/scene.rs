@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use relatch_integration::template::{Deployment, Parameters, Place, Templates};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::evaluation::{Context, Principal, allows, attached, list, policy};
 
 /// The template that is deployed.
 pub(crate) const ROOT: &str = "infra/template.yaml";
@@ -49,6 +51,74 @@ fn every_environment_deploys() {
             deployment.resources.iter().filter(|one| one.name.contains("-dev-") || one.name.contains("-staging-"));
         let foreign: Vec<_> = names.filter(|one| !one.name.contains(&format!("-{environment}-"))).collect();
         assert!(foreign.is_empty(), "{environment} has names of another: {foreign:?}");
+    }
+}
+
+/// Each stack that need not be is not there when its parameter says so, and nothing else needs it.
+#[test]
+fn each_stack_can_be_left_out() {
+    let own_topic = format!("arn:aws:sns:{REGION}:{ACCOUNT}:alerts");
+    let cases: [(&str, &[(&str, &str)]); 9] = [
+        ("AlertingStack", &[("AlertTopicArn", &own_topic)]),
+        ("AnchorStack", &[("Anchors", "false")]),
+        ("AuditStack", &[("Audit", "false"), ("Containment", "none")]),
+        ("DatabaseStack", &[("Database", "none")]),
+        ("NetworkStack", &[("Network", "none"), ("Database", "none")]),
+        (
+            "NetworkStack",
+            &[("Network", "own"), ("SubnetIds", "subnet-1"), ("SecurityGroupIds", "sg-1"), ("VpcId", "vpc-1")],
+        ),
+        ("ObservabilityStack", &[("Observability", "false")]),
+        ("SecretsStack", &[("Secrets", "own"), ("SecretNamePrefix", "shop-"), ("Database", "none")]),
+        ("TrailStack", &[("Trail", "own")]),
+    ];
+    let has = |world: &World, stack: &str| world.deployment.resources.iter().any(|one| one.path.starts_with(stack));
+    let whole = World::new("shop", "prod", ACCOUNT);
+    for (stack, given) in cases {
+        assert!(has(&whole, stack), "{stack}");
+        assert!(!has(&World::with("shop", "prod", ACCOUNT, given), stack), "{stack} in spite of {given:?}");
+    }
+}
+
+/// What is heard of only in other regions comes from there: IAM's and the root user's events, and those of replicas.
+#[test]
+fn what_happens_in_other_regions_is_forwarded() {
+    for environment in ENVIRONMENTS {
+        let file = TEMPLATES.get(&environment_file(environment)).unwrap();
+        let regions = file["default"]["forward"]["parameters"]["regions"].as_array().unwrap();
+        let replica = parameters_of(environment).remove("ReplicaRegion");
+        for needed in replica.iter().map(String::as_str).chain(["us-east-1"]) {
+            assert!(regions.iter().any(|region| region == needed), "{environment}: nothing is heard of {needed}");
+        }
+    }
+    // As scripts/deploy does it.
+    let given = [("Project", "shop"), ("Environment", "prod"), ("HomeRegion", REGION)];
+    let given = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let place =
+        Place { account: ACCOUNT.to_owned(), region: "us-east-1".to_owned(), stack: "shop-prod-rules".to_owned() };
+    let there = TEMPLATES.deploy("infra/stacks/rules.yaml", place, &given).unwrap();
+    let bus = format!("arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default");
+    let role = there.of_kind("AWS::IAM::Role").next().unwrap();
+    let forwards = Principal {
+        arn: role.arn.clone().unwrap(),
+        account: ACCOUNT.to_owned(),
+        policies: attached(&there, &role.name).iter().map(policy).collect(),
+    };
+    let may = |action: &str, arn: &str| allows(&forwards, action, arn, &Context::new(), None);
+    assert!(may("events:PutEvents", &bus) && !may("events:PutRule", &bus));
+    assert!(!may("events:PutEvents", &bus.replace(REGION, "eu-central-1")));
+
+    let here = World::new("shop", "prod", ACCOUNT).deployment;
+    let rules: Vec<_> = there.of_kind("AWS::Events::Rule").collect();
+    assert!(!rules.is_empty());
+    for rule in rules {
+        for target in list(&rule.properties["Targets"]) {
+            assert_eq!((&target["Arn"], &target["RoleArn"]), (&json!(bus), &json!(forwards.arn)), "{}", rule.name);
+        }
+        let same = here.named("AWS::Events::Rule", &rule.name).unwrap();
+        for property in ["EventPattern", "State"] {
+            assert_eq!(rule.properties[property], same.properties[property], "{}", rule.name);
+        }
     }
 }
 

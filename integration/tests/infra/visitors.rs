@@ -27,7 +27,6 @@ const ACCOUNT_WIDE: &[(&str, &str, &str)] = &[
         "AlertingStack/TopicKey",
         "rules of one's own that publish need the topics' key, not more",
     ),
-    ("cloudtrail.amazonaws.com", "TrailStack/Key", "the bucket takes files of this trail only"),
     (
         "lambda.alarms.cloudwatch.amazonaws.com",
         "RotationStack/RespondFunction",
@@ -86,6 +85,11 @@ fn services_get_in_only_on_behalf_of_what_is_ours() {
     page.push_str("\nOn behalf of all of the account:\n");
     for (service, of, reason) in ACCOUNT_WIDE {
         let _ = writeln!(page, "{service}, {of}: {reason}");
+    }
+    for (service, of, _) in ACCOUNT_WIDE {
+        let used =
+            rows.iter().any(|((path, by, _), row)| by == service && path.starts_with(of) && row[1..4].contains(&true));
+        assert!(used, "{of}: {service} gets in for one's own only");
     }
     insta::assert_snapshot!(page);
     assert_eq!(foreign, Vec::<String>::new());

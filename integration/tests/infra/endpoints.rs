@@ -1,0 +1,219 @@
+//! What gets out of the network: the policy of every endpoint, asked for what is one's own and for what is not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use relatch_integration::template::Templates;
+use serde_json::{Value, json};
+
+use crate::authority::{Case, anything, cases, matrix, principals, worlds, worlds_with};
+use crate::evaluation::{Principal, lets_through, list, policy};
+use crate::scene::{ACCOUNT, World, brought};
+
+/// Let through to more than one's own, each with the reason.
+const WIDE: &[(&str, &str)] = &[
+    ("cloudwatch:DescribeAlarms", "composite alarms are described only to those who may describe all"),
+    ("cloudwatch:PutMetricData", "metrics have no resource"),
+    ("rds:DescribeDBProxyTargets", "a proxy's ARN has a number for its name, which nobody knows before there is one"),
+    ("secretsmanager:ListSecrets", "it has no resource; it shows names and dates"),
+    ("sts:GetCallerIdentity", "it has no resource; it says who asks"),
+];
+
+/// The same where databases are brought along, which are called as they are.
+const WIDE_TO_TAKEN_DATABASES: [&str; 4] =
+    ["rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:ModifyDBCluster", "rds:ModifyDBInstance"];
+
+/// Whose a thing is, in the order of [`worlds`], which has two other environments.
+const WHOSE: [&str; 5] = ["own", "other environment's", "other environment's", "other project's", "other account's"];
+
+#[test]
+fn the_endpoints_let_through_what_is_needed_and_nothing_else() {
+    let worlds = worlds("prod");
+    let mut page = reachable(&worlds, &[]);
+    page.push_str("\nTo more than one's own:\n");
+    for (action, reason) in WIDE {
+        let _ = writeln!(page, "{action}: {reason}");
+    }
+    insta::assert_snapshot!(page);
+}
+
+/// Nor do they let more through to secrets, keys and topics that are brought along.
+#[test]
+fn the_endpoints_let_nothing_more_through_to_what_is_brought_along() {
+    let worlds = taking_all();
+    reachable(&worlds, &WIDE_TO_TAKEN_DATABASES);
+}
+
+/// The questions above are enough to notice a policy that has become wide: for any resource, or for any account.
+#[test]
+fn an_endpoint_that_opened_would_be_noticed() {
+    let worlds = worlds("prod");
+    let (ours, strangers) = (asked(&worlds, &ours(&worlds[0])), asked(&worlds, &stranger()));
+    for (service, document) in endpoints(&worlds[0]) {
+        for (index, statement) in list(&document["Statement"]).iter().enumerate() {
+            let opened = |part: &str, wide: Value| {
+                let mut document = document.clone();
+                document["Statement"][index][part] = wide;
+                through(&service, &document, &worlds, &ours, &strangers)
+            };
+            if list(&statement["Resource"]) != ["*"] {
+                let rows = opened("Resource", "*".into());
+                let to_others = |(action, whose): &(String, &str)| !is_wide(action, &[]) && *whose != "own";
+                let noticed = rows.iter().any(to_others) || is_all_wide(statement);
+                assert!(noticed, "{}, for any resource", statement["Sid"]);
+            }
+            let rows = opened("Condition", json!({}));
+            assert!(rows.iter().any(|(_, whose)| *whose == STRANGER), "{}, for any account", statement["Sid"]);
+        }
+    }
+}
+
+fn is_all_wide(statement: &Value) -> bool {
+    list(&statement["Action"]).iter().all(|action| is_wide(action.as_str().unwrap(), &[]))
+}
+
+fn is_wide(action: &str, more: &[&str]) -> bool {
+    WIDE.iter().map(|(wide, _)| wide).chain(more).any(|wide| wide.eq_ignore_ascii_case(action))
+}
+
+/// Worlds that make a network, and bring along all else.
+fn taking_all() -> Vec<World> {
+    worlds_with("prod", |project, environment, account| {
+        let mut given = brought(project, environment, account);
+        given.retain(|(name, _)| !["SubnetIds", "SecurityGroupIds"].contains(name));
+        given.iter_mut().filter(|(name, _)| *name == "Network").for_each(|(_, value)| "create".clone_into(value));
+        given
+    })
+}
+
+/// What is let through, by service; fails where something that is needed is not, or something that is not one's own is.
+fn reachable(worlds: &[World], wide: &[&str]) -> String {
+    let endpoints = endpoints(&worlds[0]);
+    needed(&worlds[0], worlds, &endpoints);
+    let (ours, strangers) = (asked(worlds, &ours(&worlds[0])), asked(worlds, &stranger()));
+    let (mut page, mut reached) = (String::new(), BTreeSet::new());
+    for (service, document) in &endpoints {
+        let mut rows: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
+        for (action, whose) in through(service, document, worlds, &ours, &strangers) {
+            let row = format!("{action}, {whose}, through the endpoint of {service}");
+            assert!(whose != STRANGER, "{row}");
+            let wide = if whose == "other account's" { &[] } else { wide };
+            assert!(whose == "own" || is_wide(&action, wide), "{row}");
+            if whose != "own" {
+                reached.insert(action.clone());
+            }
+            rows.entry(action).or_default().push(whose);
+        }
+        assert!(!rows.is_empty(), "nothing gets through the endpoint of {service}");
+        let mut gathered: BTreeMap<Vec<&str>, Vec<String>> = BTreeMap::new();
+        for (action, mut whose) in rows {
+            whose.sort_by_key(|whose| WHOSE.iter().position(|one| one == whose));
+            gathered.entry(whose).or_default().push(action.split_once(':').unwrap().1.to_owned());
+        }
+        let _ = writeln!(page, "{service}");
+        for (whose, actions) in gathered {
+            let _ = writeln!(page, "  {}: {}", whose.join(", "), actions.join(" "));
+        }
+    }
+    for wide in WIDE.iter().map(|(wide, _)| wide).chain(wide) {
+        assert!(reached.contains(&wide.to_lowercase()), "{wide} gets through to one's own only");
+    }
+    page
+}
+
+/// That the functions in the network, and an application there, can do all that their roles let them.
+fn needed(own: &World, worlds: &[World], endpoints: &BTreeMap<String, Value>) {
+    let (matrix, principals, mut cases) = (matrix(worlds), principals(own), cases(own));
+    for name in ["rotate", "respond", "an application"] {
+        let Some(who) = principals.get(name) else { continue };
+        let mut anything = anything(name, own);
+        cases.iter_mut().chain(&mut anything).for_each(|case| case.asked_by(who));
+        for (action, label) in matrix.roles[name].keys() {
+            let service = action.split(':').next().unwrap();
+            // Logs and traces go by way of the service itself.
+            let by_the_program = label != "*, by AWS itself"
+                && !label.contains("through ")
+                && !["logs", "xray"].contains(&service)
+                // Nobody invokes it: RotateSecret asks whether its caller may.
+                && action != "lambda:InvokeFunction";
+            let case = cases.iter().chain(&anything).find(|case| case.label == *label).unwrap();
+            // Roles are allowed each call of RDS on all that RDS has.
+            let kinds = [("DBCluster", ":cluster:"), ("DBInstance", ":db:"), ("DBProxy", ":db-proxy:")];
+            let is_of_kind = kinds.iter().all(|(of, kind)| !action.contains(of) || case.arn.contains(kind));
+            if !by_the_program || !is_of_kind {
+                continue;
+            }
+            let endpoint = endpoints.get(service).unwrap_or_else(|| panic!("no endpoint for {name}'s {action}"));
+            let passes = lets_through(&policy(endpoint), who, action, &case.arn, &case.context);
+            assert!(passes, "{name} is allowed {action} on {label}, and cannot reach it");
+        }
+    }
+}
+
+/// The policies of the endpoints, by the services' names in IAM.
+fn endpoints(world: &World) -> BTreeMap<String, Value> {
+    let endpoints = world.deployment.of_kind("AWS::EC2::VPCEndpoint").map(|endpoint| {
+        let service = endpoint.properties["ServiceName"].as_str().unwrap().rsplit('.').next().unwrap();
+        let service = if service == "monitoring" { "cloudwatch" } else { service };
+        (service.to_owned(), endpoint.properties["PolicyDocument"].clone())
+    });
+    endpoints.collect()
+}
+
+/// With credentials of another account, whatever is asked for.
+const STRANGER: &str = "by a stranger";
+
+/// Every action that a policy lets through, and to whose things, or by whom.
+fn through(
+    service: &str,
+    document: &Value,
+    worlds: &[World],
+    ours_asks: &[Vec<Case>],
+    stranger_asks: &[Vec<Case>],
+) -> BTreeSet<(String, &'static str)> {
+    let (document, ours, stranger) = (policy(document), ours(&worlds[0]), stranger());
+    let mut rows = BTreeSet::new();
+    for (action, has_resources) in &Templates::actions().unwrap()[service] {
+        let action = format!("{service}:{action}");
+        let passes = |who: &Principal, case: &Case| {
+            // Roles are IAM's, and are assumed at STS.
+            let of_service = case.service == service || (service == "sts" && case.service == "iam");
+            let is_asked = if *has_resources { of_service } else { case.service.is_empty() };
+            is_asked && lets_through(&document, who, &action, &case.arn, &case.context)
+        };
+        for (world, (by_us, by_a_stranger)) in ours_asks.iter().zip(stranger_asks).enumerate() {
+            if by_us.iter().any(|case| passes(&ours, case)) {
+                rows.insert((action.clone(), if *has_resources { WHOSE[world] } else { "anybody's" }));
+            }
+            if by_a_stranger.iter().any(|case| passes(&stranger, case)) {
+                rows.insert((action.clone(), STRANGER));
+            }
+        }
+    }
+    rows
+}
+
+/// All that there is in each world, and what has no resource, asked for by somebody.
+fn asked(worlds: &[World], who: &Principal) -> Vec<Vec<Case>> {
+    let of_world = |world| {
+        let mut cases = cases(world);
+        cases.extend(anything("rotate", world));
+        cases.iter_mut().for_each(|case| case.asked_by(who));
+        cases
+    };
+    worlds.iter().map(of_world).collect()
+}
+
+fn ours(own: &World) -> Principal {
+    principals(own).remove("rotate").unwrap()
+}
+
+fn stranger() -> Principal {
+    let account = "999999999999";
+    assert_ne!(account, ACCOUNT);
+    Principal {
+        arn: format!("arn:aws:iam::{account}:role/stranger"),
+        account: account.to_owned(),
+        policies: Vec::new(),
+    }
+}
