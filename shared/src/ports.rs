@@ -361,6 +361,10 @@ pub trait Session {
     /// Takes the lock of a secret, waiting at most `patience` for it. The lock ends with the session.
     async fn lock(&mut self, arn: &str, patience: Duration) -> Lock;
 
+    /// Gives the lock back, if it is held, and waits until the server has it: a session that is closed may hold it for a
+    /// moment longer.
+    async fn unlock(&mut self);
+
     /// What the server says of itself, of a user, and of the user that serves as its model.
     async fn look(&mut self, user: &str, model: &str) -> Result<Surroundings, SessionError>;
 
@@ -371,7 +375,7 @@ pub trait Session {
     /// the password changed holds no longer, and they may be waiting for the lock to act on it.
     async fn dismiss(&mut self, user: &str) -> Result<(), SessionError>;
 
-    /// Ends the session, and with it the lock. Explicit, because a function is frozen right after its answer, and a
+    /// Ends the session, and with it the lock (soon: see [`Self::unlock`]). Explicit, because a function is frozen right after its answer, and a
     /// session that is merely dropped would hold the lock until it is thawed.
     async fn close(self);
 

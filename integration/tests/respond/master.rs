@@ -187,7 +187,7 @@ impl Master {
     /// With a responder that has little more than the time that it needs to begin.
     async fn hurried() -> Self {
         let master = Self::instance().await;
-        let respond = master.scene.respond.timeout(Duration::from_secs(14));
+        let respond = master.scene.respond.timeout(Duration::from_secs(18));
         Self { scene: Scene { respond, ..master.scene }, ..master }
     }
 

@@ -49,11 +49,11 @@ async fn a_login_that_was_under_way_while_a_repair_set_the_password_promotes_not
     wire.inject(held..=held, wire::Fault::FreezeBefore(Victim::By(Arc::new(|| {}))));
     let finish = scene.rotation();
     let finish = finish.step(Step::FinishSecret, &token);
+    let waits = || wire.operations().iter().filter(|operation| operation.what.contains("pg_locks")).count() > 1;
     let repair = async {
         until(|| wire.operations().len() as u64 >= held).await;
         let mut repair = pin!(scene.respond.invoke(trail::rotation_failed(&scene.secret, &token)));
         // It has set the password, and waits for that login; or, if it does not, it comes to its end.
-        let waits = || wire.operations().iter().filter(|operation| operation.what.contains("pg_locks")).count() > 1;
         let ended = tokio::select! {
             ended = &mut repair => Some(ended),
             () = until(waits) => None,
@@ -65,6 +65,8 @@ async fn a_login_that_was_under_way_while_a_repair_set_the_password_promotes_not
         }
     };
     let (finished, repaired) = tokio::join!(finish, repair);
+    assert_eq!(wire.operations()[3].what, "SASLResponse");
+    assert!(waits(), "the repair has looked for that login until it had come to its end");
     let finished = finished.unwrap();
     assert!(!finished.outcome.is_ok(), "{finished:#?}");
     assert!(repaired.unwrap().is_ok());

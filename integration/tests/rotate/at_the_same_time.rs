@@ -77,7 +77,10 @@ async fn promoting_while(scene: &Scene, token: &str, statement: &str) -> StepRun
         holder.batch_execute(statement).await.unwrap();
         drop(holder);
     };
-    tokio::join!(scene.step(Step::FinishSecret, token), timeout(Duration::from_secs(30), overtake)).0
+    let (run, overtaken) =
+        tokio::join!(scene.step(Step::FinishSecret, token), timeout(Duration::from_secs(30), overtake));
+    overtaken.unwrap();
+    run
 }
 
 async fn twice_each(scene: &Scene) {

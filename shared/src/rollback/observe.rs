@@ -28,9 +28,9 @@ use uuid::Uuid;
 const KNOCKS: u32 = 3;
 const BETWEEN_KNOCKS: Duration = Duration::from_millis(200);
 
-/// The longest way from a change to its proof, in units of the patience that each operation has: the change (1.5), its
-/// proof (3, and pauses).
-const LONGEST_WAY: u32 = 5;
+/// The longest way from a change to its proof, in units of the patience that each operation has: the change (1.5), the end
+/// of other sessions (3), its proof (3, and pauses).
+const LONGEST_WAY: u32 = 8;
 
 /// The longest that closing sessions may take; one whose server is silent is dropped.
 const CLOSING: Duration = Duration::from_millis(300);
@@ -336,7 +336,11 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
         let (arn, patience) = (self.arn(), self.settings.patience);
         match holder {
             Holder::Session(source) => {
-                for (_, session) in self.sessions.extract_if(.., |(whose, _)| *whose != source) {
+                for (whose, mut session) in self.sessions.extract_if(.., |(whose, _)| *whose != source) {
+                    if matches!(self.facts.lock, Some((Holder::Session(holder), lock)) if holder == whose && lock.is_ours())
+                    {
+                        session.unlock().await;
+                    }
                     session.close().await;
                 }
                 Ok(match self.session(source) {

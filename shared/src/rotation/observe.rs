@@ -25,9 +25,9 @@ const KNOCKS: u32 = 3;
 const BETWEEN_KNOCKS: Duration = Duration::from_millis(200);
 
 /// The longest way from a change to the proof that it is undone, in units of the patience that each operation has: the
-/// change (1.5), its proof (3, and pauses), putting back in the session (1.5) and through a new one (1 + 1.5), and the
-/// proof of that (3, and pauses).
-const LONGEST_WAY: u32 = 12;
+/// change (1.5), its proof (3, and pauses), putting back in the session (1.5) and under the lock through a new one
+/// (1 + 1.5 + 1.5), and the proof of that (3, and pauses).
+const LONGEST_WAY: u32 = 14;
 
 /// The longest that closing sessions may take; one whose server is silent is dropped.
 const CLOSING: Duration = Duration::from_millis(300);

@@ -8,7 +8,7 @@ use super::{
     reason::Reason,
 };
 use crate::{
-    ports::{Lock, Login, ServerState, Staged},
+    ports::{Lock, Login, ServerState, Silence, Staged},
     rollback::undo,
 };
 use relatch_events::rotation::Step;
@@ -297,11 +297,13 @@ fn still_opens(f: &Facts) -> Next<()> {
     if f.lock != Some(Lock::Awaited) {
         return Ok(());
     }
-    match f.proof.ok_or(Plan::Look(Look::Proof))? {
-        Login::Accepted => Ok(()),
-        Login::Unfit(_) | Login::Refused(_) | Login::Rejected => Err(Plan::Wait(Reason::Overtaken)),
-        Login::Unknown(silence) => Err(Plan::Wait(Reason::DatabaseSilent(silence))),
-    }
+    Err(match f.proof.ok_or(Plan::Look(Look::Proof))? {
+        Login::Accepted => return Ok(()),
+        Login::Unfit(state) => unfit(f, pair(f)?, Reason::TestQueryFailed(state))?,
+        Login::Refused(refusal) => Plan::Refuse(Reason::LoginRefused(refusal)),
+        Login::Rejected => Plan::Wait(Reason::Overtaken),
+        Login::Unknown(silence) => silent(silence),
+    })
 }
 
 fn promotion(f: &Facts) -> Next {
@@ -374,10 +376,17 @@ fn no_version_opens(f: &Facts) -> Next {
 fn no_answer(f: &Facts, who: Who) -> Next {
     Ok(match login(f, who)? {
         Login::Refused(refusal) => Plan::Refuse(Reason::LoginRefused(refusal)),
-        Login::Unknown(silence) if !silence.passes() => Plan::Refuse(Reason::ServerUnfit(silence)),
-        Login::Unknown(silence) => Plan::Wait(Reason::DatabaseSilent(silence)),
+        Login::Unknown(silence) => silent(silence),
         Login::Accepted | Login::Unfit(_) | Login::Rejected => Plan::Wait(Reason::SessionLost),
     })
+}
+
+const fn silent(silence: Silence) -> Plan {
+    if silence.passes() {
+        Plan::Wait(Reason::DatabaseSilent(silence))
+    } else {
+        Plan::Refuse(Reason::ServerUnfit(silence))
+    }
 }
 
 /// The two versions, and that they belong together. No connection is made before this.
@@ -486,7 +495,7 @@ mod tests {
 
     use super::{super::facts::RoleProblem, *};
     use crate::{
-        ports::{Refusal, Silence, SqlState},
+        ports::{Refusal, SqlState},
         secret::{Field, Problem},
     };
 

@@ -9,7 +9,8 @@
 //! `observe.rs` and `carry_out.rs` of their modules · `model`, who may move when, and what must be true.
 //!
 //! Not in the model: a second user that takes turns, an admin secret, RDS, and labels that Secrets Manager serves late.
-//! The matrices in `tests/rotation` have these.
+//! The matrices in `tests/rotation` have these. A login is one move: that a repair waits for those under way is tested with
+//! a real server. Nor does a step of a token run twice at once.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::wildcard_enum_match_arm)]
 

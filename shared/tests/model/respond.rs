@@ -27,6 +27,7 @@ pub(crate) struct Respond {
     kept: Vec<Version>,
     promoted: Option<Source>,
     sessions: Vec<Source>,
+    waits: bool,
 }
 
 /// What a repair has come to.
@@ -53,6 +54,7 @@ impl Respond {
             kept: Vec::new(),
             promoted: None,
             sessions: Vec::new(),
+            waits: false,
         }
     }
 
@@ -90,10 +92,9 @@ impl Respond {
                 let session = self.sessions.contains(&source);
                 let (effect, session) = world.set(ME, session, self.current.unwrap(), answer);
                 self.sessions.retain(|whose| session || *whose != source);
-                if effect == Effect::Done {
-                    world.dismissals += 1;
-                }
-                world.undismissed |= effect == Effect::Unsure;
+                let dismisses = effect == Effect::Done && answer != Answer::Spares;
+                world.dismissals += u8::from(dismisses);
+                world.undismissed |= !dismisses && !matches!(effect, Effect::Refused(_));
                 if effect == Effect::Unsure {
                     self.facts.lock = self.facts.lock.map(|(holder, _)| (holder, Lock::Lost));
                 }
@@ -101,7 +102,8 @@ impl Respond {
             }
             Plan::Act(Action::Promote(rung, source)) => {
                 let (to, from) = (self.version(source), self.current.unwrap());
-                let mut effect = world.promote(to, from, answer);
+                let (_, lock) = self.facts.lock.unwrap();
+                let mut effect = world.promote(to, from, lock, answer);
                 if effect == Effect::Unsure && world.labels.current == to {
                     effect = Effect::Done;
                 }
@@ -219,7 +221,11 @@ impl Respond {
                     world.release(ME);
                 }
                 self.sessions.retain(|whose| *whose == source);
-                let lock = if self.sessions.is_empty() { Lock::Lost } else { world.take_lock(ME) };
+                let lock = match self.sessions.is_empty() {
+                    true => Some(Lock::Lost),
+                    false => world.ask_for_lock(ME, &mut self.waits),
+                };
+                let Some(lock) = lock else { return };
                 self.facts.lock = Some((holder, lock));
                 (self.facts.settled, self.facts.again, self.facts.time) = (None, None, None);
             }

@@ -10,7 +10,6 @@ use relatch::{
     },
 };
 use relatch_events::rotation::Step;
-use std::mem;
 
 /// One invocation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -77,9 +76,8 @@ impl Rotate {
                 }
             }
             Plan::Act(Action::Promote) => {
-                let shut = world.promoted_shut;
-                self.facts.promotion = Some(world.promote(self.token, self.current.unwrap(), answer));
-                world.waited_in_vain |= self.facts.lock == Some(Lock::Awaited) && world.promoted_shut != shut;
+                let (current, lock) = (self.current.unwrap(), self.facts.lock.unwrap());
+                self.facts.promotion = Some(world.promote(self.token, current, lock, answer));
             }
             Plan::Act(Action::SetPassword(who)) => {
                 self.facts.change = Some(self.set(who, self.pending.unwrap(), answer, world));
@@ -174,15 +172,10 @@ impl Rotate {
         }
     }
 
-    /// Where somebody else has the lock, it waits for a move of theirs at least.
     fn lock(&mut self, who: Who, world: &mut World) -> Option<Lock> {
-        let lock = if self.is_open(who, world) { world.take_lock(Holder::Rotate(self.token)) } else { Lock::Lost };
-        let waited = mem::take(&mut self.waits);
-        self.waits = lock == Lock::Busy && !waited;
-        match lock {
-            Lock::Held if waited => Some(Lock::Awaited),
-            Lock::Busy => waited.then_some(Lock::Busy),
-            Lock::Held | Lock::Awaited | Lock::Lost => Some(lock),
+        match self.is_open(who, world) {
+            true => world.ask_for_lock(Holder::Rotate(self.token), &mut self.waits),
+            false => Some(Lock::Lost),
         }
     }
 

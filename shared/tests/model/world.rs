@@ -4,6 +4,7 @@ use relatch::{
     ports::{Lock, Login, Silence, SqlState},
     rotation::facts::Effect,
 };
+use std::mem;
 
 /// A version, and the password that it holds. Each holds another one.
 pub(crate) type Version = u8;
@@ -37,6 +38,8 @@ pub(crate) enum Answer {
     Silent,
     /// The answer is lost, before the effect or after it.
     Lost { happened: bool },
+    /// The password is set, and the sessions that are to be ended for it live on.
+    Spares,
     /// The answer to a statement is lost, and its session lives on.
     Lingers,
     /// The process dies, before the effect or after it.
@@ -60,13 +63,14 @@ pub(crate) enum Call {
 
 impl Answer {
     pub(crate) fn all(call: Call) -> &'static [Answer] {
-        use Answer::{Calm, Dies, DiesLingering, Lingers, Lost, Refused, Silent};
+        use Answer::{Calm, Dies, DiesLingering, Lingers, Lost, Refused, Silent, Spares};
         match call {
             Call::Read => &[Calm, Dies { happened: false }],
             Call::Login => &[Calm, Silent, Dies { happened: false }],
             Call::Statement => &[
                 Calm,
                 Refused,
+                Spares,
                 Lost { happened: false },
                 Lost { happened: true },
                 Lingers,
@@ -138,6 +142,19 @@ impl World {
         }
     }
 
+    /// Asks for the lock; who has to wait for it does so for a move of somebody else's at least, and asks again.
+    pub(crate) fn ask_for_lock(&mut self, whose: Holder, waits: &mut bool) -> Option<Lock> {
+        let waited = mem::take(waits);
+        match self.take_lock(whose) {
+            Lock::Held if waited => Some(Lock::Awaited),
+            Lock::Busy if !waited => {
+                *waits = true;
+                None
+            }
+            lock => Some(lock),
+        }
+    }
+
     pub(crate) fn release(&mut self, whose: Holder) {
         self.lock = self.lock.filter(|holder| *holder != whose);
     }
@@ -157,7 +174,7 @@ impl World {
         }
         match answer {
             Answer::Refused => return (Effect::Refused(SqlState(*b"42501")), true),
-            Answer::Calm | Answer::Silent => self.password = to,
+            Answer::Calm | Answer::Silent | Answer::Spares => self.password = to,
             Answer::Lost { happened } | Answer::Dies { happened } => {
                 self.password = if happened { to } else { self.password };
                 match answer {
@@ -168,17 +185,19 @@ impl World {
             Answer::Lingers | Answer::DiesLingering => self.bury(whose, Some(to)),
         }
         match answer {
-            Answer::Calm | Answer::Silent | Answer::Refused => (Effect::Done, true),
+            Answer::Calm | Answer::Silent | Answer::Refused | Answer::Spares => (Effect::Done, true),
             _ => (Effect::Unsure, false),
         }
     }
 
     /// UpdateSecretVersionStage of AWSCURRENT.
-    pub(crate) fn promote(&mut self, to: Version, from: Version, answer: Answer) -> Effect {
+    pub(crate) fn promote(&mut self, to: Version, from: Version, lock: Lock, answer: Answer) -> Effect {
         self.label(answer, |world| {
             let moves = world.labels.current == from && from != to;
             if moves {
-                world.promoted_shut |= world.password != to;
+                let shut = world.password != to;
+                world.promoted_shut |= shut;
+                world.waited_in_vain |= shut && lock == Lock::Awaited;
                 (world.labels.current, world.labels.previous) = (to, Some(from));
             }
             moves

@@ -1044,6 +1044,11 @@ impl Session for OpenSession {
         in_session(self.call("dismiss", move |state| state.dismiss(&user, id)).await)
     }
 
+    async fn unlock(&mut self) {
+        let id = self.id;
+        self.call("unlock", move |state| state.locks.retain(|_, holder| *holder != id)).await;
+    }
+
     async fn close(mut self) {
         let id = self.id;
         self.call("close", move |state| state.end(id)).await;

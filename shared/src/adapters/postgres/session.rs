@@ -58,9 +58,8 @@ const ARRIVALS: &str = "
     SELECT l.virtualxid FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
     WHERE l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock' AND a.datid IS NULL AND a.usesysid IS NULL";
 
-/// For how long logins under way are waited for, and how often they are looked at. They take milliseconds.
-const ARRIVAL: Duration = Duration::from_secs(1);
-const GLANCE: Duration = Duration::from_millis(10);
+/// How often logins under way are looked at. They take milliseconds.
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// A role may end its own sessions; the admin may, if it is a member of the role or of pg_signal_backend.
 const DISMISS: &str = "
@@ -173,10 +172,14 @@ impl PostgresSession {
         transaction.commit().await
     }
 
-    /// Takes the lock if nobody has it.
-    async fn try_lock(&self, key: i64) -> Result<bool, Error> {
+    /// Takes a lock, and tells whether it was free.
+    async fn advisory_lock(&self, key: i64, patience: Duration) -> Result<bool, Error> {
         let row = self.row(&format!("SELECT pg_try_advisory_lock({key})")).await?;
-        Ok(row.is_some_and(|row| row.get(0) == Some("t")))
+        if row.is_some_and(|row| row.get(0) == Some("t")) {
+            return Ok(true);
+        }
+        let wait = format!("SET lock_timeout = {}; SELECT pg_advisory_lock({key})", patience.as_millis());
+        self.run(&wait).await.map(|()| false)
     }
 
     async fn arrivals(&self) -> Result<HashSet<String>, Error> {
@@ -184,11 +187,15 @@ impl PostgresSession {
         rows.iter().map(|row| row.try_get(0)).collect()
     }
 
-    /// Ends our sessions of a user. A login under way may have been judged by the password before, and cannot be ended
-    /// before it has come to its end.
+    /// Ends our sessions of a user. A login under way may have been judged by the password before, and can be ended only
+    /// when it has come to its end; one of ours gives up after `patience`.
     async fn end_others(&self, user: &str) -> Result<(), Error> {
-        let until = Instant::now() + ARRIVAL;
+        let until = Instant::now() + self.patience;
+        self.client.execute(DISMISS, &[&user, &APPLICATION]).await?;
         let mut arriving = self.arrivals().await?;
+        if arriving.is_empty() {
+            return Ok(());
+        }
         while !arriving.is_empty() && Instant::now() < until {
             sleep(GLANCE).await;
             let still = self.arrivals().await?;
@@ -205,18 +212,16 @@ impl PostgresSession {
 
 impl Session for PostgresSession {
     async fn lock(&mut self, arn: &str, patience: Duration) -> Lock {
-        let key = lock_key(arn);
-        let refused = |error| match error {
-            SessionError::Reported(_) => Lock::Busy,
-            SessionError::Lost => Lock::Lost,
-        };
-        match self.within(self.try_lock(key)).await {
-            Ok(true) => return Lock::Held,
-            Ok(false) => {}
-            Err(error) => return refused(error),
+        match self.within(self.advisory_lock(lock_key(arn), patience)).await {
+            Ok(true) => Lock::Held,
+            Ok(false) => Lock::Awaited,
+            Err(SessionError::Reported(_)) => Lock::Busy,
+            Err(SessionError::Lost) => Lock::Lost,
         }
-        let wait = format!("SET lock_timeout = {}; SELECT pg_advisory_lock({key})", patience.as_millis());
-        self.within(self.run(&wait)).await.map_or_else(refused, |()| Lock::Awaited)
+    }
+
+    async fn unlock(&mut self) {
+        let _ = self.within(self.run("SELECT pg_advisory_unlock_all()")).await;
     }
 
     async fn look(&mut self, user: &str, model: &str) -> Result<Surroundings, SessionError> {
@@ -232,7 +237,7 @@ impl Session for PostgresSession {
     }
 
     async fn dismiss(&mut self, user: &str) -> Result<(), SessionError> {
-        within(self.patience + ARRIVAL, self.end_others(user)).await
+        within(self.patience * 2, self.end_others(user)).await
     }
 
     async fn close(self) {
