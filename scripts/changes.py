@@ -25,6 +25,8 @@ PRECIOUS = {
 }
 # Properties of a secret with which CloudFormation writes a new value.
 VALUES = {"GenerateSecretString", "SecretString"}
+# What CloudFormation says of a change set in which there would be nothing.
+UNCHANGED = ("didn't contain changes", "No updates are to be performed")
 
 
 def objections(change):
@@ -102,13 +104,13 @@ def main(file, *may_go):
     try:
         cloudformation.get_waiter("change_set_create_complete").wait(**change_set)
     except botocore.exceptions.WaiterError:
-        reason = unmade(cloudformation, change_set)
+        reasons = unmade(cloudformation, change_set)
         cloudformation.delete_change_set(**change_set)
         # Without a look into nested stacks, they all seem to change.
-        if "didn't contain changes" in reason or "No updates are to be performed" in reason:
+        if is_unchanged(reasons):
             print("Nothing to change.")
             return 0
-        print("What would change cannot be said:", reason, sep="\n  ", file=sys.stderr)
+        print("What would change cannot be said:", *reasons, sep="\n  ", file=sys.stderr)
         return 1
     changes = [change for change in shown(cloudformation, change_set) if change["LogicalResourceId"] not in may_go]
     found = [objection for change in changes for objection in objections(change)]
@@ -121,9 +123,16 @@ def main(file, *may_go):
     try:
         waiter.wait(StackName=stack, WaiterConfig={"Delay": 15, "MaxAttempts": 240})
     except botocore.exceptions.WaiterError:
-        print("It came to nothing, and was rolled back:", *failures(cloudformation, stack), sep="\n  ", file=sys.stderr)
-        if is_new:
-            print("What is left of it is in the way of the next: make destroy", file=sys.stderr)
+        status = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
+        outcome = "It is still going on" if status.endswith("_IN_PROGRESS") else "It came to nothing"
+        print(f"{outcome} ({status}):", *failures(cloudformation, stack), sep="\n  ", file=sys.stderr)
+        if is_new and not status.endswith("_IN_PROGRESS"):
+            environment = settings["parameter_overrides"]["Environment"]
+            print(
+                f"What is left of it is in the way of the next: make destroy ENV={environment},",
+                "and see infra/README.md for what that leaves.",
+                file=sys.stderr,
+            )
         return 1
     for output in cloudformation.describe_stacks(StackName=stack)["Stacks"][0].get("Outputs", []):
         print(f"{output['OutputKey']} = {output['OutputValue']}")
@@ -141,14 +150,95 @@ def shown(cloudformation, change_set, depth=0):
 
 
 def unmade(cloudformation, change_set):
-    """Why a change set could not be made; if it is for one of a nested stack, that one's reason."""
-    reason = cloudformation.describe_change_set(**change_set).get("StatusReason", "")
-    nested = re.search(r"arn:\S+:changeSet/\S+", reason)
-    return unmade(cloudformation, {"ChangeSetName": nested[0]}) if nested else reason
+    """Why a change set could not be made, in its own words, and in those of every nested one that failed with it.
+
+    >>> class Client:
+    ...     def __init__(self, reason, **nested):
+    ...         self.reason, self.nested = reason, nested
+    ...     def describe_change_set(self, **_):
+    ...         return {"StackId": "stack", "ChangeSetId": "whole", "StatusReason": self.reason}
+    ...     def get_paginator(self, operation):
+    ...         return type("Pages", (), {"paginate": getattr(self, operation)})
+    ...     def describe_stacks(self):
+    ...         own = [{"StackId": name, "RootId": "stack"} for name in self.nested]
+    ...         return [{"Stacks": own}, {"Stacks": [{"StackId": "stack"}, {"StackId": "other", "RootId": "elsewhere"}]}]
+    ...     def list_change_sets(self, StackName):
+    ...         status, reason = self.nested[StackName]
+    ...         made = {"ChangeSetId": ARN + StackName, "RootChangeSetId": "whole", "Status": status, "StatusReason": reason}
+    ...         return [{"Summaries": [{"ChangeSetId": "older", "Status": "FAILED"}, made]}]
+    >>> ARN = "arn:aws:cloudformation:eu-west-1:1:changeSet/"
+    >>> of_a = f"Nested change set {ARN}a was not successfully created: Currently in FAILED."
+    >>> same = ("FAILED", "The submitted information didn't contain changes.")
+    >>> is_unchanged(unmade(Client(same[1]), {}))
+    True
+    >>> is_unchanged(unmade(Client(of_a, a=same, b=same), {}))
+    True
+    >>> unmade(Client(of_a, a=same, b=("FAILED", "No such bucket")), {})
+    ["The submitted information didn't contain changes.", 'No such bucket']
+    >>> is_unchanged(unmade(Client(of_a, a=same, b=("FAILED", "No such bucket")), {}))
+    False
+
+    One that was made has something to change; and one that cannot be found might.
+
+    >>> unmade(Client(of_a, a=same, b=("CREATE_COMPLETE", "")), {})
+    ["The submitted information didn't contain changes.", 'b would change']
+    >>> is_unchanged(unmade(Client(of_a, b=same), {}))
+    False
+    >>> is_unchanged(unmade(Client(""), {}))
+    False
+    """
+    whole = cloudformation.describe_change_set(**change_set)
+    reasons = {whole["ChangeSetId"]: whole.get("StatusReason", "")}
+    stacks = (stack for page in cloudformation.get_paginator("describe_stacks").paginate() for stack in page["Stacks"])
+    for stack in (stack["StackId"] for stack in stacks if stack.get("RootId") == whole["StackId"]):
+        pages = cloudformation.get_paginator("list_change_sets").paginate(StackName=stack)
+        for nested in (summary for page in pages for summary in page["Summaries"]):
+            if nested.get("RootChangeSetId") != whole["ChangeSetId"]:
+                continue
+            if nested["Status"] == "FAILED":
+                reasons[nested["ChangeSetId"]] = nested.get("StatusReason", "")
+            elif nested["Status"] == "CREATE_COMPLETE":
+                reasons[nested["ChangeSetId"]] = f"{stack} would change"
+    # What only names others is said by those.
+    named = {reason: re.findall(r"arn:\S+:changeSet/\S+", reason) for reason in reasons.values()}
+    return [reason for reason, others in named.items() if not others or not reasons.keys() >= set(others)]
+
+
+def is_unchanged(reasons):
+    """Whether change sets could not be made only because nothing would change."""
+    return bool(reasons) and all(any(words in reason for words in UNCHANGED) for reason in reasons)
 
 
 def failures(cloudformation, stack):
-    """What has failed since the stack's last change began, in nested stacks too."""
+    """What has failed since the stack's last change began, in nested stacks too.
+
+    >>> class Client:
+    ...     def __init__(self, **events):
+    ...         self.events = events
+    ...     def get_paginator(self, _):
+    ...         return self
+    ...     def paginate(self, StackName):
+    ...         return [{"StackEvents": [
+    ...             {"StackId": StackName, "PhysicalResourceId": where, "LogicalResourceId": name, "ResourceType": kind,
+    ...              "ResourceStatus": status, "ResourceStatusReason": reason}
+    ...             for name, where, kind, status, reason in self.events[StackName]]}]
+    >>> stack = "AWS::CloudFormation::Stack"
+    >>> client = Client(
+    ...     whole=[
+    ...         ("Whole", "whole", stack, "UPDATE_ROLLBACK_COMPLETE", ""),
+    ...         ("Inner", "inner", stack, "UPDATE_FAILED", "Embedded stack was not successfully updated"),
+    ...         ("Beside", "beside", stack, "CREATE_FAILED", "Access denied"),
+    ...         ("Never", "", stack, "CREATE_FAILED", "No such template"),
+    ...         ("Late", "late", "AWS::SQS::Queue", "CREATE_FAILED", "Resource creation cancelled"),
+    ...         ("Whole", "whole", stack, "UPDATE_IN_PROGRESS", "User Initiated"),
+    ...         ("Before", "before", "AWS::SQS::Queue", "CREATE_FAILED", "Long ago"),
+    ...     ],
+    ...     inner=[("Topic", "topic", "AWS::SNS::Topic", "UPDATE_FAILED", "Invalid name")],
+    ...     beside=[],
+    ... )
+    >>> list(failures(client, "whole"))
+    ['Topic: Invalid name', 'Beside: Access denied', 'Never: No such template']
+    """
     pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
     for event in (event for page in pages for event in page["StackEvents"]):
         status, reason = event["ResourceStatus"], event.get("ResourceStatusReason", "")

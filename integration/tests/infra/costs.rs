@@ -1,5 +1,5 @@
 //! `docs/COSTS.md`, and what `README.md` has of it: what production costs in 30 days, and which quota is met first, computed
-//! from the templates.
+//! from the templates and from what is assumed here.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -87,6 +87,7 @@ struct Plant {
     sweep_minutes: f64,
     access_log_days: f64,
     trail_days: f64,
+    logged_trails: f64,
     /// GB, by function.
     rotate_gb: f64,
     respond_gb: f64,
@@ -107,7 +108,9 @@ const AUDIT_EVENTS_A_SECOND: f64 = 2_580.0;
 /// The read, and the use of the key that comes with it.
 const EVENTS_PER_READ: f64 = 2.0;
 const LINE_BYTES: f64 = 600.0;
-const RECORD_BYTES: f64 = 1_570.0 / 6.5;
+/// An event of CloudTrail's, as it is; and compressed, in the trail's file.
+const EVENT_BYTES: f64 = 1_570.0;
+const RECORD_BYTES: f64 = EVENT_BYTES / 6.5;
 const OWN_METRICS: f64 = 20.0;
 
 #[test]
@@ -115,6 +118,8 @@ fn the_costs_and_quotas_are_those_of_the_templates() {
     let plant = Plant::of(&as_deployed("prod"));
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let read = |file: &str| fs::read_to_string(project.join(file)).unwrap_or_default();
+    let measured = format!("| `audit.batch_events_per_s` | {} /s ", grouped(AUDIT_EVENTS_A_SECOND));
+    assert!(read("docs/BENCHMARKS.md").contains(&measured), "another speed of the audit was measured");
     let readme = read("README.md");
     let (before, rest) = readme.split_once(BEGIN).expect("the README has a place for it");
     let (_, after) = rest.split_once(END).expect("and that has an end");
@@ -158,6 +163,9 @@ impl Plant {
         let of_events =
             mappings.find(|one| one.path.starts_with("AuditStack/") && one.path.ends_with("Records")).unwrap();
         let queue = deployment.of_kind("AWS::SQS::Queue").find(|one| one.path == "AuditStack/EventQueue").unwrap();
+        let logged_trails = deployment
+            .of_kind("AWS::CloudTrail::Trail")
+            .filter(|trail| !trail.properties["CloudWatchLogsLogGroupArn"].is_null());
         Self {
             endpoint_zones: zones,
             keys: count("AWS::KMS::Key"),
@@ -169,6 +177,7 @@ impl Plant {
             sweep_minutes: setting("SweepMinutes"),
             access_log_days: setting("AccessLogDays"),
             trail_days: setting("TrailDays"),
+            logged_trails: logged_trails.count() as f64,
             rotate_gb: memory("-rotate"),
             respond_gb: memory("-respond"),
             audit_gb: memory("-audit"),
@@ -250,6 +259,7 @@ impl Plant {
                 "trail: kept",
                 gb(size * EVENTS_PER_READ * 86_400.0 * self.trail_days * RECORD_BYTES) * OBJECTS_KEPT.dollars,
             ),
+            ("reads", "trail: copied to the log", self.logged_trails * gb(events * EVENT_BYTES) * LOG.dollars),
             (
                 "all",
                 "logs and traces",
@@ -289,9 +299,10 @@ fn grouped(amount: f64) -> String {
 fn page(plant: &Plant) -> String {
     let mut page = String::from(
         "# Costs and quotas\n\n\
-         Computed from the templates and `infra/environments/prod.toml` by a test, which fails when they say something\n\
-         else (`RELATCH_WRITE_DOCS=1 cargo nextest run the_costs_and_quotas` writes this page anew). US dollars for 30 days,\n\
-         list prices of us-east-1, without a free tier, and without the database, which is chosen by its own parameters.\n\n\
+         Computed from the templates, from `infra/environments/prod.toml` and from [what is assumed](#assumed) by a test, which\n\
+         fails when they say something else (`RELATCH_WRITE_DOCS=1 cargo nextest run the_costs_and_quotas` writes this page\n\
+         anew). US dollars for 30 days, list prices of us-east-1, without a free tier, and without the database, which is\n\
+         chosen by its own parameters.\n\n\
          ## What it costs\n\n\
          Each column is so many secrets that are rotated, and as many reads a second that arrive at Secrets Manager, day and\n\
          night.\n\n",
@@ -331,7 +342,8 @@ fn page(plant: &Plant) -> String {
          \u{20}\u{20}read, and the use of the key. Both come through EventBridge and in the trail's files, and are written down once.\n\
          * The audit takes in {} events a second and invocation, as measured on the emulator (`audit.batch_events_per_s` in\n\
          \u{20}\u{20}[BENCHMARKS.md](BENCHMARKS.md)), which is where most of that time goes. A line of the access log has {LINE_BYTES}\n\
-         \u{20}\u{20}bytes; a record in a file {RECORD_BYTES:.0}, compressed.\n\
+         \u{20}\u{20}bytes; an event {} in the trail's log, and {RECORD_BYTES:.0} compressed in the trail's file.\n\
+         * Logs cost when they are taken in; keeping them is left out.\n\
          * {OWN_METRICS} metrics of its own. One trace and one line of log for each invocation, at most 1.5 traces a second.\n\
          * No trail beside this one: a second copy of management events costs by the event.\n\n\
          ### Prices\n\n| price of | US$ | per | from |\n| --- | --: | --- | --- |\n",
@@ -340,6 +352,7 @@ fn page(plant: &Plant) -> String {
         LOOK_SECONDS * 1_000.0,
         plant.sweep_minutes,
         grouped(AUDIT_EVENTS_A_SECOND),
+        grouped(EVENT_BYTES),
     );
     for Price { of, dollars, per, source } in PRICES {
         let _ = writeln!(page, "| {of} | {dollars} | {per} | {source} |");

@@ -10,28 +10,34 @@ use crate::authority::{Case, anything, cases, matrix, principals, worlds, worlds
 use crate::evaluation::{Principal, lets_through, list, policy};
 use crate::scene::{ACCOUNT, World, brought};
 
-/// Let through to more than one's own, each with the reason.
+/// Let through to more than one's own, to whomever it belongs, each with the reason.
 const WIDE: &[(&str, &str)] = &[
     ("cloudwatch:DescribeAlarms", "composite alarms are described only to those who may describe all"),
     ("cloudwatch:PutMetricData", "metrics have no resource"),
-    ("rds:DescribeDBProxyTargets", "a proxy's ARN has a number for its name, which nobody knows before there is one"),
     ("secretsmanager:ListSecrets", "it has no resource; it shows names and dates"),
     ("sts:GetCallerIdentity", "it has no resource; it says who asks"),
 ];
 
+/// Let through to all that is this account's.
+const WIDE_IN_THE_ACCOUNT: &[(&str, &str)] = &[
+    ("rds:DescribeDBClusters", "which cluster a host name belongs to is not known before"),
+    ("rds:DescribeDBInstances", "as clusters"),
+    ("rds:DescribeDBProxyTargets", "as clusters; and a proxy's ARN has a number for its name"),
+];
+
 /// The same where databases are brought along, which are called as they are.
-const WIDE_TO_TAKEN_DATABASES: [&str; 4] =
-    ["rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:ModifyDBCluster", "rds:ModifyDBInstance"];
+const WIDE_TO_TAKEN_DATABASES: [&str; 2] = ["rds:ModifyDBCluster", "rds:ModifyDBInstance"];
 
 /// Whose a thing is, in the order of [`worlds`], which has two other environments.
-const WHOSE: [&str; 5] = ["own", "other environment's", "other environment's", "other project's", "other account's"];
+const WHOSE: [&str; 5] = ["own", "other environment's", "other environment's", "other project's", OTHER_ACCOUNTS];
+const OTHER_ACCOUNTS: &str = "other account's";
 
 #[test]
 fn the_endpoints_let_through_what_is_needed_and_nothing_else() {
     let worlds = worlds("prod");
     let mut page = reachable(&worlds, &[]);
     page.push_str("\nTo more than one's own:\n");
-    for (action, reason) in WIDE {
+    for (action, reason) in WIDE.iter().chain(WIDE_IN_THE_ACCOUNT) {
         let _ = writeln!(page, "{action}: {reason}");
     }
     insta::assert_snapshot!(page);
@@ -47,33 +53,59 @@ fn the_endpoints_let_nothing_more_through_to_what_is_brought_along() {
 /// The questions above are enough to notice a policy that has become wide: for any resource, or for any account.
 #[test]
 fn an_endpoint_that_opened_would_be_noticed() {
-    let worlds = worlds("prod");
-    let (ours, strangers) = (asked(&worlds, &ours(&worlds[0])), asked(&worlds, &stranger()));
-    for (service, document) in endpoints(&worlds[0]) {
-        for (index, statement) in list(&document["Statement"]).iter().enumerate() {
-            let opened = |part: &str, wide: Value| {
-                let mut document = document.clone();
-                document["Statement"][index][part] = wide;
-                through(&service, &document, &worlds, &ours, &strangers)
-            };
-            if list(&statement["Resource"]) != ["*"] {
-                let rows = opened("Resource", "*".into());
-                let to_others = |(action, whose): &(String, &str)| !is_wide(action, &[]) && *whose != "own";
-                let noticed = rows.iter().any(to_others) || is_all_wide(statement);
-                assert!(noticed, "{}, for any resource", statement["Sid"]);
+    for (worlds, wide) in [(worlds("prod"), &[][..]), (taking_all(), &WIDE_TO_TAKEN_DATABASES)] {
+        let (ours, strangers) = (asked(&worlds, &ours(&worlds[0])), asked(&worlds, &stranger()));
+        for (service, document) in endpoints(&worlds[0]) {
+            for (index, statement) in list(&document["Statement"]).iter().enumerate() {
+                let opened = |part: &str, wide: Value| {
+                    let mut document = document.clone();
+                    document["Statement"][index][part] = wide;
+                    through(&service, &document, &worlds, &ours, &strangers)
+                };
+                if list(&statement["Resource"]) != ["*"] {
+                    let rows = opened("Resource", "*".into());
+                    let noticed = rows.iter().any(|(action, whose)| !is_expected(action, whose, wide));
+                    assert!(noticed, "{}, for any resource", statement["Sid"]);
+                }
+                let rows = opened("Condition", json!({}));
+                assert!(rows.iter().any(|(_, whose)| *whose == STRANGER), "{}, for any account", statement["Sid"]);
             }
-            let rows = opened("Condition", json!({}));
-            assert!(rows.iter().any(|(_, whose)| *whose == STRANGER), "{}, for any account", statement["Sid"]);
         }
     }
 }
 
-fn is_all_wide(statement: &Value) -> bool {
-    list(&statement["Action"]).iter().all(|action| is_wide(action.as_str().unwrap(), &[]))
+/// Whatever the role is called.
+#[test]
+fn the_way_back_in_is_open_from_inside() {
+    let worlds = [World::new("shop", "prod", ACCOUNT)];
+    let (endpoints, ours) = (endpoints(&worlds[0]), ours(&worlds[0]));
+    let case = &asked(&worlds, &ours)[0];
+    let case = case.iter().find(|case| case.label == "given: BreakGlassRoleArn").unwrap();
+    assert!(lets_through(&policy(&endpoints["sts"]), &ours, "sts:AssumeRole", &case.arn, &case.context));
 }
 
-fn is_wide(action: &str, more: &[&str]) -> bool {
-    WIDE.iter().map(|(wide, _)| wide).chain(more).any(|wide| wide.eq_ignore_ascii_case(action))
+/// Neither do the roles, nor the endpoint, unless it is said.
+#[test]
+fn no_master_user_is_reset_without_leave() {
+    for database in ["aurora", "none"] {
+        for leave in ["true", "false"] {
+            let given = [("AllowMasterReset", leave), ("Database", database)];
+            let worlds = [World::with("shop", "prod", ACCOUNT, &given)];
+            let (ours, strangers) = (asked(&worlds, &ours(&worlds[0])), asked(&worlds, &stranger()));
+            let rows = through("rds", &endpoints(&worlds[0])["rds"], &worlds, &ours, &strangers);
+            let passes = rows.iter().any(|(action, _)| action.starts_with("rds:modify"));
+            let of_roles: BTreeSet<_> = principals(&worlds[0]).values().flat_map(Principal::actions).collect();
+            let is_allowed = of_roles.iter().any(|action| action.starts_with("rds:Modify"));
+            assert_eq!((passes, is_allowed), (leave == "true", leave == "true"), "{given:?}");
+        }
+    }
+}
+
+/// Whether something may get through to what is not one's own.
+fn is_expected(action: &str, whose: &str, more: &[&str]) -> bool {
+    let is_one_of = |wide: &[(&str, &str)]| wide.iter().any(|(wide, _)| wide.eq_ignore_ascii_case(action));
+    let in_the_account = is_one_of(WIDE_IN_THE_ACCOUNT) || more.iter().any(|wide| wide.eq_ignore_ascii_case(action));
+    whose == "own" || is_one_of(WIDE) || (whose != OTHER_ACCOUNTS && in_the_account)
 }
 
 /// Worlds that make a network, and bring along all else.
@@ -96,9 +128,7 @@ fn reachable(worlds: &[World], wide: &[&str]) -> String {
         let mut rows: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
         for (action, whose) in through(service, document, worlds, &ours, &strangers) {
             let row = format!("{action}, {whose}, through the endpoint of {service}");
-            assert!(whose != STRANGER, "{row}");
-            let wide = if whose == "other account's" { &[] } else { wide };
-            assert!(whose == "own" || is_wide(&action, wide), "{row}");
+            assert!(whose != STRANGER && is_expected(&action, whose, wide), "{row}");
             if whose != "own" {
                 reached.insert(action.clone());
             }
@@ -115,7 +145,7 @@ fn reachable(worlds: &[World], wide: &[&str]) -> String {
             let _ = writeln!(page, "  {}: {}", whose.join(", "), actions.join(" "));
         }
     }
-    for wide in WIDE.iter().map(|(wide, _)| wide).chain(wide) {
+    for wide in WIDE.iter().chain(WIDE_IN_THE_ACCOUNT).map(|(wide, _)| wide).chain(wide) {
         assert!(reached.contains(&wide.to_lowercase()), "{wide} gets through to one's own only");
     }
     page
@@ -125,7 +155,11 @@ fn reachable(worlds: &[World], wide: &[&str]) -> String {
 fn needed(own: &World, worlds: &[World], endpoints: &BTreeMap<String, Value>) {
     let (matrix, principals, mut cases) = (matrix(worlds), principals(own), cases(own));
     for name in ["rotate", "respond", "an application"] {
-        let Some(who) = principals.get(name) else { continue };
+        let Some(who) = principals.get(name) else {
+            let brings_secrets = own.parameters.get("Secrets").is_some_and(|secrets| secrets == "own");
+            assert!(name == "an application" && brings_secrets, "there is no {name}");
+            continue;
+        };
         let mut anything = anything(name, own);
         cases.iter_mut().chain(&mut anything).for_each(|case| case.asked_by(who));
         for (action, label) in matrix.roles[name].keys() {

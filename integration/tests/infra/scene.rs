@@ -227,7 +227,8 @@ fn everything(project: &str, environment: &str, account: &str) -> impl Iterator<
         ("AllowMasterReset", "true".to_owned()),
         ("Anchors", "true".to_owned()),
         ("AuditPolicyParameter", format!("/{prefix}/audit-policy")),
-        ("BreakGlassRoleArn", role("emergency")),
+        // Not named as what is the deployment's.
+        ("BreakGlassRoleArn", format!("arn:aws:iam::{account}:role/emergency-{prefix}")),
         ("ChannelsKmsKeyArn", key("channels")),
         ("ChannelsSecretArn", secret("channels")),
         ("Containment", "rotate,deny".to_owned()),
