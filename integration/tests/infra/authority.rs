@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use awsim_iam_policy::{ContextValue, PolicyDocument};
-use relatch_integration::template::{Resource, Templates};
+use relatch_integration::template::Resource;
 use serde_json::Value;
 
 use crate::evaluation::{Context, MANAGED_BY_AWS, Principal, allows, attached, list, policy};
-use crate::scene::{ACCOUNT, APPLICATION, ENVIRONMENTS, REGION, World, brought};
+use crate::scene::{ACCOUNT, ACTIONS, APPLICATION, ENVIRONMENTS, REGION, World, brought};
 
 /// What is asked for of a world: a resource, or `*`, in circumstances that a policy may ask about.
 pub(crate) struct Case {
@@ -146,7 +146,6 @@ pub(crate) struct Matrix {
 }
 
 pub(crate) fn matrix(worlds: &[World]) -> Matrix {
-    let known = Templates::actions().unwrap();
     let mut cases: Vec<_> = worlds.iter().map(cases).collect();
     let own = &worlds[0];
     let principals = principals(own);
@@ -157,7 +156,7 @@ pub(crate) fn matrix(worlds: &[World]) -> Matrix {
         let mut anything = anything(&name, own);
         cases.iter_mut().flatten().chain(&mut anything).for_each(|case| case.asked_by(&who));
         let mut rows = BTreeMap::new();
-        for (service, actions) in &known {
+        for (service, actions) in &*ACTIONS {
             // The same thing of each world, by its label.
             let mut things: BTreeMap<&str, [Option<&Case>; 5]> = BTreeMap::new();
             for (world, cases) in cases.iter().enumerate() {
@@ -198,7 +197,7 @@ pub(crate) fn matrix(worlds: &[World]) -> Matrix {
         }
         roles.insert(name, rows);
     }
-    Matrix { roles, actions: known.values().map(Vec::len).sum(), services: known.len() }
+    Matrix { roles, actions: ACTIONS.values().map(Vec::len).sum(), services: ACTIONS.len() }
 }
 
 impl Matrix {

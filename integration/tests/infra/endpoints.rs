@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use relatch_integration::template::Templates;
 use serde_json::{Value, json};
 
 use crate::authority::{Case, anything, cases, matrix, principals, worlds, worlds_with};
 use crate::evaluation::{Principal, lets_through, list, policy};
-use crate::scene::{ACCOUNT, World, brought};
+use crate::scene::{ACCOUNT, ACTIONS, World, brought};
 
 /// Let through to more than one's own, to whomever it belongs, each with the reason.
 const WIDE: &[(&str, &str)] = &[
@@ -54,13 +53,13 @@ fn the_endpoints_let_nothing_more_through_to_what_is_brought_along() {
 #[test]
 fn an_endpoint_that_opened_would_be_noticed() {
     for (worlds, wide) in [(worlds("prod"), &[][..]), (taking_all(), &WIDE_TO_TAKEN_DATABASES)] {
-        let (ours, strangers) = (asked(&worlds, &ours(&worlds[0])), asked(&worlds, &stranger()));
+        let askers = askers(&worlds);
         for (service, document) in endpoints(&worlds[0]) {
             for (index, statement) in list(&document["Statement"]).iter().enumerate() {
                 let opened = |part: &str, wide: Value| {
                     let mut document = document.clone();
                     document["Statement"][index][part] = wide;
-                    through(&service, &document, &worlds, &ours, &strangers)
+                    through(&service, &document, &askers)
                 };
                 if list(&statement["Resource"]) != ["*"] {
                     let rows = opened("Resource", "*".into());
@@ -78,10 +77,9 @@ fn an_endpoint_that_opened_would_be_noticed() {
 #[test]
 fn the_way_back_in_is_open_from_inside() {
     let worlds = [World::new("shop", "prod", ACCOUNT)];
-    let (endpoints, ours) = (endpoints(&worlds[0]), ours(&worlds[0]));
-    let case = &asked(&worlds, &ours)[0];
-    let case = case.iter().find(|case| case.label == "given: BreakGlassRoleArn").unwrap();
-    assert!(lets_through(&policy(&endpoints["sts"]), &ours, "sts:AssumeRole", &case.arn, &case.context));
+    let (endpoints, [ours, _]) = (endpoints(&worlds[0]), askers(&worlds));
+    let case = ours.cases[0].iter().find(|case| case.label == "given: BreakGlassRoleArn").unwrap();
+    assert!(lets_through(&policy(&endpoints["sts"]), &ours.who, "sts:AssumeRole", &case.arn, &case.context));
 }
 
 /// Neither do the roles, nor the endpoint, unless it is said.
@@ -91,8 +89,7 @@ fn no_master_user_is_reset_without_leave() {
         for leave in ["true", "false"] {
             let given = [("AllowMasterReset", leave), ("Database", database)];
             let worlds = [World::with("shop", "prod", ACCOUNT, &given)];
-            let (ours, strangers) = (asked(&worlds, &ours(&worlds[0])), asked(&worlds, &stranger()));
-            let rows = through("rds", &endpoints(&worlds[0])["rds"], &worlds, &ours, &strangers);
+            let rows = through("rds", &endpoints(&worlds[0])["rds"], &askers(&worlds));
             let passes = rows.iter().any(|(action, _)| action.starts_with("rds:modify"));
             let of_roles: BTreeSet<_> = principals(&worlds[0]).values().flat_map(Principal::actions).collect();
             let is_allowed = of_roles.iter().any(|action| action.starts_with("rds:Modify"));
@@ -122,11 +119,11 @@ fn taking_all() -> Vec<World> {
 fn reachable(worlds: &[World], wide: &[&str]) -> String {
     let endpoints = endpoints(&worlds[0]);
     needed(&worlds[0], worlds, &endpoints);
-    let (ours, strangers) = (asked(worlds, &ours(&worlds[0])), asked(worlds, &stranger()));
+    let askers = askers(worlds);
     let (mut page, mut reached) = (String::new(), BTreeSet::new());
     for (service, document) in &endpoints {
         let mut rows: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
-        for (action, whose) in through(service, document, worlds, &ours, &strangers) {
+        for (action, whose) in through(service, document, &askers) {
             let row = format!("{action}, {whose}, through the endpoint of {service}");
             assert!(whose != STRANGER && is_expected(&action, whose, wide), "{row}");
             if whose != "own" {
@@ -197,57 +194,52 @@ fn endpoints(world: &World) -> BTreeMap<String, Value> {
 /// With credentials of another account, whatever is asked for.
 const STRANGER: &str = "by a stranger";
 
-/// Every action that a policy lets through, and to whose things, or by whom.
-fn through(
-    service: &str,
-    document: &Value,
-    worlds: &[World],
-    ours_asks: &[Vec<Case>],
-    stranger_asks: &[Vec<Case>],
-) -> BTreeSet<(String, &'static str)> {
-    let (document, ours, stranger) = (policy(document), ours(&worlds[0]), stranger());
-    let mut rows = BTreeSet::new();
-    for (action, has_resources) in &Templates::actions().unwrap()[service] {
-        let action = format!("{service}:{action}");
-        let passes = |who: &Principal, case: &Case| {
-            // Roles are IAM's, and are assumed at STS.
-            let of_service = case.service == service || (service == "sts" && case.service == "iam");
-            let is_asked = if *has_resources { of_service } else { case.service.is_empty() };
-            is_asked && lets_through(&document, who, &action, &case.arn, &case.context)
+/// Somebody, and all that there is in each world, and what has no resource, as they ask for it.
+struct Asker {
+    who: Principal,
+    cases: Vec<Vec<Case>>,
+}
+
+/// One of us, and a stranger.
+fn askers(worlds: &[World]) -> [Asker; 2] {
+    let account = "999999999999";
+    assert_ne!(account, ACCOUNT);
+    let arn = format!("arn:aws:iam::{account}:role/stranger");
+    let stranger = Principal { arn, account: account.to_owned(), policies: Vec::new() };
+    [principals(&worlds[0]).remove("rotate").unwrap(), stranger].map(|who| {
+        let of_world = |world| {
+            let mut cases = cases(world);
+            cases.extend(anything("rotate", world));
+            cases.iter_mut().for_each(|case| case.asked_by(&who));
+            cases
         };
-        for (world, (by_us, by_a_stranger)) in ours_asks.iter().zip(stranger_asks).enumerate() {
-            if by_us.iter().any(|case| passes(&ours, case)) {
-                rows.insert((action.clone(), if *has_resources { WHOSE[world] } else { "anybody's" }));
+        let cases = worlds.iter().map(of_world).collect();
+        Asker { who, cases }
+    })
+}
+
+/// Every action that a policy lets through, and to whose things, or by whom.
+fn through(service: &str, document: &Value, [ours, stranger]: &[Asker; 2]) -> BTreeSet<(String, &'static str)> {
+    let document = policy(document);
+    let mut rows = BTreeSet::new();
+    for (action, has_resources) in &ACTIONS[service] {
+        let action = format!("{service}:{action}");
+        let passes = |asker: &Asker, world: usize| {
+            asker.cases[world].iter().any(|case| {
+                // Roles are IAM's, and are assumed at STS.
+                let of_service = case.service == service || (service == "sts" && case.service == "iam");
+                let is_asked = if *has_resources { of_service } else { case.service.is_empty() };
+                is_asked && lets_through(&document, &asker.who, &action, &case.arn, &case.context)
+            })
+        };
+        for (world, whose) in WHOSE.into_iter().enumerate().take(ours.cases.len()) {
+            if passes(ours, world) {
+                rows.insert((action.clone(), if *has_resources { whose } else { "anybody's" }));
             }
-            if by_a_stranger.iter().any(|case| passes(&stranger, case)) {
+            if passes(stranger, world) {
                 rows.insert((action.clone(), STRANGER));
             }
         }
     }
     rows
-}
-
-/// All that there is in each world, and what has no resource, asked for by somebody.
-fn asked(worlds: &[World], who: &Principal) -> Vec<Vec<Case>> {
-    let of_world = |world| {
-        let mut cases = cases(world);
-        cases.extend(anything("rotate", world));
-        cases.iter_mut().for_each(|case| case.asked_by(who));
-        cases
-    };
-    worlds.iter().map(of_world).collect()
-}
-
-fn ours(own: &World) -> Principal {
-    principals(own).remove("rotate").unwrap()
-}
-
-fn stranger() -> Principal {
-    let account = "999999999999";
-    assert_ne!(account, ACCOUNT);
-    Principal {
-        arn: format!("arn:aws:iam::{account}:role/stranger"),
-        account: account.to_owned(),
-        policies: Vec::new(),
-    }
 }

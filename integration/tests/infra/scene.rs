@@ -21,6 +21,10 @@ pub(crate) static TEMPLATES: LazyLock<Templates> = LazyLock::new(|| {
     Templates::expand(&[ROOT, &environments[0], &environments[1], &environments[2]]).unwrap()
 });
 
+/// What IAM can allow at all: every service's actions, each with whether it can be allowed on single resources.
+pub(crate) static ACTIONS: LazyLock<BTreeMap<String, Vec<(String, bool)>>> =
+    LazyLock::new(|| Templates::actions().unwrap());
+
 /// The environments there are, each with a file of its own.
 pub(crate) const ENVIRONMENTS: [&str; 3] = ["dev", "staging", "prod"];
 
