@@ -9,6 +9,7 @@ pub mod bus;
 pub mod certificates;
 pub mod cli;
 pub mod cloud;
+pub mod condition;
 pub mod consumer;
 pub mod lambda;
 pub mod matrix;

@@ -21,6 +21,7 @@ use relatch_integration::{
     aws::{ACCOUNT, Endpoint, Fault, REGION, emulator},
     cli::{Answer, Operator},
     cloud::handler,
+    condition::eventually,
 };
 use serde_json::{Value, json};
 use std::{
@@ -298,9 +299,7 @@ async fn what_is_appended_meanwhile_is_no_break() {
     books.aws.fault_on("dynamodb:Query", 1, Some(1), Fault::Delay(Duration::from_secs(2)));
     let verify = books.answers(&["verify", "--json"]);
     let append = async {
-        while !books.aws.calls().iter().any(|call| call.action == "Query") {
-            tokio::task::yield_now().await;
-        }
+        eventually("a query", async || books.aws.calls().iter().any(|call| call.action == "Query")).await;
         books.change(&[rotated("RotationSucceeded", "2026-02-06T00:00:00Z")]).await;
     };
     let ((verdict, status), ()) = tokio::join!(verify, append);

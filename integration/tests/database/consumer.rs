@@ -2,10 +2,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use relatch_integration::condition::eventually;
 use relatch_integration::consumer::{Consumer, Credentials, Target};
 use relatch_integration::wire::Fault;
 
-use crate::shop::{Shop, eventually};
+use crate::shop::Shop;
 
 #[tokio::test]
 async fn a_consumer_with_the_right_password_never_fails() {

@@ -10,6 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use relatch_integration::condition::eventually;
 use relatch_integration::postgres::{Options, Postgres};
 use relatch_integration::wire::Wire;
 use rustls::RootCertStore;
@@ -17,7 +18,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::shop::{Shop, config, eventually};
+use crate::shop::{Shop, config};
 
 #[tokio::test]
 async fn a_server_ends_with_its_killed_owner_and_the_next_test_clears_up() {

@@ -1,7 +1,5 @@
 //! A server with the database `shop` and its role `app`, whose password is `secret`.
 
-use std::time::{Duration, Instant};
-
 use relatch_integration::certificates::{Authority, Leaf};
 use relatch_integration::postgres::{Login, Options, Postgres};
 use relatch_integration::wire::{Operation, Wire};
@@ -83,13 +81,4 @@ pub(crate) fn config(port: u16, password: &str) -> Config {
 
 pub(crate) fn what(operations: &[Operation]) -> Vec<&str> {
     operations.iter().map(|operation| operation.what.as_str()).collect()
-}
-
-/// Waits for a condition that comes true by itself.
-pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !condition().await {
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }

@@ -6,6 +6,7 @@ use futures_util::SinkExt;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use relatch_integration::certificates::Authority;
+use relatch_integration::condition::eventually;
 use relatch_integration::wire::{BlackHole, Fault, Operation, Outcome, Victim, Wire};
 use tokio::time::timeout;
 use tokio_postgres::NoTls;
@@ -13,7 +14,7 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 
 use crate::processes::ClientProcess;
-use crate::shop::{Session, Shop, config, eventually, what};
+use crate::shop::{Session, Shop, config, what};
 
 /// The operations of a login: the request for TLS, the startup message and two messages of SCRAM.
 const LOGIN: u64 = 4;

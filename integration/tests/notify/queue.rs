@@ -3,13 +3,13 @@
 use crate::scene::{Scene, from_topic, locked_out, of, published, published_at, resolved, seconds_ago};
 use relatch::alert::Alert;
 use relatch_integration::{
+    condition::eventually,
     lambda::Outcome,
     queue::Queue,
     receiver::{Receiver, Service, Trouble},
 };
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::time::sleep;
 
 #[tokio::test]
 async fn poison_is_put_aside_and_the_others_are_delivered() {
@@ -86,9 +86,7 @@ async fn a_beginning_that_is_told_while_another_process_tells_the_end_is_not_the
     let has_looked =
         || scene.aws.calls().iter().filter(|call| call.action == "GetItem" && call.took.is_some()).count() == 2;
     let ends = async {
-        while !has_looked() {
-            sleep(Duration::from_millis(5)).await;
-        }
+        eventually("the beginning has been looked up", async || has_looked()).await;
         scene.notify.invoke(ends).await.unwrap()
     };
     let (begun, ended) = tokio::join!(scene.notify.invoke(begins), ends);

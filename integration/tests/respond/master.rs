@@ -8,12 +8,13 @@ use relatch_integration::{
         store::SecretValue,
     },
     cloud::{Cloud, FIRST_PASSWORD, Standing},
+    condition::eventually,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::{
     sync::{Mutex, mpsc::UnboundedReceiver, oneshot},
-    time::{sleep, timeout},
+    time::timeout,
 };
 use uuid::Uuid;
 
@@ -262,12 +263,7 @@ impl Master {
                     _ = &mut is_over => return,
                 };
                 let rejected = self.rejected();
-                let tried = async {
-                    while self.rejected() == rejected {
-                        sleep(Duration::from_millis(20)).await;
-                    }
-                };
-                timeout(PATIENCE, tried).await.expect("respond does not try the password");
+                eventually("respond tries the password", async || self.rejected() != rejected).await;
                 self.applies(reset).await;
             }
         };

@@ -4,12 +4,12 @@ use crate::scene::Scene;
 use relatch_integration::{
     aws::Fault,
     cloud::{FIRST_PASSWORD, Standing},
+    condition::eventually,
     rotation::Step,
     trail,
     wire::{self, Victim},
 };
 use std::{pin::pin, sync::Arc, time::Duration};
-use tokio::time::timeout;
 use uuid::Uuid;
 
 #[tokio::test]
@@ -51,12 +51,12 @@ async fn a_login_that_was_under_way_while_a_repair_set_the_password_promotes_not
     let finish = finish.step(Step::FinishSecret, &token);
     let waits = || wire.operations().iter().filter(|operation| operation.what.contains("pg_locks")).count() > 1;
     let repair = async {
-        until(|| wire.operations().len() as u64 >= held).await;
+        eventually("finishSecret at its last message of SCRAM", async || wire.operations().len() as u64 >= held).await;
         let mut repair = pin!(scene.respond.invoke(trail::rotation_failed(&scene.secret, &token)));
         // It has set the password, and waits for that login; or, if it does not, it comes to its end.
         let ended = tokio::select! {
             ended = &mut repair => Some(ended),
-            () = until(waits) => None,
+            () = eventually("the repair waits, or ends", async || waits()) => None,
         };
         wire.clear();
         match ended {
@@ -74,16 +74,6 @@ async fn a_login_that_was_under_way_while_a_repair_set_the_password_promotes_not
     scene.rotates().await;
 }
 
-/// Ten seconds at most.
-async fn until(condition: impl Fn() -> bool) {
-    let wait = async {
-        while !condition() {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(Duration::from_secs(10), wait).await.unwrap();
-}
-
 #[tokio::test]
 async fn a_person_who_writes_a_value_in_the_middle_is_not_overwritten() {
     let scene = Scene::single_user().await;
@@ -93,7 +83,7 @@ async fn a_person_who_writes_a_value_in_the_middle_is_not_overwritten() {
     let before = reads();
     scene.cloud.aws.fault_on("secretsmanager:DescribeSecret", 3, Some(1), Fault::Delay(Duration::from_millis(300)));
     let person = async {
-        until(|| reads() >= before + 3).await;
+        eventually("the labels are read under the lock", async || reads() >= before + 3).await;
         scene.sql("ALTER ROLE app PASSWORD 'MARKED-by-a-person'").await;
         let current = scene.labelled("AWSCURRENT").unwrap();
         let value = current.text().unwrap().replace(FIRST_PASSWORD, "MARKED-by-a-person");
@@ -124,7 +114,8 @@ async fn pending_is_not_taken_off_under_a_rotation_that_has_just_changed_the_pas
         Fault::Delay(Duration::from_millis(700)),
     );
     let set = async {
-        until(|| scene.cloud.aws.calls().iter().any(|call| call.action == "ListSecretVersionIds")).await;
+        let looks = || scene.cloud.aws.calls().iter().any(|call| call.action == "ListSecretVersionIds");
+        eventually("the sweep looks at the versions", async || looks()).await;
         rotation.step(Step::SetSecret, &token).await.unwrap()
     };
     let (outcome, set) = tokio::join!(scene.respond.invoke(trail::scheduled()), set);
