@@ -109,9 +109,7 @@ impl Problem {
     pub fn of_access(secret: &str, missing: NoAccess) -> Self {
         let to_do = match missing {
             NoAccess::Region => "set --region, AWS_REGION or a profile's region",
-            NoAccess::Credentials => {
-                "set --profile or AWS_PROFILE; after `aws sso login`: eval \"$(aws configure export-credentials --format env)\""
-            }
+            NoAccess::Credentials => "set --profile or AWS_PROFILE; for IAM Identity Center run `aws sso login` first",
         };
         Self::blind(secret, missing.to_string(), to_do)
     }

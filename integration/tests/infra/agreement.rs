@@ -12,8 +12,15 @@ use crate::evaluation::{attached, list};
 use crate::scene::{ACCOUNT, World};
 
 /// Linked by the SDK itself, and never called by these programs: its ways to get credentials, which Lambda gives them,
-/// and to directory buckets, which none of ours is.
-const OF_THE_SDK: [&str; 3] = ["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity", "s3:CreateSession"];
+/// and to directory buckets, which none of ours is. Those of IAM Identity Center are the command's, and in the functions
+/// only where all are built together, as here.
+const OF_THE_SDK: [&str; 5] = [
+    "sts:AssumeRole",
+    "sts:AssumeRoleWithWebIdentity",
+    "s3:CreateSession",
+    "sso:GetRoleCredentials",
+    "ssooidc:CreateToken",
+];
 
 /// What a call needs beside, or in place of, the action of its name.
 const NEEDS: &[(&str, &[&str])] = &[
