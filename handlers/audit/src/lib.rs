@@ -65,7 +65,7 @@ impl App<DynamoTable, DynamoTable, Option<SnsTopic>, EventBus, S3, LockedBucket,
     /// When a setting is wrong; the error names every one.
     pub async fn from_env() -> Result<Self, Error> {
         let Audit { common, table, policy, own, kept, measures, anchors } = Audit::from_env()?;
-        let sdk = adapters::sdk_config(common.rotation.patience).await;
+        let sdk = adapters::sdk_config(common.rotation.patience).await?;
         let policy = match policy {
             PolicyFrom::Setting(policy) => own.added_to(*policy).into(),
             PolicyFrom::Parameter(name) => {

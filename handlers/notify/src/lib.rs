@@ -45,7 +45,7 @@ impl App<SecretsManager, Webhooks, Option<DynamoTable>> {
     pub async fn from_env() -> Result<Self, Error> {
         let Notify { common, secret, routes, addresses } = Notify::from_env()?;
         let patience = common.rotation.patience;
-        let sdk = adapters::sdk_config(patience).await;
+        let sdk = adapters::sdk_config(patience).await?;
         let secrets = SecretsManager::new(&sdk, common.secrets_endpoint.as_deref());
         let language = common.audience.language;
         let delivery = Delivery {

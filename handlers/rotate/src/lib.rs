@@ -41,7 +41,7 @@ impl App<SecretsManager, Postgres, Rds, Option<DynamoTable>, Option<SnsTopic>> {
     /// When a setting is wrong; the error names every one.
     pub async fn from_env() -> Result<Self, Error> {
         let config = Config::from_env()?;
-        let sdk = adapters::sdk_config(config.rotation.patience).await;
+        let sdk = adapters::sdk_config(config.rotation.patience).await?;
         let table = config.people.table.map(|name| DynamoTable::new(&sdk, name));
         let topic = config.people.topic.map(|arn| SnsTopic::new(&sdk, arn).read_by(config.audience.clone()));
         let ports = Ports {

@@ -133,6 +133,19 @@ async fn awss_own_names_for_settings_are_honoured() {
 }
 
 #[tokio::test]
+async fn a_function_that_is_led_elsewhere_than_to_aws_does_not_start() {
+    for setting in ["SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL_SECRETS_MANAGER"] {
+        let scene = Scene::single_user_with(&[(setting, "https://secrets.example.com")], |options| options).await;
+        let outcome = scene.function.invoke(json!({})).await.unwrap();
+        assert!(!outcome.is_ok());
+        scene.function.stop().await;
+        let said = format!("{outcome:?} {:?}", scene.function.output().lines());
+        assert!(said.contains(setting) && said.contains("no endpoint of AWS"), "{said}");
+        assert_eq!(scene.cloud.aws.calls().len(), 0);
+    }
+}
+
+#[tokio::test]
 async fn a_function_with_wrong_settings_does_not_start_and_says_why() {
     let settings = [("RELATCH_PROMOTE", "soon"), ("PASSWORD_LENGTH", "four")];
     let scene = Scene::single_user_with(&settings, |options| options).await;

@@ -1,5 +1,6 @@
 //! What the adapters for AWS have in common.
 
+use super::endpoints::{self, ForeignEndpoint};
 use crate::ports::{CallError, CallErrorKind};
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::{
@@ -48,9 +49,13 @@ pub enum NoAccess {
     Credentials,
 }
 
-/// The SDK's settings, from its own environment variables; one attempt of a call takes at most `patience`.
-pub async fn sdk_config(patience: Duration) -> SdkConfig {
-    sdk_config_with(patience, Access::default()).await
+/// The SDK's settings of a function, from its own environment variables; one attempt of a call takes at most `patience`.
+///
+/// # Errors
+/// When a variable leads elsewhere than to AWS.
+pub async fn sdk_config(patience: Duration) -> Result<SdkConfig, ForeignEndpoint> {
+    endpoints::check()?;
+    Ok(sdk_config_with(patience, Access::default()).await)
 }
 
 /// The same, where a person has a say.

@@ -8,6 +8,8 @@ pub mod anchors;
 mod aws;
 #[cfg(feature = "bus")]
 pub mod bus;
+#[cfg(feature = "aws")]
+mod endpoints;
 #[cfg(feature = "heartbeat")]
 pub mod heartbeat;
 #[cfg(any(
@@ -36,6 +38,9 @@ pub mod table;
 pub mod topic;
 #[cfg(feature = "webhooks")]
 pub mod webhooks;
+
+#[cfg(feature = "aws")]
+pub use endpoints::ForeignEndpoint;
 
 #[cfg(feature = "aws")]
 pub use aws::{Access, NoAccess, sdk_config, sdk_config_with};
