@@ -1,5 +1,5 @@
-//! Slack and PagerDuty as those who call them see them: a local stand-in that takes what they would take, refuses what
-//! they would refuse, and can be in trouble.
+//! Slack, PagerDuty and a dead-man's check as those who call them see them: a local stand-in over TLS that takes what they
+//! would take, refuses what they would refuse, and can be in trouble.
 //!
 //! It is stricter than they are, never kinder: a message to Slack needs a `text` beside its blocks, and an event of
 //! PagerDuty the fields of its reference and no others. Sources: Slack's references of incoming webhooks, `chat.postMessage`,
@@ -7,6 +7,9 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::future::pending;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,9 +19,17 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use axum::serve::Listener;
+use rustls::ClientConfig;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tempfile::NamedTempFile;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::certificates::Authority;
 
 /// The id of the channel that messages go to.
 pub const CHANNEL: &str = "C0ALERTS";
@@ -31,9 +42,14 @@ pub const OTHER_CHANNEL: &str = "C0CRITICAL";
 /// measured that 9,600 characters pass and 11,300 do not (slackapi/bolt-js, issue 2867).
 const LONGEST_BLOCKS: usize = 10_000;
 
-/// Both services, listening on 127.0.0.1 until this is dropped.
+/// How long a client may take for its half of the handshake.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// All services, listening on 127.0.0.1 until this is dropped.
 pub struct Receiver {
     base: String,
+    authority: Authority,
+    roots: NamedTempFile,
     state: Arc<Mutex<Inside>>,
     server: AbortHandle,
 }
@@ -49,6 +65,8 @@ pub enum Service {
     Update,
     /// PagerDuty's Events API v2.
     PagerDuty,
+    /// A dead-man's check.
+    Heartbeat,
 }
 
 /// What happens to a call instead of its answer.
@@ -92,6 +110,8 @@ pub struct Keys {
     pub token: String,
     /// PagerDuty's routing key.
     pub routing: String,
+    /// The secret part of the dead-man's check's URL.
+    pub check: String,
 }
 
 /// A message as people see it in Slack.
@@ -142,18 +162,23 @@ impl Default for Keys {
             webhook: "T0/B0/MARKED-webhook".to_owned(),
             token: "xoxb-MARKED-bot-token".to_owned(),
             routing: "MARKEDroutingkey0123456789abcdef".to_owned(),
+            check: "MARKED-check".to_owned(),
         }
     }
 }
 
 impl Receiver {
-    /// Starts both on a free port.
+    /// Starts all of them on a free port.
     ///
     /// # Errors
-    /// When no port can be bound.
+    /// When no port can be bound, or no certificate be made.
     pub async fn start() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("no port for the receiver")?;
-        let base = format!("http://{}", listener.local_addr()?);
+        let tcp = TcpListener::bind("127.0.0.1:0").await.context("no port for the receiver")?;
+        let base = format!("https://{}", tcp.local_addr()?);
+        let authority = Authority::new()?;
+        let mut roots = NamedTempFile::new().context("no file for the receiver's authority")?;
+        roots.write_all(authority.pem().as_bytes())?;
+        let tls = TlsAcceptor::from(Arc::new(authority.leaf(&["127.0.0.1"])?.server_config()?));
         let state = Arc::new(Mutex::new(Inside {
             keys: Keys::default(),
             longest_blocks: LONGEST_BLOCKS,
@@ -165,16 +190,31 @@ impl Receiver {
         }));
         let router = Router::new().fallback(answer).with_state(state.clone());
         // Only ends when its task is aborted.
-        let server = tokio::spawn(async move { drop(axum::serve(listener, router).await) }).abort_handle();
-        Ok(Self { base, state, server })
+        let server = axum::serve(OverTls { tcp, tls }, router);
+        let server = tokio::spawn(async move { drop(server.await) }).abort_handle();
+        Ok(Self { base, authority, roots, state, server })
     }
 
-    /// The settings by which `notify` finds it.
-    pub fn settings(&self) -> [(&'static str, String); 2] {
+    /// The settings by which `notify` finds it, and trusts it.
+    pub fn settings(&self) -> [(&'static str, String); 3] {
         [
             ("RELATCH_SLACK_API", format!("{}/api", self.base)),
             ("RELATCH_PAGERDUTY_URL", format!("{}/v2/enqueue", self.base)),
+            ("SSL_CERT_FILE", self.roots().display().to_string()),
         ]
+    }
+
+    /// A file with the authority that vouches for it, as PEM.
+    pub fn roots(&self) -> &Path {
+        self.roots.path()
+    }
+
+    /// What a client needs that trusts it, and nobody else.
+    ///
+    /// # Errors
+    /// As [`Authority::client_config`].
+    pub fn client_config(&self) -> Result<ClientConfig> {
+        self.authority.client_config()
     }
 
     /// The webhook's URL.
@@ -191,6 +231,11 @@ impl Receiver {
     pub fn secret_with_bot(&self) -> Value {
         let Keys { token, routing, .. } = self.keys();
         json!({ "slackBotToken": token, "slackChannel": CHANNEL_NAME, "pagerDutyRoutingKey": routing })
+    }
+
+    /// The channels' secret for the dead-man's check.
+    pub fn secret_with_check(&self) -> Value {
+        json!({ "heartbeatUrl": format!("{}/ping/{}", self.base, self.keys().check) })
     }
 
     /// The keys that are valid.
@@ -263,15 +308,40 @@ impl Drop for Receiver {
 
 type Shared = Arc<Mutex<Inside>>;
 
+/// Connections whose TLS handshake has succeeded.
+struct OverTls {
+    tcp: TcpListener,
+    tls: TlsAcceptor,
+}
+
+impl Listener for OverTls {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = Listener::accept(&mut self.tcp).await;
+            if let Ok(Ok(stream)) = timeout(HANDSHAKE, self.tls.accept(stream)).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+}
+
 async fn answer(State(state): State<Shared>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let service = match uri.path() {
         "/api/chat.postMessage" => Service::Post,
         "/api/chat.update" => Service::Update,
         "/v2/enqueue" => Service::PagerDuty,
         path if path.starts_with("/services/") => Service::Webhook,
+        path if path.starts_with("/ping/") => Service::Heartbeat,
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
-    if method != Method::POST {
+    if method != if service == Service::Heartbeat { Method::GET } else { Method::POST } {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
     let asked = Asked { service, path: uri.path(), headers: &headers, body: &body };
@@ -378,6 +448,10 @@ impl Inside {
                     (Reply::of(400, answer), errors.join("; "))
                 }
             },
+            Service::Heartbeat if asked.path.strip_prefix("/ping/") == Some(self.keys.check.as_str()) => {
+                (Reply::of(200, "OK"), String::new())
+            }
+            Service::Heartbeat => (Reply::of(404, "not found"), "not found".to_owned()),
         };
         self.note(asked, reply.status, &refused);
         reply

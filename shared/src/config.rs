@@ -24,7 +24,7 @@ use crate::{
     telemetry::Metrics,
 };
 use jiff::{SignedDuration, tz::TimeZone};
-use secrecy::SecretString;
+use relatch_events::secret::SecretId;
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 /// A rotation that began longer ago than this is not under way any more: as long as the longest Lambda invocation.
@@ -82,8 +82,9 @@ pub struct People {
     /// ARN of the function that rotates (`RELATCH_ROTATE_ARN`): the sweep looks at the secrets that name it, and without it
     /// at every secret that has a rotation function.
     pub rotate_function: Option<String>,
-    /// Where an outside dead-man's check is told that the sweep lives (`RELATCH_HEARTBEAT_URL`). The address is a secret.
-    pub heartbeat: Option<SecretString>,
+    /// The secret that holds the keys to the channels, and the URL of a dead-man's check outside of AWS
+    /// (`RELATCH_CHANNELS_SECRET`): its ARN or its name.
+    pub channels: Option<SecretId>,
 }
 
 /// Which environment this is. Only `dev` is "development".
@@ -207,7 +208,7 @@ impl Config {
                     topic: setting("RELATCH_TOPIC_ARN"),
                     policy,
                     rotate_function: setting("RELATCH_ROTATE_ARN"),
-                    heartbeat: setting("RELATCH_HEARTBEAT_URL").map(Into::into),
+                    channels: channels(&setting),
                 },
                 audience: Audience {
                     language: language.unwrap_or_default(),
@@ -251,6 +252,10 @@ impl Environment {
             Environment::Prod => "prod",
         }
     }
+}
+
+fn channels(setting: impl Fn(&str) -> Option<String>) -> Option<SecretId> {
+    setting("RELATCH_CHANNELS_SECRET").and_then(|name| SecretId::try_from(name).ok())
 }
 
 /// Settings that are one of a few words.

@@ -13,6 +13,7 @@ use relatch::{
     },
     alert::{
         Alert, Alerts,
+        deliver::Keyring,
         findings::{self, Cause},
         policy,
     },
@@ -41,7 +42,7 @@ use tracing::{error, info, warn};
 const RESERVE: Duration = Duration::from_millis(1500);
 
 /// The handler, over an outside that tests may replace.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct App<S, D, R, T, P, A, H> {
     /// How secrets are repaired.
     pub repair: Repair<S, D, R, T>,
@@ -60,7 +61,15 @@ pub struct App<S, D, R, T, P, A, H> {
 }
 
 impl
-    App<SecretsManager, Postgres, Rds, Option<DynamoTable>, Option<SnsTopic>, CloudWatchAlarms, Option<DeadMansCheck>>
+    App<
+        SecretsManager,
+        Postgres,
+        Rds,
+        Option<DynamoTable>,
+        Option<SnsTopic>,
+        CloudWatchAlarms,
+        Option<DeadMansCheck<SecretsManager>>,
+    >
 {
     /// The handler over AWS, by the environment.
     ///
@@ -69,11 +78,12 @@ impl
     pub async fn from_env() -> Result<Self, Error> {
         let Respond { common: config, containment } = Respond::from_env()?;
         let (people, patience) = (config.people, config.repair.patience);
-        let sdk = adapters::sdk_config(patience).await;
+        let sdk = adapters::sdk_config(patience).await?;
         let table = people.table.map(|name| DynamoTable::new(&sdk, name));
         let topic = people.topic.map(|arn| SnsTopic::new(&sdk, arn).read_by(config.audience.clone()));
+        let secrets = SecretsManager::new(&sdk, config.secrets_endpoint.as_deref());
         let ports = Ports {
-            secrets: SecretsManager::new(&sdk, config.secrets_endpoint.as_deref()),
+            secrets: secrets.clone(),
             database: Postgres::new(config.database)?,
             servers: Rds::new(&sdk, config.rds),
             table: table.clone(),
@@ -88,7 +98,9 @@ impl
                 metrics: config.metrics.clone(),
             },
             alarms: CloudWatchAlarms::new(&sdk),
-            heartbeat: people.heartbeat.map(|url| DeadMansCheck::new(url, patience)),
+            heartbeat: people
+                .channels
+                .map(|secret| DeadMansCheck::new(Keyring::new(secrets.clone(), secret), patience)),
             metrics: config.metrics,
             rotate_function: people.rotate_function,
             containment,

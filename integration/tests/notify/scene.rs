@@ -85,7 +85,7 @@ impl Scene {
         self.notify.stop().await;
         let output: Vec<String> = self.notify.output().lines().into_iter().map(|line| line.text).collect();
         let said = [output.join("\n"), json!(memory).to_string(), format!("{:?}", self.receiver.received())];
-        let Keys { webhook, token, routing } = Keys::default();
+        let Keys { webhook, token, routing, .. } = Keys::default();
         for key in [webhook, token, routing, "MARKED".to_owned()] {
             for said in &said {
                 assert!(!said.contains(&key), "{key} is in {said}");

@@ -2,10 +2,12 @@
 
 use relatch_integration::receiver::{CHANNEL, CHANNEL_NAME, Keys, Receiver};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+use tokio_rustls::TlsConnector;
 
 #[tokio::test]
 async fn slack_takes_what_is_within_its_limits_and_nothing_else() {
@@ -16,7 +18,7 @@ async fn slack_takes_what_is_within_its_limits_and_nothing_else() {
         for (name, value) in fields.as_object().unwrap() {
             body[name] = value.clone();
         }
-        let (status, answer) = post(&api, Some(&Keys::default().token), &body).await;
+        let (status, answer) = post(&receiver, &api, Some(&Keys::default().token), &body).await;
         assert_eq!(status, 200, "Slack's API says so in the body");
         let answer: Value = serde_json::from_str(&answer).unwrap();
         answer["error"].as_str().unwrap_or("ok").to_owned()
@@ -66,8 +68,8 @@ async fn slack_takes_what_is_within_its_limits_and_nothing_else() {
         assert_eq!(say(fields.clone()).await, expected, "{:.300}", fields.to_string());
     }
     let body = json!({ "channel": CHANNEL, "text": "text" });
-    assert!(post(&api, None, &body).await.1.contains("not_authed"));
-    assert!(post(&api, Some("xoxb-other"), &body).await.1.contains("invalid_auth"));
+    assert!(post(&receiver, &api, None, &body).await.1.contains("not_authed"));
+    assert!(post(&receiver, &api, Some("xoxb-other"), &body).await.1.contains("invalid_auth"));
     let update = format!("{}/chat.update", receiver.settings()[0].1);
     let ts = receiver.messages()[0].ts.clone();
     for (channel, ts, expected) in [
@@ -76,7 +78,7 @@ async fn slack_takes_what_is_within_its_limits_and_nothing_else() {
         (CHANNEL, "1.1", "message_not_found"),
     ] {
         let edit = json!({ "channel": channel, "ts": ts, "text": "text" });
-        let (_, answer) = post(&update, Some(&Keys::default().token), &edit).await;
+        let (_, answer) = post(&receiver, &update, Some(&Keys::default().token), &edit).await;
         assert!(answer.contains(expected), "{answer}");
     }
 }
@@ -92,7 +94,7 @@ async fn a_webhook_answers_in_words() {
         (webhook.clone(), json!({ "text": "text", "blocks": [{}] }), (400, "invalid_blocks")),
         (format!("{webhook}x"), json!({ "text": "text" }), (404, "no_service")),
     ] {
-        let (status, answer) = post(&url, None, &body).await;
+        let (status, answer) = post(&receiver, &url, None, &body).await;
         assert_eq!((status, answer.as_str()), expected, "{body}");
     }
 }
@@ -106,7 +108,7 @@ async fn pagerduty_names_what_is_wrong() {
         "payload": { "summary": "s".repeat(1024), "source": "s", "severity": "critical", "custom_details": {} },
         "links": [{ "href": "https://x", "text": "x" }],
     });
-    let (status, answer) = post(&url, None, &whole).await;
+    let (status, answer) = post(&receiver, &url, None, &whole).await;
     assert_eq!(status, 202, "{answer}");
     assert!(answer.contains("\"dedup_key\":\"k\""), "{answer}");
     for (pointer, value, expected) in [
@@ -123,22 +125,24 @@ async fn pagerduty_names_what_is_wrong() {
     ] {
         let mut event = whole.clone();
         *event.pointer_mut(pointer).unwrap() = value;
-        let (status, answer) = post(&url, None, &event).await;
+        let (status, answer) = post(&receiver, &url, None, &event).await;
         assert_eq!(status, 400, "{pointer}");
         assert!(answer.contains(expected) && answer.contains("invalid event"), "{answer}");
     }
 }
 
 /// Status and body of the answer.
-async fn post(url: &str, token: Option<&str>, body: &Value) -> (u16, String) {
-    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+async fn post(receiver: &Receiver, url: &str, token: Option<&str>, body: &Value) -> (u16, String) {
+    let (host, path) = url.strip_prefix("https://").unwrap().split_once('/').unwrap();
     let (body, token) =
         (body.to_string(), token.map_or(String::new(), |token| format!("authorization: Bearer {token}\r\n")));
     let head = format!(
         "POST /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-type: application/json\r\n{token}content-length: {}\r\n\r\n",
         body.len()
     );
-    let mut stream = TcpStream::connect(host).await.unwrap();
+    let connector = TlsConnector::from(Arc::new(receiver.client_config().unwrap()));
+    let stream = TcpStream::connect(host).await.unwrap();
+    let mut stream = connector.connect("127.0.0.1".try_into().unwrap(), stream).await.unwrap();
     stream.write_all((head + &body).as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();

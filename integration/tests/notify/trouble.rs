@@ -95,6 +95,7 @@ async fn keys_that_no_longer_fit_are_read_again() {
         webhook: "T0/B0/MARKED-second".to_owned(),
         token: "xoxb-MARKED-second".to_owned(),
         routing: "MARKEDsecondkey0123456789abcdefg".to_owned(),
+        ..Keys::default()
     };
     for secret in [Receiver::secret_with_webhook, Receiver::secret_with_bot] {
         let scene = Scene::of(secret, &[]).await;
@@ -113,8 +114,9 @@ async fn keys_that_fit_nowhere_are_told_without_being_shown() {
     for secret in [Receiver::secret_with_webhook, Receiver::secret_with_bot] {
         let scene = Scene::of(secret, &[]).await;
         let other = |key: &str| key.replace("MARKED", "OTHERS");
-        let Keys { webhook, token, routing } = Keys::default();
-        scene.receiver.change_keys(Keys { webhook: other(&webhook), token: other(&token), routing: other(&routing) });
+        let Keys { webhook, token, routing, check } = Keys::default();
+        let (webhook, token, routing) = (other(&webhook), other(&token), other(&routing));
+        scene.receiver.change_keys(Keys { webhook, token, routing, check });
         let Outcome::Error { error_message, .. } = scene.notified(&locked_out()).await else {
             panic!("nobody was told")
         };
@@ -127,7 +129,15 @@ async fn keys_that_fit_nowhere_are_told_without_being_shown() {
 
 #[tokio::test]
 async fn an_address_that_is_no_https_url_gets_nothing() {
-    for address in ["MARKED", "http://example.com/services/MARKED", "ftp://127.0.0.1/MARKED"] {
+    for address in [
+        "MARKED",
+        "http://example.com/services/MARKED",
+        "ftp://127.0.0.1/MARKED",
+        // In Lambda, the Runtime API.
+        "http://127.0.0.1:9001/MARKED",
+        "http://localhost/MARKED",
+        "http://[::1]/MARKED",
+    ] {
         let scene = Scene::with_webhook().await;
         scene.rekey(&json!({ "slackWebhookUrl": address }));
         let outcome = scene.notified(&locked_out()).await;

@@ -5,6 +5,7 @@
 mod containment;
 mod controls;
 mod events;
+mod heartbeat;
 mod ladder;
 mod master;
 mod scene;

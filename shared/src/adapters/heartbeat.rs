@@ -1,54 +1,65 @@
 //! A dead-man's check outside of AWS: a URL that is asked for as long as all is well, and an alarm at its owner's when it
 //! no longer is. Healthchecks, Dead Man's Snitch and their like work this way.
 //!
-//! Whoever has the URL can keep the alarm from being raised, so it is a secret, and is in no error.
+//! Anybody who has the URL can keep the alarm from being raised. So it is kept with the keys to the channels, not in the
+//! function's configuration, which many may read, and it is in no error.
 
-use crate::ports::{CallError, CallErrorKind, Heartbeat};
+use crate::{
+    alert::deliver::Keyring,
+    ports::{CallError, CallErrorKind, Heartbeat, Secrets},
+};
 use reqwest::{Client, Url, redirect::Policy};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use std::time::Duration;
 
 const CALL: &str = "heartbeat:Get";
 
-/// A dead-man's check by its URL.
-#[derive(Debug, Clone)]
-pub struct DeadMansCheck {
-    url: SecretString,
+/// A dead-man's check by the URL in the channels' secret. Without a URL there is none.
+#[derive(Debug)]
+pub struct DeadMansCheck<S> {
+    keys: Keyring<S>,
     patience: Duration,
 }
 
-impl DeadMansCheck {
-    /// The check that is told by a GET of `url`, which takes at most `patience`.
-    pub const fn new(url: SecretString, patience: Duration) -> Self {
-        Self { url, patience }
+impl<S: Secrets> DeadMansCheck<S> {
+    /// The check whose URL is among these keys. One GET takes at most `patience`.
+    pub const fn new(keys: Keyring<S>, patience: Duration) -> Self {
+        Self { keys, patience }
     }
 }
 
-impl Heartbeat for DeadMansCheck {
+impl<S: Secrets> Heartbeat for DeadMansCheck<S> {
     async fn beat(&self) -> Result<(), CallError> {
-        let url = Url::parse(self.url.expose_secret()).map_err(|_| failed(CallErrorKind::Refused, "not a URL"))?;
-        // Made anew for each beat: they are minutes apart. A redirect would show the URL's secret to somebody else.
-        let client = Client::builder().timeout(self.patience).redirect(Policy::none()).build();
-        let client = client.map_err(|_| failed(CallErrorKind::Refused, "the request could not be made"))?;
-        let answer = client.get(url).send().await.map_err(|error| {
-            // The error's own words contain the URL.
-            let message = if error.is_timeout() { "timed out" } else { "the check cannot be reached" };
-            failed(CallErrorKind::NoAnswer, message)
-        })?;
-        let status = answer.status();
-        if status.is_success() {
-            Ok(())
-        } else {
-            let kind = match status.as_u16() {
-                404 | 410 => CallErrorKind::NotFound,
-                401 | 403 => CallErrorKind::Denied,
-                429 => CallErrorKind::Throttled,
-                500.. => CallErrorKind::NoAnswer,
-                _ => CallErrorKind::Refused,
-            };
-            Err(failed(kind, format!("HTTP status {}", status.as_u16())))
-        }
+        let keys = self.keys.keys().await?;
+        let Some(url) = &keys.heartbeat_url else { return Ok(()) };
+        // Inside of Lambda plain HTTP to this machine is the Runtime API.
+        let url = Url::parse(url.expose_secret()).ok().filter(|url| url.scheme() == "https");
+        let url = url.ok_or_else(|| failed(CallErrorKind::Refused, "heartbeatUrl does not begin with `https://`"))?;
+        get(url, self.patience).await
     }
+}
+
+async fn get(url: Url, patience: Duration) -> Result<(), CallError> {
+    // Made anew for each beat: they are minutes apart. A redirect would show the URL's secret to somebody else.
+    let client = Client::builder().timeout(patience).redirect(Policy::none()).build();
+    let client = client.map_err(|_| failed(CallErrorKind::Refused, "the request could not be made"))?;
+    let answer = client.get(url).send().await.map_err(|error| {
+        // The error's own words contain the URL.
+        let message = if error.is_timeout() { "timed out" } else { "the check cannot be reached" };
+        failed(CallErrorKind::NoAnswer, message)
+    })?;
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let kind = match status.as_u16() {
+        404 | 410 => CallErrorKind::NotFound,
+        401 | 403 => CallErrorKind::Denied,
+        429 => CallErrorKind::Throttled,
+        500.. => CallErrorKind::NoAnswer,
+        _ => CallErrorKind::Refused,
+    };
+    Err(failed(kind, format!("HTTP status {}", status.as_u16())))
 }
 
 fn failed(kind: CallErrorKind, message: impl Into<String>) -> CallError {
@@ -85,16 +96,13 @@ mod tests {
             assert_eq!(problem.kind, kind, "{answer}");
             assert!(!format!("{problem} {problem:?}").contains("hush"), "{problem:?}");
         }
-        let check = DeadMansCheck::new("hush".into(), Duration::from_secs(9));
-        assert_eq!(check.beat().await.unwrap_err().to_string(), "heartbeat:Get: refused: not a URL");
-        assert!(!format!("{check:?}").contains("hush"));
     }
 
     #[tokio::test]
     async fn a_check_that_says_nothing_is_not_waited_for() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/ping/hush", listener.local_addr().unwrap());
-        let problem = DeadMansCheck::new(url.into(), Duration::from_millis(50)).beat().await.unwrap_err();
+        let problem = get(url.parse().unwrap(), Duration::from_millis(50)).await.unwrap_err();
         assert_eq!(problem.to_string(), "heartbeat:Get: no usable answer: timed out");
     }
 
@@ -102,7 +110,7 @@ mod tests {
     async fn beat(answer: &str) -> (String, Result<(), CallError>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/ping/hush", listener.local_addr().unwrap());
-        let check = DeadMansCheck::new(url.into(), Duration::from_secs(9));
+        let url = url.parse().unwrap();
         let serve = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut asked = vec![0; 4096];
@@ -110,6 +118,6 @@ mod tests {
             stream.write_all(answer.as_bytes()).await.unwrap();
             String::from_utf8_lossy(&asked[..length]).into_owned()
         };
-        tokio::join!(serve, check.beat())
+        tokio::join!(serve, get(url, Duration::from_secs(9)))
     }
 }

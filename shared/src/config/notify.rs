@@ -1,6 +1,6 @@
 //! The settings of the notifier.
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, channels};
 use crate::{adapters::webhooks::Addresses, alert::deliver::Routes};
 use relatch_events::secret::SecretId;
 
@@ -9,7 +9,7 @@ use relatch_events::secret::SecretId;
 pub struct Notify {
     /// What every function is told.
     pub common: Config,
-    /// The secret that holds the keys to the channels (`RELATCH_CHANNELS_SECRET`): its ARN or its name.
+    /// The secret that holds the keys to the channels (`RELATCH_CHANNELS_SECRET`), without which nobody is notified.
     pub secret: SecretId,
     /// Which alert goes where (`RELATCH_ROUTES`).
     pub routes: Routes,
@@ -34,7 +34,7 @@ impl Notify {
     pub fn from_settings(setting: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let common = Config::from_settings(&setting);
         let setting = |name: &str| setting(name).filter(|text| !text.is_empty());
-        let secret = setting("RELATCH_CHANNELS_SECRET").and_then(|name| SecretId::try_from(name).ok());
+        let secret = channels(&setting);
         let routes = setting("RELATCH_ROUTES").map_or(Ok(Routes::default()), |text| Routes::parse(&text));
         let usual = Addresses::default();
         let addresses = Addresses {

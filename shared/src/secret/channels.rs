@@ -4,8 +4,9 @@ use crate::alert::deliver::Channel;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-/// What opens the channels: `{"slackWebhookUrl","slackBotToken","slackChannel","pagerDutyRoutingKey"}`, of which each may
-/// be absent. With a bot token (and a channel) Slack's API is used, otherwise the webhook.
+/// What opens the channels:
+/// `{"slackWebhookUrl","slackBotToken","slackChannel","pagerDutyRoutingKey","heartbeatUrl"}`, of which each may be absent.
+/// With a bot token (and a channel) Slack's API is used, otherwise the webhook.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChannelKeys {
@@ -17,6 +18,8 @@ pub struct ChannelKeys {
     pub slack_channel: Option<String>,
     /// The integration key of a PagerDuty service.
     pub pager_duty_routing_key: Option<SecretString>,
+    /// The URL of a dead-man's check. Whoever has it can keep that alarm silent.
+    pub heartbeat_url: Option<SecretString>,
 }
 
 /// A value that is not that of the channels' secret. Quotes nothing of it.
@@ -37,6 +40,7 @@ impl ChannelKeys {
             slack_bot_token: filled(keys.slack_bot_token),
             slack_channel: keys.slack_channel.filter(|channel| !channel.is_empty()),
             pager_duty_routing_key: filled(keys.pager_duty_routing_key),
+            heartbeat_url: filled(keys.heartbeat_url),
         })
     }
 

@@ -131,7 +131,7 @@ async fn search(
     )?;
     let received = format!("{:?}", on_call.receiver.received());
     let texts = [handler.join("\n"), database, received, screen.shown().to_owned()];
-    let Keys { webhook, token, routing } = on_call.receiver.keys();
+    let Keys { webhook, token, routing, .. } = on_call.receiver.keys();
     let secrets = stage.passwords.iter().cloned().chain([webhook, token, routing]).collect();
     Ok(count(&secrets, &texts))
 }
