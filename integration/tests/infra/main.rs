@@ -10,4 +10,5 @@ mod endpoints;
 mod evaluation;
 mod rules;
 mod scene;
+mod threats;
 mod visitors;
