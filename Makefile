@@ -37,7 +37,7 @@ advisories: ## look the dependencies up in RustSec's database (fetches it from G
 package: ## make the packages of the functions, for arm64 and x86_64, into target/package (ARCH=… for one)
 	@scripts/package $(ARCH)
 
-deploy: ## deploy an environment (ENV=dev, staging or prod) into the AWS account of your credentials
+deploy: ## say what an environment costs, then deploy it (ENV=dev, staging or prod) into the AWS account of your credentials
 	@scripts/deploy $(if $(ENV),$(ENV),$(error ENV is not set: make deploy ENV=dev)) $(ALLOW)
 
 destroy: ## delete an environment (ENV=dev), but for secrets, keys and what was recorded
