@@ -1,6 +1,6 @@
 """What an environment costs in 30 days while nothing is read: `monthly`, computed from the templates and its parameters.
 
-    costs.py ENVIRONMENT.toml    the lines, as JSON
+    costs.py ENVIRONMENT.toml [EXPANDED.json]    the lines, as JSON
 
 A test holds it to the computation of docs/COSTS.md, and so are the prices (infra/prices.toml), which that one writes.
 """
@@ -78,6 +78,8 @@ class Stack:
                 parts = self.value(parts)
                 known = isinstance(parts, list) and all(isinstance(part, str) for part in parts)
                 return between.join(parts) if known else parts if isinstance(parts, str) else KNOWN_LATER
+            case [("Fn::Sub", str(text))]:
+                return text
             case [(function, _)] if function.startswith("Fn::"):
                 return KNOWN_LATER
         resolved = {key: self.value(one) for key, one in written.items()}
@@ -147,15 +149,22 @@ def metrics_of(alarm):
     return max(1, len([one for one in metrics if "MetricStat" in one])) + 2 * len(bands)
 
 
-def main(file):
+def expanded(file=None):
+    """The templates, as scripts/expand prints them; from a file, if it has been done already."""
+    if file:
+        with open(file, encoding="utf-8") as text:
+            return json.load(text)
+    return json.loads(subprocess.run([sys.executable, "scripts/expand", ROOT], stdout=subprocess.PIPE, check=True).stdout)
+
+
+def main(file, *done):
     with open(file, "rb") as config:
         parameters = tomllib.load(config)["default"]["deploy"]["parameters"]["parameter_overrides"]
-    expanded = subprocess.run([sys.executable, "scripts/expand", ROOT], stdout=subprocess.PIPE, check=True).stdout
-    stack = Stack(json.loads(expanded), ROOT, {name: str(value) for name, value in parameters.items()})
+    stack = Stack(expanded(*done), ROOT, {name: str(value) for name, value in parameters.items()})
     json.dump(monthly(stack), sys.stdout)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -1,6 +1,6 @@
 """Says before anything is built what an environment costs, and refuses what would fail later, or tell nobody.
 
-    preflight.py ENVIRONMENT.toml [--offline]
+    preflight.py ENVIRONMENT.toml [--offline [EXPANDED.json]]
 
 First what the file alone shows: places that nobody has filled in, parameters that the template does not take, rotations that
 meet a sleeping database. Then, unless --offline, what AWS is asked: whether RDS still offers the version, and whether the
@@ -9,14 +9,12 @@ database is awake. Ends with 1 if something is refused.
 
 import calendar
 import datetime
-import json
 import re
-import subprocess
 import sys
 import tomllib
 import zoneinfo
 
-from costs import ROOT, Stack, monthly
+from costs import ROOT, Stack, expanded, monthly
 
 # Names that belong to nobody (RFC 2606, RFC 6761), accounts of AWS's own examples, and what people leave to be filled in.
 PLACEHOLDER = re.compile(
@@ -321,13 +319,12 @@ def status_of(rds, engine, name):
     return "instance", next((one["DBInstanceStatus"] for one in found), None)
 
 
-def main(file, *options):
+def main(file, offline="", *done):
     with open(file, "rb") as config:
         settings = tomllib.load(config)["default"]
     deploy = settings["deploy"]["parameters"]
     parameters = {name: str(value) for name, value in deploy["parameter_overrides"].items()}
-    expanded = subprocess.run([sys.executable, "scripts/expand", ROOT], stdout=subprocess.PIPE, check=True).stdout
-    templates = json.loads(expanded)
+    templates = expanded(*done)
     elsewhere = settings.get("people", {}).get("parameters", {}).get("subscribed_elsewhere", False)
     found = [
         *placeholders(settings["deploy"]["parameters"]),
@@ -344,7 +341,7 @@ def main(file, *options):
     if parameters.get("Trail", "create") == "create" and parameters.get("Audit", "true") == "true":
         print("It creates a trail. If the account has another, an organisation's say, CloudTrail charges for this second copy of")
         print("management events, about US$ 2 for 100,000: then take Trail = \"own\" (infra/README.md).")
-    if not found and "--offline" not in options:
+    if not found and offline != "--offline":
         found = list(asked(deploy, stack))
     if found:
         print(f"Refused; to be put right in {file}, or as it says:", *found, sep="\n  ", file=sys.stderr)

@@ -55,6 +55,19 @@ impl Templates {
         self.0.iter().map(|(path, template)| (path.as_str(), template))
     }
 
+    /// The same with a resource left out of one of them, as a later version may be.
+    pub fn without(&self, path: &str, resource: &str) -> Self {
+        let mut later = self.clone();
+        let resources = later.0.get_mut(path).and_then(|template| template["Resources"].as_object_mut());
+        resources.and_then(|all| all.remove(resource));
+        later
+    }
+
+    /// All of them, as `scripts/expand` prints them.
+    pub fn json(&self) -> String {
+        Value::Object(self.0.clone().into_iter().collect()).to_string()
+    }
+
     /// What IAM can allow at all, as cfn-lint lists it: the actions of every service, in small letters, each with
     /// whether it can be allowed on single resources.
     ///

@@ -152,6 +152,8 @@ fn make_deploy_says_what_the_templates_say_it_costs() {
         parameters.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         cases.push(("staging", parameters));
     }
+    let expanded = folder.path().join("expanded.json");
+    fs::write(&expanded, TEMPLATES.json()).unwrap();
     for (environment, parameters) in cases {
         let mut file = String::from("[default.deploy.parameters.parameter_overrides]\n");
         for (name, value) in &parameters {
@@ -159,7 +161,7 @@ fn make_deploy_says_what_the_templates_say_it_costs() {
         }
         let path = folder.path().join("environment.toml");
         fs::write(&path, file).unwrap();
-        let output = python().unwrap().arg("scripts/costs.py").arg(&path).output().unwrap();
+        let output = python().unwrap().arg("scripts/costs.py").args([&path, &expanded]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let said: Vec<(String, f64)> = serde_json::from_slice(&output.stdout).unwrap();
         let computed = standing(&deployed(environment, &parameters), &parameters);

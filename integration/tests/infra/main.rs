@@ -5,6 +5,7 @@
 mod agreement;
 mod authority;
 mod costs;
+mod deploying;
 mod deployment;
 mod endpoints;
 mod evaluation;
