@@ -1,10 +1,10 @@
 # `make` or `make help` lists what there is. Each target is one script or one cargo command.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo preview-alerts test lint advisories matrix bench fuzz corpus package deploy destroy
+.PHONY: help demo preview-alerts test lint advisories matrix bench fuzz corpus package deploy first-deployment destroy
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
 
 demo: ## see rotations, and such as fail and heal, on this machine (a few minutes the first time)
 	@scripts/run demo
@@ -37,8 +37,11 @@ advisories: ## look the dependencies up in RustSec's database (fetches it from G
 package: ## make the packages of the functions, for arm64 and x86_64, into target/package (ARCH=… for one)
 	@scripts/package $(ARCH)
 
-deploy: ## deploy an environment (ENV=dev, staging or prod) into the AWS account of your credentials
+deploy: ## say what an environment costs, then deploy it (ENV=dev, staging or prod) into the AWS account of your credentials
 	@scripts/deploy $(if $(ENV),$(ENV),$(error ENV is not set: make deploy ENV=dev)) $(ALLOW)
+
+first-deployment: ## walk through what only AWS can prove, in an environment (ENV=dev), and write down what is seen; changes nothing
+	@scripts/first-deployment $(if $(ENV),$(ENV),$(error ENV is not set: make first-deployment ENV=dev))
 
 destroy: ## delete an environment (ENV=dev), but for secrets, keys and what was recorded
 	@scripts/destroy $(if $(ENV),$(ENV),$(error ENV is not set: make destroy ENV=dev))

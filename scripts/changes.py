@@ -1,77 +1,177 @@
 """Looks at a change of an environment before it is made, and refuses it where it could cost somebody a secret.
 
-    changes.py ENVIRONMENT.toml [LOGICAL-ID…]
+    changes.py ENVIRONMENT.toml [PATH…]
 
-Takes the template that `sam deploy --no-execute-changeset` has uploaded, makes a change set of it that shows nested stacks
-too, with the parameters of the file; prints what would happen, and carries it out if nothing that cannot be made again is
-replaced or removed, but for what is named. Otherwise it ends with 1, and nothing has changed.
+Takes the template that `sam deploy --no-execute-changeset` has uploaded.
+
+* A new stack is made of that change set as it is, since there is nothing that could be lost.
+* Of one that is there a change set is made that shows nested stacks too, with the parameters of the file. What would happen
+  is printed, and carried out if nothing that cannot be made again is replaced or removed, but for what is named by its path
+  of logical ids (DatabaseStack/Cluster). Otherwise it ends with 1, and nothing has changed.
+* Before and after, every stack has a policy by which CloudFormation refuses the same by itself (protection.py). So what only
+  looks like a replacement is said, and hinders nobody.
 """
 
+import json
 import re
 import sys
 import time
 import tomllib
 
-# What is, or holds, what cannot be made again.
-PRECIOUS = {
-    "AWS::CloudFormation::Stack",
-    "AWS::SecretsManager::Secret",
-    "AWS::SecretsManager::SecretTargetAttachment",
-    "AWS::KMS::Key",
-    "AWS::DynamoDB::Table",
-    "AWS::RDS::DBCluster",
-    "AWS::RDS::DBInstance",
-    "AWS::S3::Bucket",
-}
+from protection import PRECIOUS, protect
+
 # Properties of a secret with which CloudFormation writes a new value.
 VALUES = {"GenerateSecretString", "SecretString"}
 # What CloudFormation says of a change set in which there would be nothing.
 UNCHANGED = ("didn't contain changes", "No updates are to be performed")
+# What stands in a change set for a value that is known only when the change is made.
+UNKNOWN = ("{{changeSet:KNOWN_AFTER_APPLY}}", "{{IntrinsicFunction:")
 
 
 def objections(change):
     """Why a change must not be made; nothing if it may.
 
-    >>> def change(action, kind, replacement="False", *properties):
-    ...     details = [{"Target": {"Attribute": "Properties", "Name": name}} for name in properties]
-    ...     return {"Action": action, "ResourceType": kind, "LogicalResourceId": "It", "Replacement": replacement,
+    >>> def change(action, kind, replacement="False", *properties, **detail):
+    ...     details = [{"Target": {"Attribute": "Properties", "Name": name, "RequiresRecreation": "Always"}, "Evaluation": "Static"}
+    ...                | detail for name in properties]
+    ...     return {"Action": action, "ResourceType": kind, "Path": "SomeStack/It", "Replacement": replacement,
     ...             "Details": details}
     >>> objections(change("Add", "AWS::SecretsManager::Secret"))
     []
     >>> objections(change("Modify", "AWS::SecretsManager::Secret", "False", "Description"))
     []
     >>> objections(change("Modify", "AWS::SecretsManager::Secret", "False", "GenerateSecretString"))
-    ['It: GenerateSecretString would write a new value']
+    ['SomeStack/It: GenerateSecretString would write a new value']
     >>> objections(change("Modify", "AWS::KMS::Key", "Conditional", "KeySpec"))
-    ['It: it may be replaced']
+    ['SomeStack/It: it may be replaced, for KeySpec changes']
     >>> objections(change("Remove", "AWS::DynamoDB::Table"))
-    ['It: it would be taken out of the stack']
+    ['SomeStack/It: it would be taken out of the stack']
     >>> objections(change("Remove", "AWS::CloudWatch::Alarm"))
+    []
+
+    What hangs on a value that nobody knows yet is no objection, but a doubt.
+
+    >>> objections(change("Modify", "AWS::RDS::DBCluster", "True", "MasterUsername", Evaluation="Dynamic"))
     []
     """
     if change["ResourceType"] not in PRECIOUS:
         return []
-    name = change["LogicalResourceId"]
+    name = change["Path"]
     if change["Action"] == "Remove":
         return [f"{name}: it would be taken out of the stack"]
     if change["Action"] == "Add":
         return []
     found = []
-    if change.get("Replacement", "False") != "False":
-        found.append(f"{name}: it may be replaced")
+    if change.get("Replacement", "False") != "False" and not is_doubtful(change):
+        by = sorted({detail["Target"].get("Name", "it") for detail in replacing(change)})
+        found.append(f"{name}: it may be replaced" + (f", for {', '.join(by)} changes" if by else ""))
     names = {detail.get("Target", {}).get("Name") for detail in change.get("Details", [])}
     found += [f"{name}: {value} would write a new value" for value in sorted(VALUES & names)]
     return found
 
 
+def doubts(change):
+    """What a preview says of a change, and what need not be so.
+
+    >>> target = {"Attribute": "Properties", "Name": "MasterUsername", "RequiresRecreation": "Always"}
+    >>> fed = {"Target": target, "Evaluation": "Dynamic", "ChangeSource": "ParameterReference", "CausingEntity": "SecretArn"}
+    >>> cluster = {"Action": "Modify", "ResourceType": "AWS::RDS::DBCluster", "Path": "DatabaseStack/Cluster",
+    ...            "Replacement": "True", "Details": [fed]}
+    >>> doubts(cluster)
+    ['DatabaseStack/Cluster: the preview calls it replaced, for MasterUsername may change']
+
+    A nested change set has a placeholder for what another stack puts out, and takes it for a new value.
+
+    >>> known = fed | {"Evaluation": "Static"}
+    >>> doubts(cluster | {"Details": [known]})
+    []
+    >>> fed_by_a_placeholder = known | {"Target": target | {"AfterValue": "{{IntrinsicFunction:arn:aws:…/Secrets/Fn::GetAtt}}"}}
+    >>> len(doubts(cluster | {"Details": [fed_by_a_placeholder]}))
+    1
+    >>> doubts(cluster | {"Details": [fed_by_a_placeholder, known]})
+    []
+    >>> doubts(cluster | {"Details": []})
+    []
+    """
+    if change["ResourceType"] not in PRECIOUS or change["Action"] == "Remove" or not is_doubtful(change):
+        return []
+    names = sorted({detail["Target"].get("Name", "it") for detail in replacing(change)})
+    return [f"{change['Path']}: the preview calls it replaced, for {', '.join(names)} may change"]
+
+
+def is_doubtful(change):
+    """Whether nothing that would replace a resource is known to change."""
+    if change.get("Replacement", "False") == "False":
+        return False
+    causes = replacing(change)
+    return bool(causes) and all(is_unknown(detail) for detail in causes)
+
+
+def replacing(change):
+    """The details for which a resource would be replaced."""
+    details = change.get("Details", [])
+    return [one for one in details if one.get("Target", {}).get("RequiresRecreation", "Never") != "Never"]
+
+
+def is_unknown(detail):
+    after = detail["Target"].get("AfterValue", "")
+    return detail.get("Evaluation") == "Dynamic" or any(mark in after for mark in UNKNOWN)
+
+
+def unheard(may_go, found):
+    """Of the paths that may go, those at which nothing is objected: a leave that is not needed is not given.
+
+    >>> unheard(["DatabaseStack/Cluster", "AuditStack"], ["AuditStack: it would be taken out of the stack"])
+    ['DatabaseStack/Cluster']
+    """
+    return [path for path in may_go if not any(one.startswith(f"{path}: ") for one in found)]
+
+
 def main(file, *may_go):
     import boto3
-    import botocore.exceptions
 
     with open(file, "rb") as config:
         settings = tomllib.load(config)["default"]["deploy"]["parameters"]
     stack = settings["stack_name"]
     cloudformation = boto3.client("cloudformation", region_name=settings["region"])
+    uploaded = uploaded_change_set(cloudformation, stack)
+    is_new = uploaded and describe(cloudformation, stack)["StackStatus"] == "REVIEW_IN_PROGRESS"
+    if is_new:
+        ended = carried_out(cloudformation, stack, uploaded, "stack_create_complete")
+    elif uploaded:
+        # Also where an older deployment has left none.
+        protect(cloudformation, stack)
+        ended = changed(cloudformation, boto3.client("s3", region_name=settings["region"]), settings, uploaded, may_go)
+    else:
+        print("Nothing to change.")
+        ended = 0
+    if describe(cloudformation, stack)["StackStatus"].endswith("_IN_PROGRESS"):
+        print("Its stacks get their policies back at the next deployment.", file=sys.stderr)
+        return ended
+    if is_new and ended:
+        environment = settings["parameter_overrides"]["Environment"]
+        print(
+            f"What is left of it is in the way of the next: make destroy ENV={environment},",
+            "and see infra/README.md for what that leaves.",
+            file=sys.stderr,
+        )
+        return ended
+    # The new ones among the nested stacks have none yet, and what was to go this once may no more.
+    protect(cloudformation, stack)
+    if settings["parameter_overrides"]["Environment"] == "prod":
+        cloudformation.update_termination_protection(StackName=stack, EnableTerminationProtection=True)
+    if ended == 0:
+        for output in describe(cloudformation, stack).get("Outputs", []):
+            print(f"{output['OutputKey']} = {output['OutputValue']}")
+    return ended
+
+
+def describe(cloudformation, stack):
+    return cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+
+
+def uploaded_change_set(cloudformation, stack):
+    """The change set that sam has just made; nothing if there is nothing to change."""
     made = cloudformation.get_paginator("list_change_sets").paginate(StackName=stack)
     # The one that was carried out last is still among them.
     made = [
@@ -80,18 +180,20 @@ def main(file, *may_go):
         for summary in page["Summaries"]
         if summary["Status"] == "CREATE_COMPLETE" and summary["ExecutionStatus"] == "AVAILABLE"
     ]
-    if not made:
-        print("Nothing to change.")
-        return 0
-    uploaded = max(made, key=lambda summary: summary["CreationTime"])["ChangeSetName"]
-    template = cloudformation.get_template(StackName=stack, ChangeSetName=uploaded, TemplateStage="Original")
-    is_new = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"] == "REVIEW_IN_PROGRESS"
+    return max(made, key=lambda summary: summary["CreationTime"])["ChangeSetName"] if made else None
+
+
+def changed(cloudformation, s3, settings, uploaded, may_go):
+    """Changes a stack that is there; ends with 0, or 1 if it is refused or fails."""
+    import botocore.exceptions
+
+    stack = settings["stack_name"]
     change_set = {"StackName": stack, "ChangeSetName": f"whole-{int(time.time())}"}
     cloudformation.create_change_set(
         **change_set,
-        ChangeSetType="CREATE" if is_new else "UPDATE",
+        ChangeSetType="UPDATE",
         IncludeNestedStacks=True,
-        TemplateBody=template["TemplateBody"],
+        TemplateURL=stored(cloudformation, s3, settings, uploaded),
         # What the file does not say has the template's default, whatever it was before.
         Parameters=[
             {"ParameterKey": key, "ParameterValue": str(value)}
@@ -99,8 +201,8 @@ def main(file, *may_go):
         ],
         Capabilities=settings["capabilities"],
         Tags=[dict(zip(("Key", "Value"), tag.split("=", 1))) for tag in settings["tags"]],
+        **({"RoleARN": settings["role_arn"]} if "role_arn" in settings else {}),
     )
-    cloudformation.delete_change_set(StackName=stack, ChangeSetName=uploaded)
     try:
         cloudformation.get_waiter("change_set_create_complete").wait(**change_set)
     except botocore.exceptions.WaiterError:
@@ -108,45 +210,82 @@ def main(file, *may_go):
         cloudformation.delete_change_set(**change_set)
         # Without a look into nested stacks, they all seem to change.
         if is_unchanged(reasons):
+            cloudformation.delete_change_set(StackName=stack, ChangeSetName=uploaded)
             print("Nothing to change.")
             return 0
-        print("What would change cannot be said:", *reasons, sep="\n  ", file=sys.stderr)
-        return 1
-    changes = [change for change in shown(cloudformation, change_set) if change["LogicalResourceId"] not in may_go]
+        return unseen(cloudformation, stack, uploaded, reasons, may_go)
+    cloudformation.delete_change_set(StackName=stack, ChangeSetName=uploaded)
+    changes = list(shown(cloudformation, change_set))
     found = [objection for change in changes for objection in objections(change)]
-    if found:
+    for doubt in (doubt for change in changes for doubt in doubts(change)):
+        print(f"{doubt}. If it is, CloudFormation refuses, and nothing has changed.")
+    refused = [one for one in found if not any(one.startswith(f"{path}: ") for path in may_go)]
+    if refused or unheard(may_go, found):
         cloudformation.delete_change_set(**change_set)
-        print("Refused, since it could not be undone:", *found, sep="\n  ", file=sys.stderr)
+        if refused:
+            paths = sorted({one.split(": ")[0] for one in refused})
+            print("Refused, since it could not be undone:", *refused, sep="\n  ", file=sys.stderr)
+            print(f'If that is meant, for this once: ALLOW="{" ".join(paths)}"', file=sys.stderr)
+        for path in unheard(may_go, found):
+            print(f"Refused: nothing would replace or remove {path}, so leave it out of ALLOW", file=sys.stderr)
         return 1
-    cloudformation.execute_change_set(**change_set)
-    waiter = cloudformation.get_waiter("stack_create_complete" if is_new else "stack_update_complete")
+    protect(cloudformation, stack, may_go)
+    return carried_out(cloudformation, stack, change_set["ChangeSetName"], "stack_update_complete")
+
+
+def unseen(cloudformation, stack, uploaded, reasons, may_go):
+    """Changes a stack without a look into its nested ones, which CloudFormation does not give. Then secrets stay untouched
+    altogether, for a new value would be no replacement."""
+    print("CloudFormation cannot say what would change:", *reasons, sep="\n  ", file=sys.stderr)
+    if may_go:
+        print("Refused: without a look at it nothing may go. Leave ALLOW out.", file=sys.stderr)
+        return 1
+    print("It is changed all the same: CloudFormation refuses to replace or remove what cannot be made again.")
+    protect(cloudformation, stack, untouched=["AWS::SecretsManager::Secret"])
+    return carried_out(cloudformation, stack, uploaded, "stack_update_complete")
+
+
+def stored(cloudformation, s3, settings, uploaded):
+    """Where sam's template is, for CloudFormation to read: in a request it could be 51,200 bytes long, in S3 a million.
+    Source: CloudFormation User Guide, "Understand CloudFormation quotas"."""
+    stack = settings["stack_name"]
+    template = cloudformation.get_template(StackName=stack, ChangeSetName=uploaded, TemplateStage="Original")["TemplateBody"]
+    # What is JSON comes parsed.
+    template = template if isinstance(template, str) else json.dumps(template)
+    bucket = settings.get("s3_bucket")
+    if not bucket:
+        outputs = describe(cloudformation, "aws-sam-cli-managed-default")["Outputs"]
+        bucket = next(output["OutputValue"] for output in outputs if output["OutputKey"] == "SourceBucket")
+    key = f"{settings.get('s3_prefix', stack)}/{uploaded}.template"
+    s3.put_object(Bucket=bucket, Key=key, Body=template.encode())
+    # As sam writes it, with the bucket in the path.
+    return f"{s3.meta.endpoint_url}/{bucket}/{key}"
+
+
+def carried_out(cloudformation, stack, change_set, waiter):
+    """Carries a change set out, and says how it ended: 0, or 1."""
+    import botocore.exceptions
+
+    cloudformation.execute_change_set(StackName=stack, ChangeSetName=change_set)
     try:
-        waiter.wait(StackName=stack, WaiterConfig={"Delay": 15, "MaxAttempts": 240})
+        cloudformation.get_waiter(waiter).wait(StackName=stack, WaiterConfig={"Delay": 5, "MaxAttempts": 720})
     except botocore.exceptions.WaiterError:
-        status = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
+        status = describe(cloudformation, stack)["StackStatus"]
         outcome = "It is still going on" if status.endswith("_IN_PROGRESS") else "It came to nothing"
         print(f"{outcome} ({status}):", *failures(cloudformation, stack), sep="\n  ", file=sys.stderr)
-        if is_new and not status.endswith("_IN_PROGRESS"):
-            environment = settings["parameter_overrides"]["Environment"]
-            print(
-                f"What is left of it is in the way of the next: make destroy ENV={environment},",
-                "and see infra/README.md for what that leaves.",
-                file=sys.stderr,
-            )
         return 1
-    for output in cloudformation.describe_stacks(StackName=stack)["Stacks"][0].get("Outputs", []):
-        print(f"{output['OutputKey']} = {output['OutputValue']}")
     return 0
 
 
-def shown(cloudformation, change_set, depth=0):
-    """Every change, those of nested stacks after the stack's own."""
-    pages = cloudformation.get_paginator("describe_change_set").paginate(**change_set)
+def shown(cloudformation, change_set, path=""):
+    """Every change with its path of logical ids, those of nested stacks after the stack's own."""
+    pages = cloudformation.get_paginator("describe_change_set").paginate(**change_set, IncludePropertyValues=True)
     for change in (change["ResourceChange"] for page in pages for change in page.get("Changes", [])):
-        print("  " * depth + f"{change['Action']:8}{change['ResourceType']:44}{change['LogicalResourceId']}")
+        change = change | {"Path": path + change["LogicalResourceId"]}
+        print("  " * path.count("/") + f"{change['Action']:8}{change['ResourceType']:44}{change['LogicalResourceId']}")
         yield change
         if "ChangeSetId" in change:
-            yield from shown(cloudformation, {"ChangeSetName": change["ChangeSetId"]}, depth + 1)
+            yield from shown(cloudformation, {"ChangeSetName": change["ChangeSetId"]}, f"{change['Path']}/")
 
 
 def unmade(cloudformation, change_set):

@@ -14,4 +14,5 @@ def main(file, path, *default):
     return " ".join(value) if isinstance(value, list) else value
 
 
-print(main(*sys.argv[1:]))
+if __name__ == "__main__":
+    print(main(*sys.argv[1:]))

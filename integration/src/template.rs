@@ -8,5 +8,5 @@ mod expansion;
 mod identity;
 mod stack;
 
-pub use expansion::Templates;
+pub use expansion::{Templates, python};
 pub use stack::{Deployment, Parameters, Place, Resource};

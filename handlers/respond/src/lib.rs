@@ -182,7 +182,9 @@ impl<S: Gate, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alarms,
                 Some(AlarmState::Firing | AlarmState::Unclear) | None => {
                     let told = self.alerts.raise(&alert, Timestamp::now()).await?;
                     let mut answer = answer("firing", told);
-                    answer["sweep"] = self.sweep(deadline).await?;
+                    if findings::calls_for_a_sweep(&alarm.name) {
+                        answer["sweep"] = self.sweep(deadline).await?;
+                    }
                     Ok(answer)
                 }
             },

@@ -40,11 +40,12 @@ pub const NOT_CARRIED: [&str; 8] = [
 /// An account, empty at first.
 pub struct Account {
     emulator: Running,
+    url: String,
     door: AbortHandle,
 }
 
 impl Account {
-    /// Opens one.
+    /// Opens one, with the buckets that packages and templates are uploaded to.
     ///
     /// # Errors
     /// When the emulator is not installed, or does not start.
@@ -55,7 +56,20 @@ impl Account {
         let emulator = Running::start(&[("AUTH", "true"), ("AWS_ENDPOINT_URL", &url)]).await?;
         let rooms = Router::new().fallback(pass).with_state(emulator.line.secure());
         let door = tokio::spawn(async move { axum::serve(listener, rooms).await }).abort_handle();
-        Ok(Self { emulator, door })
+        let account = Self { emulator, url, door };
+        for bucket in ["packaged", "templates"] {
+            let place = format!(
+                "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+                 <LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
+            );
+            account.put(&format!("/{bucket}"), place.into_bytes()).await?;
+        }
+        Ok(account)
+    }
+
+    /// Where it is asked, as AWS would be by `AWS_ENDPOINT_URL`; by its owner with the key `test`, whose secret is the same.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// Deploys a template, and says what was left out of it, each by its path in the templates.
@@ -69,13 +83,38 @@ impl Account {
         stack: &str,
         given: &Parameters,
     ) -> Result<Vec<String>> {
-        for bucket in ["packaged", "templates"] {
-            let place = format!(
-                "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
-                 <LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
-            );
-            self.put(&format!("/{bucket}"), place.into_bytes()).await?;
+        let left_out = self.upload(templates).await?;
+        self.form("cloudformation", &asked("CreateStack", root, stack, given)).await?;
+        self.until_made(stack).await?;
+        Ok(left_out)
+    }
+
+    /// Makes a change set of a template, as `sam deploy --no-execute-changeset` does, and carries nothing out.
+    ///
+    /// # Errors
+    /// When it is refused, or cannot be made.
+    pub async fn prepare(&self, change: Change, root: &str, stack: &str, given: &Parameters) -> Result<()> {
+        let mut fields = asked("CreateChangeSet", root, stack, given);
+        fields.push(("ChangeSetType".to_owned(), change.kind.to_owned()));
+        fields.push(("ChangeSetName".to_owned(), change.name.to_owned()));
+        self.form("cloudformation", &fields).await?;
+        let named = [("Action", "DescribeChangeSet"), ("StackName", stack), ("ChangeSetName", change.name)];
+        let named = named.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        loop {
+            let answer = self.form("cloudformation", &named).await?;
+            match between(&answer, "<Status>", "</Status>") {
+                Some("CREATE_COMPLETE") => return Ok(()),
+                Some("CREATE_PENDING" | "CREATE_IN_PROGRESS") => tokio::time::sleep(Duration::from_millis(50)).await,
+                _ => bail!("the change set {} was not made: {answer}", change.name),
+            }
         }
+    }
+
+    /// Uploads templates and packages, and says what was left out, each by its path in the templates.
+    ///
+    /// # Errors
+    /// When an upload is refused.
+    pub async fn upload(&self, templates: &Templates) -> Result<Vec<String>> {
         let mut left_out = Vec::new();
         for (path, template) in templates.iter().filter(|(_, template)| !template["Resources"].is_null()) {
             let mut template = template.clone();
@@ -86,21 +125,6 @@ impl Account {
             }
             self.put(&format!("/templates/{path}"), template.to_string().into_bytes()).await?;
         }
-        let url = format!("http://localhost/templates/{root}");
-        let mut fields = vec![
-            ("Action".to_owned(), "CreateStack".to_owned()),
-            ("StackName".to_owned(), stack.to_owned()),
-            ("TemplateURL".to_owned(), url),
-            ("Capabilities.member.1".to_owned(), "CAPABILITY_NAMED_IAM".to_owned()),
-            ("Capabilities.member.2".to_owned(), "CAPABILITY_AUTO_EXPAND".to_owned()),
-        ];
-        for (index, (name, value)) in given.iter().enumerate() {
-            let member = format!("Parameters.member.{}", index + 1);
-            fields.push((format!("{member}.ParameterKey"), name.clone()));
-            fields.push((format!("{member}.ParameterValue"), value.clone()));
-        }
-        self.form("cloudformation", &fields).await?;
-        self.until_made(stack).await?;
         Ok(left_out)
     }
 
@@ -168,6 +192,32 @@ impl Drop for Account {
     fn drop(&mut self) {
         self.door.abort();
     }
+}
+
+/// A change set to make.
+#[derive(Debug, Clone, Copy)]
+pub struct Change {
+    /// `CREATE` or `UPDATE`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: &'static str,
+}
+
+/// A call about a stack of an uploaded template.
+fn asked(action: &str, root: &str, stack: &str, given: &Parameters) -> Vec<(String, String)> {
+    let mut fields = vec![
+        ("Action".to_owned(), action.to_owned()),
+        ("StackName".to_owned(), stack.to_owned()),
+        ("TemplateURL".to_owned(), format!("http://localhost/templates/{root}")),
+        ("Capabilities.member.1".to_owned(), "CAPABILITY_NAMED_IAM".to_owned()),
+        ("Capabilities.member.2".to_owned(), "CAPABILITY_AUTO_EXPAND".to_owned()),
+    ];
+    for (index, (name, value)) in given.iter().enumerate() {
+        let member = format!("Parameters.member.{}", index + 1);
+        fields.push((format!("{member}.ParameterKey"), name.clone()));
+        fields.push((format!("{member}.ParameterValue"), value.clone()));
+    }
+    fields
 }
 
 /// The door.

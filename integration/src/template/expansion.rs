@@ -24,7 +24,7 @@ impl Templates {
     /// When the translator is not installed (`scripts/setup tests`) or refuses a template.
     pub fn expand(roots: &[&str]) -> Result<Self> {
         let project = project();
-        let python = python(&project)?;
+        let python = environment(&project)?;
         let kept = kept(&project, roots)?;
         if let Ok(json) = fs::read(&kept) {
             return Ok(Self(serde_json::from_slice(&json)?));
@@ -55,13 +55,26 @@ impl Templates {
         self.0.iter().map(|(path, template)| (path.as_str(), template))
     }
 
+    /// The same with a resource left out of one of them, as a later version may be.
+    pub fn without(&self, path: &str, resource: &str) -> Self {
+        let mut later = self.clone();
+        let resources = later.0.get_mut(path).and_then(|template| template["Resources"].as_object_mut());
+        resources.and_then(|all| all.remove(resource));
+        later
+    }
+
+    /// All of them, as `scripts/expand` prints them.
+    pub fn json(&self) -> String {
+        Value::Object(self.0.clone().into_iter().collect()).to_string()
+    }
+
     /// What IAM can allow at all, as cfn-lint lists it: the actions of every service, in small letters, each with
     /// whether it can be allowed on single resources.
     ///
     /// # Errors
     /// When cfn-lint is not installed (`scripts/setup tests`).
     pub fn actions() -> Result<BTreeMap<String, Vec<(String, bool)>>> {
-        let python = python(&project())?;
+        let python = environment(&project())?;
         let mut libraries = fs::read_dir(python.join("lib"))?;
         let library = libraries.next().context("a Python without a library")??.path();
         let list = library.join("site-packages/cfnlint/data/AdditionalSpecs/Policies.json");
@@ -79,10 +92,21 @@ pub(super) fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// A Python with the packages of the scripts that deploy, in the project's folder.
+///
+/// # Errors
+/// When they are not installed (`scripts/setup tests`).
+pub fn python() -> Result<Command> {
+    let project = project();
+    let mut command = Command::new(environment(&project)?.join("bin/python"));
+    command.current_dir(project);
+    Ok(command)
+}
+
 /// The virtual environment of the linters, which has the translator; where `scripts/environment` says.
-fn python(project: &Path) -> Result<PathBuf> {
-    let environment = ". scripts/environment && printf %s \"$python_tools\"";
-    let output = Command::new("bash").args(["-c", environment]).current_dir(project).output()?;
+fn environment(project: &Path) -> Result<PathBuf> {
+    let says = ". scripts/environment && printf %s \"$python_tools\"";
+    let output = Command::new("bash").args(["-c", says]).current_dir(project).output()?;
     let python = PathBuf::from(String::from_utf8(output.stdout)?);
     if !python.join("complete").exists() {
         bail!("the SAM translator is not installed: run `scripts/setup tests`");

@@ -5,11 +5,11 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-use relatch_integration::template::Deployment;
+use relatch_integration::template::{Deployment, Parameters, Place, python};
 use serde_json::Value;
 
 use crate::evaluation::list;
-use crate::scene::{TEMPLATES, as_deployed, parameters_of};
+use crate::scene::{ACCOUNT, ENVIRONMENTS, REGION, ROOT, TEMPLATES, as_deployed, parameters_of};
 
 /// A list price of us-east-1 in US dollars.
 struct Price {
@@ -48,7 +48,11 @@ const TRACE: Price = price("X-Ray", 5.00, "million traces", ASSUMED);
 const OBJECTS_KEPT: Price = price("S3, standard", 0.023, "GB and month", ASSUMED);
 const TRAIL: Price = price("CloudTrail: the first copy of management events", 0.0, "million", ASSUMED);
 
-const PRICES: [&Price; 19] = [
+const CAPACITY_UNIT: Price = price("Aurora Serverless v2: a capacity unit", 0.12, "hour", ASSUMED);
+const INSTANCE: Price = price("RDS: db.t4g.medium in one zone", 0.065, "hour", ASSUMED);
+const STORAGE: Price = price("RDS: gp3 storage in one zone", 0.115, "GB and month", ASSUMED);
+
+const PRICES: [&Price; 22] = [
     &SECRET,
     &SECRETS_CALL,
     &REQUEST,
@@ -68,6 +72,9 @@ const PRICES: [&Price; 19] = [
     &TRACE,
     &OBJECTS_KEPT,
     &TRAIL,
+    &CAPACITY_UNIT,
+    &INSTANCE,
+    &STORAGE,
 ];
 
 /// Secrets, each rotated, and reads a second that arrive at Secrets Manager.
@@ -115,7 +122,7 @@ const OWN_METRICS: f64 = 20.0;
 
 #[test]
 fn the_costs_and_quotas_are_those_of_the_templates() {
-    let plant = Plant::of(&as_deployed("prod"));
+    let plant = Plant::of(&as_deployed("prod"), &parameters_of("prod"));
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let read = |file: &str| fs::read_to_string(project.join(file)).unwrap_or_default();
     let measured = format!("| `audit.batch_events_per_s` | {} /s ", grouped(AUDIT_EVENTS_A_SECOND));
@@ -124,7 +131,8 @@ fn the_costs_and_quotas_are_those_of_the_templates() {
     let (before, rest) = readme.split_once(BEGIN).expect("the README has a place for it");
     let (_, after) = rest.split_once(END).expect("and that has an end");
     let readme = format!("{before}{BEGIN}{}{END}{after}", short(&plant));
-    for (file, written) in [("docs/COSTS.md", page(&plant)), ("README.md", readme)] {
+    let prices = for_the_script();
+    for (file, written) in [("docs/COSTS.md", page(&plant)), ("README.md", readme), (PRICES_FILE, prices)] {
         // `RELATCH_WRITE_DOCS=1 cargo nextest run the_costs_and_quotas` writes them anew.
         if env::var_os("RELATCH_WRITE_DOCS").is_some() {
             fs::write(project.join(file), &written).unwrap();
@@ -133,12 +141,101 @@ fn the_costs_and_quotas_are_those_of_the_templates() {
     }
 }
 
+/// What `make deploy` says before it begins is what the templates and these prices say, whichever database there is.
+#[test]
+fn make_deploy_says_what_the_templates_say_it_costs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cases: Vec<_> = ENVIRONMENTS.map(|one| (one, parameters_of(one))).into();
+    let rds = [("Database", "rds"), ("DatabaseStopAtNight", "false"), ("ApplicationEndpoints", "true")];
+    for more in [&rds[..], &[("Network", "none"), ("Database", "none"), ("Observability", "false")]] {
+        let mut parameters = parameters_of("staging");
+        parameters.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        cases.push(("staging", parameters));
+    }
+    let expanded = folder.path().join("expanded.json");
+    fs::write(&expanded, TEMPLATES.json()).unwrap();
+    for (environment, parameters) in cases {
+        let mut file = String::from("[default.deploy.parameters.parameter_overrides]\n");
+        for (name, value) in &parameters {
+            let _ = writeln!(file, "{name} = {value:?}");
+        }
+        let path = folder.path().join("environment.toml");
+        fs::write(&path, file).unwrap();
+        let output = python().unwrap().arg("scripts/costs.py").args([&path, &expanded]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said: Vec<(String, f64)> = serde_json::from_slice(&output.stdout).unwrap();
+        let computed = standing(&deployed(environment, &parameters), &parameters);
+        let names = |lines: &[(String, f64)]| lines.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&said), names(&computed), "{environment}");
+        for ((name, said), (_, computed)) in said.iter().zip(&computed) {
+            assert!((said - computed).abs() < 0.005, "{environment}: {name} is {computed}, and {said} is said");
+        }
+    }
+}
+
+/// Where the script has the prices from; written here.
+const PRICES_FILE: &str = "infra/prices.toml";
+
+fn for_the_script() -> String {
+    let mut file = String::from("# Prices for scripts/costs.py, written by the test of docs/COSTS.md, which says where they are from.\n");
+    let prices = [
+        ("endpoint", &ENDPOINT),
+        ("key", &KEY),
+        ("alarm", &ALARM),
+        ("metric", &METRIC),
+        ("dashboard", &DASHBOARD),
+        ("queue", &QUEUE),
+        ("secret", &SECRET),
+        ("capacity_unit", &CAPACITY_UNIT),
+        ("storage", &STORAGE),
+    ];
+    for (name, Price { dollars, per, .. }) in prices {
+        let _ = writeln!(file, "{name} = {dollars:?} # per {per}");
+    }
+    let _ = writeln!(file, "own_metrics = {OWN_METRICS:?}\n\n[instances]\n\"db.t4g.medium\" = {:?}", INSTANCE.dollars);
+    file
+}
+
+/// What an environment costs in 30 days while nothing is read, line by line.
+fn standing(deployment: &Deployment, parameters: &Parameters) -> Vec<(String, f64)> {
+    let plant = Plant::of(deployment, parameters);
+    let setting = |name: &str| setting(parameters, name);
+    let count = |kind: &str| deployment.of_kind(kind).count() as f64;
+    let lines = plant.lines(0.0).into_iter().filter(|(group, what, _)| *group == "stands" && !what.starts_with("what is held"));
+    let mut lines: Vec<_> = lines.map(|(_, what, dollars)| (what.to_owned(), dollars)).collect();
+    let copies = if setting("ReplicaRegion") == "" { 1.0 } else { 2.0 };
+    lines.push(("the secrets themselves".to_owned(), count("AWS::SecretsManager::Secret") * copies * SECRET.dollars));
+    let awake = if setting("DatabaseStopAtNight") == "true" { 13.0 * 5.0 / 7.0 / 24.0 } else { 1.0 };
+    let hours = 720.0 * awake;
+    if count("AWS::RDS::DBCluster") > 0.0 {
+        let units = count("AWS::RDS::DBInstance") * number(&setting("DatabaseMinCapacity"));
+        lines.push(("the database, at its least capacity".to_owned(), units * hours * CAPACITY_UNIT.dollars));
+    } else if let Some(instance) = deployment.of_kind("AWS::RDS::DBInstance").next() {
+        let zones = if instance.properties["MultiAZ"] == true { 2.0 } else { 1.0 };
+        let storage = zones * number(&instance.properties["AllocatedStorage"]) * STORAGE.dollars;
+        lines.push(("the database, db.t4g.medium".to_owned(), zones * hours * INSTANCE.dollars));
+        lines.push(("its storage".to_owned(), storage));
+    }
+    lines
+}
+
+/// A parameter's value, or its default.
+fn setting(parameters: &Parameters, name: &str) -> Value {
+    let default = &TEMPLATES.get(ROOT).unwrap()["Parameters"][name]["Default"];
+    parameters.get(name).map_or_else(|| default.clone(), |own| own.clone().into())
+}
+
+fn deployed(environment: &str, parameters: &Parameters) -> Deployment {
+    let place = Place { account: ACCOUNT.to_owned(), region: REGION.to_owned(), stack: format!("relatch-{environment}") };
+    TEMPLATES.deploy(ROOT, place, parameters).unwrap()
+}
+
 /// Between these the README has what is computed here.
 const BEGIN: &str = "<!-- computed: costs -->\n";
 const END: &str = "<!-- computed: end -->\n";
 
 impl Plant {
-    fn of(deployment: &Deployment) -> Self {
+    fn of(deployment: &Deployment, parameters: &Parameters) -> Self {
         let count = |kind: &str| deployment.of_kind(kind).count() as f64;
         let endpoints = deployment.of_kind("AWS::EC2::VPCEndpoint");
         let zones = endpoints.map(|endpoint| list(&endpoint.properties["SubnetIds"]).len() as f64).sum();
@@ -154,11 +251,7 @@ impl Plant {
             &functions.find(|one| one.name.ends_with(name)).unwrap().properties
         };
         let memory = |name: &str| number(&function(name)["MemorySize"]) / 1_024.0;
-        let setting = |name: &str| {
-            let own = parameters_of("prod").remove(name);
-            let default = &TEMPLATES.get(crate::scene::ROOT).unwrap()["Parameters"][name]["Default"];
-            own.map_or_else(|| number(default), |own| number(&own.into()))
-        };
+        let setting = |name: &str| number(&setting(parameters, name));
         let mut mappings = deployment.of_kind("AWS::Lambda::EventSourceMapping");
         let of_events =
             mappings.find(|one| one.path.starts_with("AuditStack/") && one.path.ends_with("Records")).unwrap();
@@ -357,6 +450,19 @@ fn page(plant: &Plant) -> String {
     for Price { of, dollars, per, source } in PRICES {
         let _ = writeln!(page, "| {of} | {dollars} | {per} | {source} |");
     }
+    page.push_str(
+        "\n## What stands there in each environment\n\n\
+         While nothing is read, the created database at its least capacity included; `make deploy` says it before it begins,\n\
+         computed from the environment's file by `scripts/costs.py`.\n\n| US$ in 30 days |",
+    );
+    let each = ENVIRONMENTS.map(|one| standing(&as_deployed(one), &parameters_of(one)));
+    let _ = writeln!(page, " {} |\n| --- | --: | --: | --: |", ENVIRONMENTS.join(" | "));
+    for (index, (what, _)) in each[0].iter().enumerate() {
+        let cells = [0, 1, 2].map(|environment| dollars(each[environment][index].1)).join(" | ");
+        let _ = writeln!(page, "| {what} | {cells} |");
+    }
+    let sums = each.map(|lines| format!("**{}**", dollars(lines.iter().map(|(_, dollars)| dollars).sum())));
+    let _ = writeln!(page, "| **in all** | {} |", sums.join(" | "));
     page.push_str(
         "\n## Which quota is met first\n\nIn the order in which they are met, per region and account.\n\n\
          | limit | how much | met at | what is done about it |\n| --- | --- | --- | --- |\n",

@@ -5,10 +5,14 @@
 mod agreement;
 mod authority;
 mod costs;
+mod deploying;
 mod deployment;
 mod endpoints;
 mod evaluation;
+mod limits;
 mod rules;
 mod scene;
+mod supply;
 mod threats;
+mod trust;
 mod visitors;

@@ -230,6 +230,7 @@ fn everything(project: &str, environment: &str, account: &str) -> impl Iterator<
         ("AdminSecretArn", secret("admin")),
         ("AllowMasterReset", "true".to_owned()),
         ("Anchors", "true".to_owned()),
+        ("ApplicationEndpoints", "true".to_owned()),
         ("AuditPolicyParameter", format!("/{prefix}/audit-policy")),
         // Not named as what is the deployment's.
         ("BreakGlassRoleArn", format!("arn:aws:iam::{account}:role/emergency-{prefix}")),
@@ -244,6 +245,7 @@ fn everything(project: &str, environment: &str, account: &str) -> impl Iterator<
         ("ReaderRoleArns", role(APPLICATION)),
         ("ReplicaRegion", "eu-central-1".to_owned()),
         ("ReservedConcurrency", "5".to_owned()),
+        ("RotationSchedule", "cron(0 10 ? * TUE *)".to_owned()),
         ("SecurityEmail", "security@example.com".to_owned()),
         ("TrailDataEvents", "true".to_owned()),
     ];

@@ -23,11 +23,6 @@ const ACCOUNT_WIDE: &[(&str, &str, &str)] = &[
         "alarms of one's own may go to the topics, whatever they are called",
     ),
     (
-        "events.amazonaws.com",
-        "AlertingStack/TopicKey",
-        "rules of one's own that publish need the topics' key, not more",
-    ),
-    (
         "lambda.alarms.cloudwatch.amazonaws.com",
         "RotationStack/RespondFunction",
         "alarms of one's own may name it as their action, whatever they are called",

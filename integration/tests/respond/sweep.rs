@@ -118,6 +118,16 @@ async fn an_alarm_makes_respond_look_after_every_secret() {
     }
 }
 
+/// Whoever may be denied a call can make that alarm fire, at will.
+#[tokio::test]
+async fn an_alarm_that_is_not_about_rotations_is_told_and_makes_nobody_look() {
+    let scene = Scene::remembering().await;
+    let answer = scene.responds(trail::alarm_itself("relatch-dev-unauthorized-api-calls", "ALARM")).await;
+    assert_eq!((&answer["outcome"], &answer["told"], &answer["sweep"]), (&json!("firing"), &json!(true), &json!(null)));
+    let answer = scene.responds(trail::alarm_itself("failed-logins", "ALARM")).await;
+    assert_eq!(answer["sweep"]["secrets"], 1, "{answer:#}");
+}
+
 #[tokio::test]
 async fn secrets_manager_that_cannot_be_asked_is_a_failed_invocation() {
     let scene = Scene::remembering().await;

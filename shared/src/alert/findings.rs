@@ -126,6 +126,38 @@ pub fn of_alarm(name: &str, reason: Option<&str>, environment: Environment, lang
     }
 }
 
+/// Relatch's own alarms, by what follows the project and the environment in their names, each with whether it can mean that a
+/// secret is out of step with its database. The others are alerts and no more: anybody in the account can be denied a call.
+pub const OWN_ALARMS: [(&str, bool); 22] = [
+    ("-access-denied-burst", false),
+    ("-audit-baseline-unkept", false),
+    ("-audit-behind", false),
+    ("-audit-errors", false),
+    ("-audit-policy-unusable", false),
+    ("-audit-set-aside", false),
+    ("-audit-slow", false),
+    ("-audit-undelivered", false),
+    ("-heartbeat-missing", true),
+    ("-notify-errors", false),
+    ("-notify-set-aside", false),
+    ("-notify-undelivered", false),
+    ("-reads-unseen", false),
+    ("-respond-errors", true),
+    ("-respond-slow", false),
+    ("-root-account-usage", false),
+    ("-rotate-slow", true),
+    ("-rotation-failed", true),
+    ("-secret-read-errors", false),
+    ("-unauthorized-api-calls", false),
+    ("-unhandled", true),
+    ("-unusual-secret-reads", false),
+];
+
+/// Whether an alarm is a reason to look after every secret. One that is not Relatch's own was set up to be one.
+pub fn calls_for_a_sweep(alarm: &str) -> bool {
+    OWN_ALARMS.iter().find(|(name, _)| alarm.ends_with(name)).is_none_or(|(_, is_about_rotations)| *is_about_rotations)
+}
+
 /// What is said of an incident: what was found, and of whom; what to do about each kind of it.
 pub fn of_incident(incident: &Incident, environment: Environment, language: Language) -> Alert {
     let subject = incident.key.strip_prefix("audit/").unwrap_or(&incident.key).to_owned();
