@@ -207,7 +207,7 @@ impl Config {
                     topic: setting("RELATCH_TOPIC_ARN"),
                     policy,
                     rotate_function: setting("RELATCH_ROTATE_ARN"),
-                    heartbeat: setting("RELATCH_HEARTBEAT_URL").map(Into::into),
+                    heartbeat: setting("RELATCH_HEARTBEAT_URL").map(|url| url.trim().into()),
                 },
                 audience: Audience {
                     language: language.unwrap_or_default(),
