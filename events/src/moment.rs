@@ -58,6 +58,53 @@ impl Moment {
         let seconds = days_since_1970(year, month, day) * 86_400 + hour * 3_600 + (minute - offset) * 60 + second;
         Some(Self(seconds * 1_000 + millis))
     }
+
+    /// Reads what a record says of its time, also where a program that keeps records elsewhere has written it anew: as
+    /// [`Moment::parse`] reads it, without separators, with slashes, a comma, a zone's name or an offset without a colon,
+    /// or as seconds, milli-, micro- or nanoseconds since 1970.
+    pub fn told(text: &str) -> Option<Self> {
+        let text = text.trim();
+        Self::parse(text).or_else(|| since_1970(text)).or_else(|| {
+            let text = [" UTC", " GMT", "UTC", "GMT"].iter().find_map(|zone| text.strip_suffix(zone)).unwrap_or(text);
+            let mut spaced = text.trim_end().replace('/', "-").replace(',', ".");
+            if !spaced.is_ascii() {
+                return None;
+            }
+            if let Some(at) = spaced.len().checked_sub(5)
+                && spaced[at..].starts_with(['+', '-'])
+                && spaced[at + 1..].bytes().all(|byte| byte.is_ascii_digit())
+            {
+                spaced.insert(at + 3, ':');
+            }
+            if spaced.find('T') == Some(8) && spaced.len() >= 15 {
+                let (date, time) = (&spaced[..8], &spaced[9..]);
+                spaced = format!(
+                    "{}-{}-{}T{}:{}:{}",
+                    &date[..4],
+                    &date[4..6],
+                    &date[6..],
+                    &time[..2],
+                    &time[2..4],
+                    &time[4..]
+                );
+            }
+            Self::parse(&spaced)
+        })
+    }
+}
+
+/// A number of seconds, milli-, micro- or nanoseconds, by its size: in seconds, the years 1973 to 5138.
+fn since_1970(text: &str) -> Option<Moment> {
+    let is_number = text.starts_with(|c: char| c.is_ascii_digit());
+    let number: f64 = text.parse().ok().filter(|_| is_number)?;
+    let millis = match number {
+        1e8..1e11 => number * 1e3,
+        1e11..1e14 => number,
+        1e14..1e17 => number / 1e3,
+        1e17..1e20 => number / 1e6,
+        _ => return None,
+    };
+    Some(Moment(millis as i64))
 }
 
 /// Milliseconds, and what follows the fraction.
@@ -108,6 +155,36 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_read_however_a_record_tells_it() {
+        let nine = Some(1_709_629_201_000);
+        for (text, millis) in [
+            ("2024-03-05T09:00:01Z", nine),
+            ("2024-03-05 09:00:01", nine),
+            ("2024-03-05 09:00:01 UTC", nine),
+            ("2024-03-05 09:00:01.000 UTC", nine),
+            ("2024/03/05 09:00:01", nine),
+            ("2024-03-05T18:00:01+0900", nine),
+            ("20240305T090001Z", nine),
+            ("2024-03-05 09:00:01,250", Some(1_709_629_201_250)),
+            ("1709629201", nine),
+            ("1709629201.25", Some(1_709_629_201_250)),
+            ("1709629201000", nine),
+            ("1709629201000000", nine),
+            ("1709629201000000000", nine),
+            ("20240305", None),
+            ("17", None),
+            ("-1709629201", None),
+            ("inf", None),
+            ("NaN", None),
+            ("yesterday", None),
+            ("äöü+09é", None),
+            ("", None),
+        ] {
+            assert_eq!(Moment::told(text).map(Moment::as_millis), millis, "{text}");
+        }
+    }
 
     #[test]
     fn a_moment_is_read_in_each_way_it_is_written() {

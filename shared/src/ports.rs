@@ -956,6 +956,9 @@ pub struct Undelivered {
     pub error: CallError,
     /// How long the service wants to be left alone.
     pub retry_after: Option<Duration>,
+    /// Whether it was taken, by the status of the answer, and only what the answer says is not understood. To try again
+    /// would tell people twice.
+    pub taken: bool,
 }
 
 /// What each channel was told last.

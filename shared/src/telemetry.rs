@@ -9,10 +9,11 @@ use crate::{
     rollback::{Impact, Recovery, recovery::Outcome},
     rotation::{Reason, RotationError},
 };
-use relatch_events::rotation::RotationEvent;
+use relatch_events::{foreign, rotation::RotationEvent};
 use serde_json::{Value, json};
 use std::{
     error::Error,
+    io::{self, Write, stdout},
     time::{SystemTime, UNIX_EPOCH},
 };
 use tracing::{error, info, warn};
@@ -44,9 +45,33 @@ pub fn init() {
         ("notify", level),
         ("audit", level),
     ]);
-    let lines = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
+    let lines = fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_writer(|| Showable(stdout()));
     // A second call finds a subscriber in place, and leaves it there.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+}
+
+/// Where lines of JSON go that a person may look at in a terminal: what acts on others or cannot be seen is escaped, so
+/// that they mean the same.
+struct Showable<W>(W);
+
+impl<W: Write> Write for Showable<W> {
+    /// A line comes at once, as the layer makes it.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match str::from_utf8(line) {
+            Ok(text) => self.0.write_all(foreign::json(text).as_bytes())?,
+            Err(_) => self.0.write_all(line)?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Where metrics go.
@@ -199,7 +224,7 @@ impl Metrics {
     /// Writes one metric line. The properties are not dimensions: they can be searched for, and do not make a metric each.
     #[allow(clippy::print_stdout, reason = "CloudWatch Logs reads metrics from standard output")]
     fn write(&self, name: &str, unit: Unit, dimensions: &[(&str, &str)], properties: &[(&str, &str)]) {
-        println!("{}", self.line(name, unit, dimensions, properties, now()));
+        println!("{}", foreign::json(&self.line(name, unit, dimensions, properties, now()).to_string()));
     }
 
     fn line(
@@ -263,6 +288,34 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    #[test]
+    fn no_text_of_others_acts_on_who_reads_a_log_line() {
+        #[derive(Clone, Default)]
+        struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+        impl Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let layer = fmt::layer().json().flatten_event(true).with_writer(move || Showable(writer.clone()));
+        let name = "a\u{202e}b\u{9b}2J\n\u{2028}\u{7f}ü";
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            info!(secret.id = name, "Looked at {name}");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains(r"\u202e") && text.contains('ü'), "{text}");
+        assert!(
+            text.trim_end().chars().all(|c| !c.is_control() && !('\u{2028}'..='\u{202e}').contains(&c)),
+            "{text:?}"
+        );
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["secret.id"], name);
+    }
 
     #[test]
     fn a_metric_is_a_line_that_cloudwatch_understands() {

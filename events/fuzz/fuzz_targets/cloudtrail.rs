@@ -1,4 +1,4 @@
-//! No bytes, however wrong, may make the readers of CloudTrail's records panic, and a log has no more entries than bytes.
+//! No bytes, however wrong, may make the readers of CloudTrail's records panic, and a log comes to an end.
 
 #![no_main]
 
@@ -9,7 +9,8 @@ use relatch_events::cloudtrail::{
 };
 
 fuzz_target!(|bytes: &[u8]| {
-    assert!(Log::new(bytes).map(Result::unwrap).count() <= bytes.len());
+    // What is compressed in it may have more entries than it has bytes, and not more than a thousand times as many.
+    assert!(Log::new(bytes).map(Result::unwrap).count() <= bytes.len() * 1_100);
     let _ = log::read(bytes);
     let _ = Invocation::parse(bytes);
 });

@@ -114,8 +114,8 @@ impl<'de> Visitor<'de> for AnyScalar {
         Ok(i64::try_from(number).map_or(Scalar::Other, Scalar::Number))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Scalar::Other)
+    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(Scalar::Text(Cow::Owned(number.to_string())))
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {

@@ -3,6 +3,7 @@
 use super::{
     field::{self, flag, number, object, objects, text, texts},
     identity::UserIdentity,
+    packed::Medium,
     target::Place,
 };
 use serde::Deserialize;
@@ -112,6 +113,12 @@ pub enum Malformed {
     /// The file is none of CloudTrail's, or goes on with something else than records.
     #[error("not a list of records")]
     NotAList,
+    /// The file ends before it should.
+    #[error("it breaks off")]
+    BreaksOff,
+    /// It is something else, which is known.
+    #[error("{0}")]
+    Medium(Medium),
 }
 
 impl<'a> Record<'a> {

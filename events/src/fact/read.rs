@@ -40,7 +40,7 @@ pub fn fact(record: &Record<'_>) -> Option<Fact> {
         id: owned(&record.event_id),
         shared_id: owned(&record.shared_event_id),
         request_id: owned(&record.request_id),
-        at: record.event_time.as_deref().and_then(Moment::parse),
+        at: record.event_time.as_deref().and_then(Moment::told),
         region: owned(&record.aws_region),
         account: record.place().account.map(str::to_owned),
         service: record.service().to_owned(),

@@ -4,7 +4,6 @@
 //! Inflating and parsing is a thread's own work, so that the next facts are made while the last ones are taken in.
 
 use bytes::{Buf, Bytes};
-use flate2::bufread::MultiGzDecoder;
 use relatch::{
     audit::intake::Tally,
     ports::{Body, CallError, CallErrorKind, Objects},
@@ -13,6 +12,8 @@ use relatch_events::{
     cloudtrail::{
         envelope::LogFile,
         log::{Entry, Log},
+        packed::inflated,
+        record::Malformed,
     },
     fact::Fact,
 };
@@ -29,9 +30,6 @@ const BATCH: usize = 1_000;
 /// How many pieces of the object may wait to be inflated. S3 sends them as they come from the network.
 const PIECES: usize = 8;
 
-/// What gzip begins with.
-const MAGIC: [u8; 2] = [0x1f, 0x8b];
-
 /// Why a file was not read to its end, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unread {
@@ -42,8 +40,13 @@ pub(crate) enum Unread {
          s3:ListBucket this is also said of a file that is not there ({0})"
     )]
     Forbidden(CallError),
-    #[error("it is called .gz and is no gzip: see who else writes into this bucket")]
-    NoGzip,
+    #[error("it is empty: see who else writes into this bucket")]
+    Empty,
+    #[error(
+        "{count} of what it holds cannot be read, the first at byte {offset}: {why}. Everything else was taken in. See who \
+         else writes into this bucket; put the whole file in its place, and hand the message over again"
+    )]
+    Malformed { count: u64, offset: u64, why: Malformed },
     #[error("its gzip breaks off: put the whole file in its place, and hand the message over again")]
     BreaksOff,
     #[error("its gzip is damaged: put the whole file in its place, and hand the message over again")]
@@ -108,22 +111,24 @@ pub(crate) async fn read<O: Objects>(
     };
     try_join!(fetched, handed_over)?;
     match reader.await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(problem)) => Err(unreadable(&problem)),
+        Ok(read) => read,
         Err(_) => Err(Unread::Damaged),
     }
 }
 
 /// Makes facts of what comes in. What was read before it came to a stop is handed over, too.
-fn parse(file: &LogFile, input: mpsc::Receiver<io::Result<Bytes>>, to: &mpsc::Sender<Batch>) -> io::Result<()> {
+fn parse(file: &LogFile, input: mpsc::Receiver<io::Result<Bytes>>, to: &mpsc::Sender<Batch>) -> Result<(), Unread> {
     let mut batch = Batch::default();
-    let read = inflated(file, Pieces { input, piece: Bytes::new() }).and_then(|input| {
-        for entry in Log::new(input) {
+    let mut flaw: Option<(u64, u64, Malformed)> = None;
+    let read = inflated(Pieces { input, piece: Bytes::new() }).and_then(|input| {
+        let mut log = Log::new(input);
+        for entry in &mut log {
             match entry? {
                 Entry::Fact(fact) => batch.facts.push(*fact),
                 Entry::Ignored => batch.ignored += 1,
                 Entry::Malformed { offset, why } => {
                     batch.malformed += 1;
+                    flaw = flaw.map(|(count, offset, why)| (count + 1, offset, why)).or(Some((1, offset, why)));
                     let LogFile { bucket, key, .. } = file;
                     error!(
                         error.kind = "Audit.BadRecord",
@@ -136,58 +141,29 @@ fn parse(file: &LogFile, input: mpsc::Receiver<io::Result<Bytes>>, to: &mpsc::Se
             }
             if batch.facts.len() >= BATCH && to.blocking_send(take(&mut batch)).is_err() {
                 // Nobody wants them any more, and whoever did knows why.
-                return Ok(());
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(log.length() > 0)
     });
     let _ = to.blocking_send(batch);
-    read
-}
-
-/// As CloudTrail writes it, compressed; or as it is, where it is not called `.gz`.
-fn inflated(file: &LogFile, mut input: Pieces) -> io::Result<Box<dyn Read>> {
-    let begins = input.beginning(MAGIC.len())?;
-    if begins == MAGIC {
-        Ok(Box::new(MultiGzDecoder::new(input)))
-    } else if begins.is_empty() {
-        Err(ErrorKind::UnexpectedEof.into())
-    } else if file.key.ends_with(".gz") {
-        Err(ErrorKind::InvalidData.into())
-    } else {
-        Ok(Box::new(input))
+    match (read, flaw) {
+        (Err(problem), _) => Err(unreadable(&problem)),
+        (Ok(_), Some((count, offset, why))) => Err(Unread::Malformed { count, offset, why }),
+        (Ok(true), None) => Ok(()),
+        (Ok(false), None) => Err(Unread::Empty),
     }
 }
 
 /// What [`inflated`] and flate2 say of what they were given.
 fn unreadable(problem: &io::Error) -> Unread {
-    let kind = problem.kind();
-    if kind == ErrorKind::UnexpectedEof {
-        Unread::BreaksOff
-    } else if kind == ErrorKind::InvalidData {
-        Unread::NoGzip
-    } else {
-        Unread::Damaged
-    }
+    if problem.kind() == ErrorKind::UnexpectedEof { Unread::BreaksOff } else { Unread::Damaged }
 }
 
 /// An object's pieces, as one.
 struct Pieces {
     input: mpsc::Receiver<io::Result<Bytes>>,
     piece: Bytes,
-}
-
-impl Pieces {
-    /// The first bytes, fewer if there are fewer; they are still to be read.
-    fn beginning(&mut self, length: usize) -> io::Result<&[u8]> {
-        while self.piece.len() < length {
-            match self.input.blocking_recv() {
-                Some(piece) => self.piece = [take(&mut self.piece), piece?].concat().into(),
-                None => break,
-            }
-        }
-        Ok(&self.piece[..length.min(self.piece.len())])
-    }
 }
 
 impl BufRead for Pieces {
@@ -234,13 +210,57 @@ mod tests {
     async fn a_file_that_comes_in_crumbs_is_read_whole() {
         for size in [1, 2, 3, 1_000] {
             for content in [gzipped(&log(3)), log(3).into_bytes()] {
-                let name = if content.starts_with(&MAGIC) { "a.json.gz" } else { "a.json" };
                 let object = Object::of(&content, size);
-                let (outcome, tally, taken) = read_all(&object, name, None).await;
+                // A browser inflates a file, and keeps its name.
+                let (outcome, tally, taken) = read_all(&object, "a.json.gz", None).await;
                 assert!(outcome.is_ok(), "{outcome:?}");
-                assert_eq!((taken, tally.ignored, tally.malformed), (3, 1, 1), "{name} in crumbs of {size}");
+                assert_eq!((taken, tally.ignored, tally.malformed), (3, 1, 0), "in crumbs of {size}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_of_a_file_is_told_and_everything_else_of_it_is_taken_in() {
+        let whole = log(3);
+        let cut = whole.len() - 70;
+        let (before, behind) = whole.split_at(12);
+        let twice = gzipped_bytes(&gzipped(&whole));
+        for (content, taken, count) in [
+            (format!("{before}7,{behind}").into_bytes(), 3, 1),
+            (format!("{before}nonsense,{behind}").into_bytes(), 3, 1),
+            (format!("\u{feff}{whole}{whole}behind").into_bytes(), 6, 1),
+            (whole.as_bytes()[..cut].to_vec(), 3, 1),
+            (whole.replacen("GetSecretValue", "GetSecretVal\u{1}ue", 1).into_bytes(), 3, 0),
+            (twice, 3, 0),
+            (b"PK\x03\x04".to_vec(), 0, 1),
+        ] {
+            for content in [content.clone(), gzipped_bytes(&content)] {
+                let (outcome, tally, found) = read_all(&Object::of(&content, 64), "a.json.gz", None).await;
+                let told = match outcome {
+                    Ok(()) => 0,
+                    Err(Unread::Malformed { count, .. }) => count,
+                    Err(other) => panic!("{other}"),
+                };
+                assert_eq!(
+                    (found, told, tally.malformed),
+                    (taken, count, count),
+                    "{}",
+                    String::from_utf8_lossy(&content)
+                );
+            }
+        }
+        let (outcome, _, _) = read_all(&Object::of(b"", 64), "a.json.gz", None).await;
+        assert!(matches!(outcome, Err(Unread::Empty)), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn what_was_whole_of_a_gzip_that_breaks_off_is_taken_in() {
+        let content = gzipped(&log(2_000));
+        let object = Object::of(&content[..content.len() - 20], 100);
+        let (outcome, tally, taken) = read_all(&object, "a.json.gz", None).await;
+        assert!(matches!(outcome, Err(Unread::BreaksOff)), "{outcome:?}");
+        assert_eq!(tally.malformed, 0);
+        assert!(taken > 1_500, "{taken}");
     }
 
     #[tokio::test]
@@ -279,18 +299,21 @@ mod tests {
         (outcome, tally, taken)
     }
 
-    /// So many reads, one record that does not matter, and one that is none.
+    /// So many reads, and one record that does not matter.
     fn log(reads: usize) -> String {
         let read = r#"{"eventSource":"secretsmanager.amazonaws.com","eventName":"GetSecretValue","eventID":"#;
         let mut records: Vec<String> = (0..reads).map(|n| format!(r#"{read}"{n}"}}"#)).collect();
         records.push(r#"{"eventSource":"s3.amazonaws.com","eventName":"ListBuckets"}"#.to_owned());
-        records.push("7".to_owned());
         format!("{{\"Records\":[{}]}}", records.join(","))
     }
 
     fn gzipped(text: &str) -> Vec<u8> {
+        gzipped_bytes(text.as_bytes())
+    }
+
+    fn gzipped_bytes(bytes: &[u8]) -> Vec<u8> {
         let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
-        gz.write_all(text.as_bytes()).unwrap();
+        gz.write_all(bytes).unwrap();
         gz.finish().unwrap()
     }
 

@@ -4,7 +4,7 @@ mod audit;
 
 pub use audit::{AccessLog, History, Learning, Period, Verification};
 
-use crate::outside::THE_TABLE;
+use crate::{outside::THE_TABLE, problem::Problem};
 use clap::{
     Args, Parser, Subcommand, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
@@ -411,6 +411,27 @@ pub struct Whom {
 }
 
 impl Arguments {
+    /// That what is asked for can be.
+    ///
+    /// # Errors
+    /// Where a period ends before it begins: nothing can be in it, and to say that nothing was found would be wrong.
+    pub fn checked(&self) -> Result<(), Problem> {
+        let (since, until) = match &self.errand {
+            Errand::Scan(scan) => (scan.since, scan.until),
+            Errand::OnAws(Command::Access(access)) => (access.period.since, access.period.until),
+            Errand::OnAws(Command::History(history)) => (history.period.since, history.period.until),
+            Errand::OnAws(_) => (None, None),
+        };
+        match (since, until) {
+            (Some(since), Some(until)) if until <= since => Err(Problem::wrong_use(
+                "--until",
+                "it is not after --since, so that nothing can be in between",
+                "name the earlier time with --since, and the later one with --until",
+            )),
+            (_, _) => Ok(()),
+        }
+    }
+
     /// In which form the answer is to be.
     pub fn form(&self) -> Form {
         match &self.errand {

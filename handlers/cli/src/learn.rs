@@ -68,7 +68,7 @@ pub(crate) struct Left {
 pub(crate) async fn learn(asked: &Learning, outside: &Outside, terminal: &Terminal) -> Result<Status, Problem> {
     let table = outside.table("nothing can be kept")?;
     let policy = asked.policy.as_deref().map_or_else(set_policy, policy)?;
-    let (baseline, tally) = read(asked, policy)?;
+    let (baseline, tally) = read(asked, policy, terminal)?;
     let parts = baseline.parts();
     let environment = asked.environment.unwrap_or(outside.environment);
     let mut lesson = Lesson { environment, tally, parts: parts.len(), baseline, kept: 0, known: 0, left: Vec::new() };
@@ -81,7 +81,11 @@ pub(crate) async fn learn(asked: &Learning, outside: &Outside, terminal: &Termin
     let kept = lesson.keep(&parts, table).await;
     outside.told(THE_TABLE, kept).await?;
     terminal.show(|| screen::done(&lesson, asked.manner.yes), || json::lesson("learned", &lesson));
-    Ok(if lesson.left.is_empty() { Status::Fine } else { Status::Found })
+    Ok(match (lesson.tally.malformed, lesson.left.is_empty()) {
+        (1.., _) => Status::WrongUse,
+        (0, true) => Status::Fine,
+        (0, false) => Status::Found,
+    })
 }
 
 /// As `audit` has it.
@@ -94,14 +98,22 @@ fn set_policy() -> Result<Policy, Problem> {
     }
 }
 
-/// What is known by the files: by all of them, or nothing is learned.
-fn read(asked: &Learning, policy: Policy) -> Result<(Baseline, Tally), Problem> {
+/// What is known by the files: by all of them to their end, or nothing is learned. A record that cannot be read is told.
+fn read(asked: &Learning, policy: Policy, terminal: &Terminal) -> Result<(Baseline, Tally), Problem> {
     let Sources { files, problems } = Sources::at(&asked.paths);
     if let Some(problem) = problems.into_iter().next() {
         return Err(problem);
     }
     let (mut judge, mut tally, bar) = (Judge::new(policy), Tally::default(), bar(&files));
-    let read = files.iter().try_for_each(|source| tally.read(source, &bar, |fact| judge.learn(fact)));
+    let read = files.iter().try_for_each(|source| match tally.read(source, &bar, |fact| judge.learn(fact)) {
+        // What is usual, the other records tell.
+        Ok(Some(flaw)) => {
+            terminal.aside(&format!("{flaw}\n"));
+            Ok(())
+        }
+        Ok(None) => Ok(()),
+        Err(problem) => Err(problem),
+    });
     bar.finish_and_clear();
     read?;
     judge.settle(&mut Vec::new());

@@ -47,10 +47,11 @@ const REPAIRING: Duration = Duration::from_secs(10 * 60);
 /// Does what is asked for, says what came of it, and how the process should end.
 pub async fn run(arguments: Arguments) -> Status {
     let terminal = Terminal::new(arguments.form());
-    let answer = match &arguments.errand {
-        Errand::Scan(asked) => scan::scan(asked, terminal),
+    let answer = match (arguments.checked(), &arguments.errand) {
+        (Err(problem), _) => Err(problem),
+        (Ok(()), Errand::Scan(asked)) => scan::scan(asked, terminal),
         // Boxed: what a repair holds is large.
-        Errand::OnAws(command) => Box::pin(answer(command, &arguments.place, &terminal)).await,
+        (Ok(()), Errand::OnAws(command)) => Box::pin(answer(command, &arguments.place, &terminal)).await,
     };
     match answer {
         Ok(status) => status,

@@ -5,6 +5,7 @@ use relatch::{
     ports::{CallError, CallErrorKind},
     rollback::RepairError,
 };
+use relatch_events::foreign;
 use serde_json::{Value, json};
 use std::{fmt, process::ExitCode};
 
@@ -50,8 +51,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { what, why, to_do, .. } = self;
         // AWS's words are somebody else's: they stay on the line, and move no cursor.
-        let line: String = format!("relatch: {what}: {why}; {to_do}").replace(|c: char| c.is_control(), " ");
-        f.write_str(&line)
+        f.write_str(&foreign::line(&format!("relatch: {what}: {why}; {to_do}")))
     }
 }
 

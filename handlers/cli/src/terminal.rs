@@ -4,12 +4,19 @@ use crate::{
     arguments::{Form, Manner},
     problem::{Problem, Status},
 };
+use relatch_events::foreign;
 use serde_json::Value;
 use std::{
     io::{self, IsTerminal as _, Write as _},
     time::Duration,
 };
 use tokio::time::{Instant, interval};
+
+/// JSON on a line of its own. Whoever looks at it on a terminal must not have his cursor moved, and whoever reads it by a
+/// program gets every character.
+fn line(json: &Value) -> String {
+    format!("{}\n", foreign::json(&json.to_string()))
+}
 
 /// Standard output has the answer, standard error everything else.
 #[derive(Debug, Clone, Copy)]
@@ -31,8 +38,8 @@ impl Terminal {
     pub(crate) fn show(self, screen: impl FnOnce() -> String, json: impl FnOnce() -> Value) {
         let text = match self.form {
             Form::Screen => screen(),
-            Form::Object => format!("{:#}\n", json()),
-            Form::Lines => format!("{}\n", json()),
+            Form::Object => format!("{}\n", foreign::json(&format!("{:#}", json()))),
+            Form::Lines => line(&json()),
         };
         let _ = anstream::stdout().write_all(text.as_bytes());
     }
@@ -41,7 +48,7 @@ impl Terminal {
     pub(crate) fn part(self, screen: impl FnOnce() -> String, json: impl FnOnce() -> Vec<Value>) -> bool {
         let text = match self.form {
             Form::Screen => screen(),
-            Form::Object | Form::Lines => json().iter().map(|line| format!("{line}\n")).collect(),
+            Form::Object | Form::Lines => json().iter().map(line).collect(),
         };
         anstream::stdout().write_all(text.as_bytes()).is_ok()
     }

@@ -137,7 +137,7 @@ fn text(object: &Value) -> Result<String> {
     Ok(match object["type"].as_str() {
         // Slack's entities are HTML's too.
         Some("mrkdwn") => marked(text),
-        Some("plain_text") => escaped(text),
+        Some("plain_text") => escaped(text).replace('\n', "<br>"),
         _ => bail!("no text object: {object}"),
     })
 }

@@ -15,9 +15,12 @@ async fn what_comes_by_file_and_by_event_is_recorded_once_and_is_one_alert() {
     let reads = reads(0..20);
     let mut records: Vec<String> = reads.iter().map(|read| read["detail"].to_string()).collect();
     records.insert(3, json!({ "eventSource": "s3.amazonaws.com", "eventName": "ListBuckets" }).to_string());
-    records.insert(9, "{\"eventVersion\":}".to_owned());
-    let first = scene.file("first", gzipped(&activity::log(&records))).await;
-    assert_eq!(scene.takes(&trail::queued([by_sns(&first).as_str()])).await, json!({ "batchItemFailures": [] }));
+    let bad = "{\"eventVersion\":}".to_owned();
+    let with_bad: Vec<String> = [&records[..9], &[bad], &records[9..]].concat();
+    // What is whole of a file is taken in; that not all of it was, comes again and is set aside in the end.
+    let first = scene.file("first", gzipped(&activity::log(&with_bad))).await;
+    let failed = json!({ "batchItemFailures": [{ "itemIdentifier": "message-0" }] });
+    assert_eq!(scene.takes(&trail::queued([by_sns(&first).as_str()])).await, failed);
     assert_eq!(scene.told(), ["error read-burst role/report"]);
     assert_eq!(scene.items("ledger#").await, 20);
     // The same events by themselves, in a file with news, and by that file's own notification, not by way of a queue.
@@ -28,11 +31,11 @@ async fn what_comes_by_file_and_by_event_is_recorded_once_and_is_one_alert() {
     let second = scene.file("second with a blank+", gzipped(&activity::log(&records))).await;
     assert_eq!(scene.takes(&trail::queued([second.as_str()])).await, json!({ "batchItemFailures": [] }));
     let again = scene.takes(&serde_json::from_str(&second).unwrap()).await;
-    assert_eq!(again, json!({ "recorded": 0, "ignored": 1, "duplicate": 20, "malformed": 1 }));
+    assert_eq!(again, json!({ "recorded": 0, "ignored": 1, "duplicate": 20, "malformed": 0 }));
     assert_eq!((scene.told().len(), scene.items("ledger#").await), (1, 21));
     let counts = scene.counts().await;
     assert_eq!((counts["Recorded"], counts["Duplicate"]), (21, 5 + 19 + 20));
-    assert_eq!((counts["Ignored"], counts["Malformed"], counts["RecordsIn"]), (3, 3, 3 * 22 + 5));
+    assert_eq!((counts["Ignored"], counts["Malformed"], counts["RecordsIn"]), (3, 1, 3 * 21 + 1 + 5));
     let place = format!("\"file.offset\":{}", "{\"Records\":[".len() + records[..9].join(",").len() + 1);
     assert!(scene.audit.output().contains(&place), "{place}\n{:#?}", scene.audit.output().lines());
 }
@@ -61,10 +64,10 @@ async fn a_file_that_cannot_be_read_fails_alone_and_says_why() {
     ];
     let answer = scene.takes(&trail::queued(messages.iter().map(String::as_str))).await;
     let failed: Vec<&str> = answer["batchItemFailures"].as_array().unwrap().iter().map(identifier).collect();
-    assert_eq!(failed, ["message-1", "message-2", "message-3", "message-4", "message-5", "message-6"]);
-    assert_eq!(scene.items("ledger#").await, 4);
+    assert_eq!(failed, ["message-1", "message-2", "message-3", "message-4", "message-6"]);
+    assert_eq!(scene.items("ledger#").await, 6);
     let counts = scene.counts().await;
-    assert_eq!((counts["RecordsIn"], counts["Recorded"], counts["Malformed"]), (4, 4, 0));
+    assert_eq!((counts["RecordsIn"], counts["Recorded"], counts["Malformed"]), (6, 6, 0));
     let lines: Vec<Value> =
         scene.audit.output().lines().iter().filter_map(|line| serde_json::from_str(&line.text).ok()).collect();
     let said = lines.iter().filter(|line| line["error.kind"] == "Audit.Failed");

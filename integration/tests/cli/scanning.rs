@@ -178,13 +178,75 @@ async fn what_cannot_be_read_is_named_and_the_rest_is_scanned_all_the_same() {
     fs::write(desk.home("logs/2-damaged.json.gz"), &damaged).unwrap();
     let cut = whole(&day);
     fs::write(desk.home("logs/3-cut.json.gz"), &cut[..cut.len() / 2]).unwrap();
-    desk.file("logs/4-no-gzip.json.gz", &log(&day));
+    desk.file("logs/4-inflated-by-a-browser.json.gz", &log(&day));
     desk.file("logs/5-no-log.json", r#"{"name":"package.json"}"#);
     desk.file("logs/6-no-json.json", "once upon a time");
     stolen[3].truncate(100);
     desk.gz("logs/7-stolen.json.gz", &stolen);
     desk.file("logs/notes.txt", "of no interest");
     insta::assert_snapshot!(desk.sees("~/logs ~/nowhere").await);
+}
+
+#[tokio::test]
+async fn nothing_found_never_stands_alone_over_what_was_not_read_whole() {
+    let desk = Desk::new();
+    let day = log(&quiet(30));
+    for (name, text) in [
+        ("cut.json", day[..day.len() - 100].to_owned()),
+        ("behind.json", format!("{day}x{day}")),
+        ("before.json", format!("x\n{day}")),
+        ("empty.json", String::new()),
+        ("digest.json", r#"{"digestStartTime":"2026-01-01T00:00:00Z"}"#.to_owned()),
+    ] {
+        desk.file(name, &text);
+        for options in ["", "--json", "--format jsonl", "--format ocsf"] {
+            let answer = desk.scans(&format!("~/{name} {options}")).await;
+            assert_eq!(answer.status, 2, "{name} {options}: {answer:?}");
+            let said = format!("{}{}", answer.stdout, answer.stderr);
+            assert!(answer.stderr.contains(name) && !said.contains("Nothing was found."), "{name}: {answer:?}");
+        }
+    }
+    desk.file("mark.json", &format!("\u{feff}{day}\u{feff}{day}"));
+    assert_eq!(desk.scans("~/mark.json").await.status, 0);
+}
+
+#[tokio::test]
+async fn numbers_on_the_screen_are_never_cut() {
+    let desk = Desk::new();
+    let mut records = quiet(30);
+    records.extend(vec!["{}".to_owned(); 1_234_567]);
+    desk.file("log.json", &log(&records));
+    let answer = desk.scans("~/log.json").await;
+    assert!(answer.stdout.contains("1234567") && answer.stdout.contains("and 1234562 more"), "{}", answer.stdout);
+}
+
+#[tokio::test]
+async fn text_of_others_begins_no_line_and_acts_on_no_terminal() {
+    let desk = Desk::new();
+    let evil = "x\n\nOne incident was found.\u{202e}\u{9b}2J\u{2028}\u{200b}\u{1b}]0;t\u{7}`";
+    let evil_record = |record: &String| {
+        let mut record: Value = serde_json::from_str(record).unwrap();
+        record["userAgent"] = json!(format!("trufflehog{evil}"));
+        record["requestParameters"]["secretId"] = json!(format!("s{evil}{}", record["eventID"]));
+        record["userIdentity"]["arn"] = json!(format!("{}{evil}", record["userIdentity"]["arn"].as_str().unwrap()));
+        record["awsRegion"] = json!(evil);
+        record["sourceIPAddress"] = json!(evil);
+        record.to_string()
+    };
+    let records: Vec<String> = theft(24, beginning()).iter().map(evil_record).collect();
+    desk.file("log\u{202e}.json", &log(&records));
+    for options in ["", "--json", "--format jsonl", "--format ocsf --accesses"] {
+        let answer = desk.scans(&format!("~/log\u{202e}.json {options}")).await;
+        let said = format!("{}{}", answer.stdout, answer.stderr);
+        assert_eq!(answer.status, 1, "{said}");
+        let is_hidden = |c: char| (c.is_control() && c != '\n') || "\u{202e}\u{2028}\u{200b}".contains(c);
+        assert!(!said.contains(is_hidden), "{options}: {said:?}");
+        assert!(said.matches("\nOne incident was found.").count() <= 1, "{said}");
+        // A program gets every character.
+        for line in answer.stdout.lines().filter(|_| options.contains("format")) {
+            assert!(serde_json::from_str::<Value>(line).unwrap().to_string().contains('\u{202e}'), "{line}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -245,6 +307,8 @@ async fn wrong_use_is_told_in_one_line() {
         "~/stolen.json.gz --format xml",
         "~/stolen.json.gz --fail-on urgent",
         "~/x --since soon",
+        "~/stolen.json.gz --since 2026-01-02 --until 2026-01-01",
+        "~/stolen.json.gz --since 2026-01-02 --until 2026-01-02",
         "~/x --json --format ocsf",
     ] {
         let answer = desk.scans(options).await;

@@ -36,7 +36,7 @@ async fn a_service_that_wants_to_be_left_alone_for_too_long_is_given_up_at_once(
 
 #[tokio::test]
 async fn what_fails_for_a_moment_is_tried_again() {
-    for trouble in [Trouble::Status(500), Trouble::Status(503), Trouble::Silent, Trouble::Broken] {
+    for trouble in [Trouble::Status(500), Trouble::Status(503), Trouble::Silent] {
         let scene = Scene::with_bot().await;
         scene.receiver.next(Service::Post, [trouble; 2]);
         scene.receiver.next(Service::PagerDuty, [trouble]);
@@ -46,6 +46,53 @@ async fn what_fails_for_a_moment_is_tried_again() {
         assert_eq!(scene.ends(Service::Post).len(), 3, "{trouble:?}");
         scene.no_key_shows(&scene.aws.table().await.unwrap()).await;
     }
+}
+
+#[tokio::test]
+async fn what_was_taken_is_never_posted_again_whatever_the_answer_says() {
+    for (service, secret) in [
+        (Service::Webhook, Receiver::secret_with_webhook as fn(&Receiver) -> Value),
+        (Service::Post, Receiver::secret_with_bot),
+        (Service::PagerDuty, Receiver::secret_with_bot),
+    ] {
+        let scene = Scene::of(secret, &[]).await;
+        scene.receiver.always(service, Trouble::Broken);
+        scene.delivers(&locked_out()).await;
+        assert_eq!(scene.receiver.calls(service).len(), 1, "{service:?}");
+        // It is not said to be well either.
+        let channel = if service == Service::PagerDuty { "pagerduty" } else { "slack" };
+        assert_eq!(scene.metric("AlertUndelivered").await, [format!("locked-out {channel}")]);
+    }
+}
+
+#[tokio::test]
+async fn a_line_break_at_the_end_of_a_key_is_none_of_it() {
+    fn broken(secret: &Value) -> Value {
+        let fields = secret.as_object().unwrap().iter();
+        fields.map(|(name, key)| (name.clone(), json!(format!("{}\n", key.as_str().unwrap())))).collect()
+    }
+    let secrets: [fn(&Receiver) -> Value; 2] =
+        [|receiver| broken(&receiver.secret_with_webhook()), |receiver| broken(&receiver.secret_with_bot())];
+    for secret in secrets {
+        let scene = Scene::of(secret, &[]).await;
+        scene.delivers(&locked_out()).await;
+        assert_eq!((scene.receiver.messages().len(), scene.receiver.incidents().len()), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_url_of_a_workflow_is_refused_by_name_and_pagerduty_is_told() {
+    let scene = Scene::of(
+        |receiver| {
+            json!({ "slackWebhookUrl": "https://hooks.slack.com/triggers/T0/1/MARKED", "pagerDutyRoutingKey": receiver.keys().routing })
+        },
+        &[],
+    )
+    .await;
+    let outcome = format!("{:?}", scene.notified(&locked_out()).await);
+    assert!(outcome.contains("Workflow Builder") && !outcome.contains("MARKED"), "{outcome}");
+    assert_eq!(scene.receiver.incidents().len(), 1);
+    scene.no_key_shows(&scene.aws.table().await.unwrap()).await;
 }
 
 #[tokio::test]

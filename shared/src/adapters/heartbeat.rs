@@ -31,6 +31,9 @@ impl<S: Secrets> DeadMansCheck<S> {
 impl<S: Secrets> Heartbeat for DeadMansCheck<S> {
     async fn beat(&self) -> Result<(), CallError> {
         let keys = self.keys.keys().await?;
+        if let Some(flaw) = keys.flaw_of_heartbeat() {
+            return Err(failed(CallErrorKind::Refused, flaw.to_string()));
+        }
         let Some(url) = &keys.heartbeat_url else { return Ok(()) };
         // Inside of Lambda plain HTTP to this machine is the Runtime API.
         let url = Url::parse(url.expose_secret()).ok().filter(|url| url.scheme() == "https");

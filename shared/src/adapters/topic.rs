@@ -16,6 +16,7 @@ use crate::{
 use aws_config::SdkConfig;
 use aws_sdk_sns::{Client, operation::publish::builders::PublishFluentBuilder, types::MessageAttributeValue};
 use jiff::Timestamp;
+use relatch_events::foreign::{self, shown};
 use serde_json::json;
 use std::{collections::HashMap, iter};
 
@@ -80,7 +81,7 @@ impl Topic for SnsTopic {
 /// left is still a text and still JSON.
 fn message(alert: &Alert, language: Language, local: &Local) -> String {
     let render = |alert: &Alert| {
-        let (text, json) = (email::body(alert, language, local), alert.json().to_string());
+        let (text, json) = (email::body(alert, language, local), foreign::json(&alert.json().to_string()).into_owned());
         let chat = chat::message(alert, language, local).to_string();
         json!({ "default": text, "email": text, "lambda": json, "sqs": json, "https": chat }).to_string()
     };
@@ -105,9 +106,13 @@ fn attributes(alert: &Alert) -> HashMap<String, MessageAttributeValue> {
     secrets.truncate(MOST_SECRETS);
     let secrets = match secrets[..] {
         [] => None,
-        [secret] => Some(("secret", "String", secret.to_owned())),
+        // SNS takes no control character in an attribute, and whoever chooses a name must not choose that nobody is told.
+        [secret] => Some(("secret", "String", shown(secret).into_owned())),
         // A filter looks at each of them.
-        [..] => Some(("secret", "String.Array", json!(secrets).to_string())),
+        [..] => {
+            let secrets = secrets.iter().map(|secret| shown(secret)).collect::<Vec<_>>();
+            Some(("secret", "String.Array", json!(secrets).to_string()))
+        }
     };
     let attributes = one.into_iter().chain(secrets).filter_map(|(name, data_type, value)| {
         let value = MessageAttributeValue::builder().data_type(data_type).string_value(value).build().ok()?;
@@ -137,6 +142,21 @@ mod tests {
         for program in ["lambda", "sqs"] {
             let told: Value = serde_json::from_str(message[program].as_str().unwrap()).unwrap();
             assert_eq!(told, alert.json());
+        }
+    }
+
+    #[test]
+    fn an_attribute_has_no_character_that_sns_refuses() {
+        let named = |name: &str| Alert {
+            subject: format!("arn:aws:secretsmanager:eu-central-1:123456789012:secret:{name}-AbCdEf"),
+            ..alert(Vec::new())
+        };
+        let one = named("a\u{1}\nb\u{202e}c");
+        let many = Alert { members: vec![one.subject.clone(), named("other").subject], ..one.clone() };
+        for alert in [one, many] {
+            let attributes = attributes(&alert);
+            let secret = attributes["secret"].string_value().unwrap();
+            assert!(!secret.contains(|c: char| c.is_control()) && secret.contains("a��b�c"), "{secret:?}");
         }
     }
 

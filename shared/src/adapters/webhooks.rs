@@ -93,8 +93,11 @@ impl Webhooks {
         let retry_after = answer.headers().get(header::RETRY_AFTER);
         let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.trim().parse().ok());
         let retry_after = retry_after.map(Duration::from_secs);
-        let body = beginning(answer).await.ok_or_else(|| failed(CallErrorKind::NoAnswer, "the answer broke off"))?;
-        Ok(Answer { status, retry_after, body })
+        match beginning(answer).await {
+            Some(body) => Ok(Answer { status, retry_after, body }),
+            None if (200..=299).contains(&status) => Err(taken(operation, "the answer broke off")),
+            None => Err(failed(CallErrorKind::NoAnswer, "the answer broke off")),
+        }
     }
 }
 
@@ -173,5 +176,10 @@ async fn beginning(mut answer: Response) -> Option<Vec<u8>> {
 }
 
 fn failed(operation: &'static str, kind: CallErrorKind, message: impl Into<String>) -> Undelivered {
-    Undelivered { error: CallError { operation, kind, message: message.into() }, retry_after: None }
+    Undelivered { error: CallError { operation, kind, message: message.into() }, retry_after: None, taken: false }
+}
+
+/// Something that was taken, by whomever: the answer is not what the service answers.
+fn taken(operation: &'static str, message: &str) -> Undelivered {
+    Undelivered { taken: true, ..failed(operation, CallErrorKind::NoAnswer, message) }
 }

@@ -1,14 +1,15 @@
 //! Amazon Q Developer in chat applications (formerly AWS Chatbot), as a custom notification. It posts it to Slack, Microsoft
 //! Teams or Chime, and what is said under one `threadId` in one thread.
 //!
-//! The schema names no lengths. It is posted as blocks of Slack, so it is kept within what one of them holds.
+//! It reads any text as markup of the chat: what is not ours is [neutral]. The schema names no lengths. It is posted as blocks of Slack, so it is kept within what one of them holds.
 
 use super::{
     Alert, Local,
-    slack::{escaped, list, sign},
+    slack::{list, neutral, sign},
     words::Words,
 };
 use crate::language::Language;
+use relatch_events::foreign::shown;
 use serde_json::{Value, json};
 
 /// The longest title, and the longest description.
@@ -23,12 +24,12 @@ const STEP: usize = 300;
 /// The notification, of schema version 1.0.
 pub fn message(alert: &Alert, language: Language, local: &Local) -> Value {
     let words = Words::of(language);
-    let meaning = alert.meaning(language).map(|meaning| format!("*{}*", escaped(&meaning, DESCRIPTION / 3)));
+    let meaning = alert.meaning(language).map(|meaning| format!("*{}*", neutral(&meaning, DESCRIPTION / 3)));
     let [found, done, (_, to_do)] = alert.sections(language);
     let lists = [found, done].into_iter().filter(|(_, lines)| !lines.is_empty());
     let lists = lists.map(|(heading, lines)| list(heading, &lines, DESCRIPTION / 3));
     let description: Vec<String> = meaning.into_iter().chain(lists).collect();
-    let steps: Vec<String> = to_do.iter().take(STEPS).map(|line| escaped(line, STEP)).collect();
+    let steps: Vec<String> = to_do.iter().take(STEPS).map(|line| neutral(line, STEP)).collect();
     let (condition, severity, environment) =
         (alert.condition.name(), alert.severity().name(), alert.environment.name());
     json!({
@@ -36,16 +37,16 @@ pub fn message(alert: &Alert, language: Language, local: &Local) -> Value {
         "source": "custom",
         "content": {
             "textType": "client-markdown",
-            "title": format!("{} {}", sign(alert), escaped(&alert.summary(language), TITLE - 3)),
+            "title": format!("{} {}", sign(alert), neutral(&alert.summary(language), TITLE - 3)),
             "description": description.join("\n"),
             "nextSteps": steps,
             "keywords": [condition, severity, environment],
         },
         "metadata": {
             "threadId": alert.short_key(255),
-            "summary": escaped(&alert.summary(language), TITLE),
+            "summary": neutral(&alert.summary(language), TITLE),
             "eventType": condition,
-            "relatedResources": alert.all_subjects().iter().take(SUBJECTS).collect::<Vec<_>>(),
+            "relatedResources": alert.all_subjects().iter().take(SUBJECTS).map(|subject| neutral(&shown(subject), TITLE)).collect::<Vec<_>>(),
             "additionalContext": {
                 "status": alert.status.name(),
                 "severity": severity,

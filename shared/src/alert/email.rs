@@ -3,7 +3,8 @@
 
 use super::{Alert, Local, words::Words};
 use crate::language::Language;
-use std::{fmt::Write, iter};
+use relatch_events::foreign::shown;
+use std::{borrow::Cow, fmt::Write, iter};
 
 /// The most lines of a list above the details.
 const ABOVE: usize = 5;
@@ -24,14 +25,14 @@ pub fn body(alert: &Alert, language: Language, local: &Local) -> String {
         body += &more;
     }
     let subject = if alert.secret().is_some() { words.secret } else { words.subject };
-    let subjects = alert.all_subjects().iter().map(|one| (subject, Some(one.clone())));
+    let subjects = alert.all_subjects().iter().map(|one| (subject, Some(shown(one).into_owned())));
     let details = [
         (words.environment, Some(alert.environment.name().to_owned())),
         (words.severity, Some(alert.severity().name().to_owned())),
         (words.impact, alert.impact.map(|impact| impact.name().to_owned())),
         (words.runbook, Some(local.runbook_or_path(alert))),
         (words.console, local.console(alert)),
-        (words.key, Some(alert.key())),
+        (words.key, Some(shown(&alert.key()).into_owned())),
         (words.time, Some(local.time())),
     ];
     let _ = writeln!(body, "\n{}", words.details);
@@ -47,11 +48,11 @@ pub fn body(alert: &Alert, language: Language, local: &Local) -> String {
 }
 
 /// How many lines of a list stand above the details, where one line is needed to say that there are more.
-const fn above(lines: &[&str]) -> usize {
+const fn above(lines: &[Cow<'_, str>]) -> usize {
     if lines.len() > ABOVE { ABOVE - 1 } else { lines.len() }
 }
 
-fn listed(heading: &str, lines: &[&str]) -> String {
+fn listed(heading: &str, lines: &[Cow<'_, str>]) -> String {
     if lines.is_empty() {
         return String::new();
     }

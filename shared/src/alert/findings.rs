@@ -9,7 +9,7 @@ use crate::{
         baseline::tool,
         chain::Break,
         finding::{self, Finding, Kind, origin_text, timestamp},
-        incident::Incident,
+        incident::{Incident, in_natural_order},
     },
     config::Environment,
     language::{Language, Spoken},
@@ -22,7 +22,10 @@ use crate::{
     rotation::{self, RotationError, facts::Control},
 };
 use jiff::{SignedDuration, Timestamp};
-use relatch_events::rotation::RotationEvent;
+use relatch_events::{
+    foreign::{self, line, shown},
+    rotation::RotationEvent,
+};
 
 /// Why a secret was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,10 +120,11 @@ pub fn gone(alert: Alert, language: Language) -> Alert {
 pub fn of_alarm(name: &str, reason: Option<&str>, environment: Environment, language: Language) -> Alert {
     let silent = language.choose("CloudWatch gives no reason.", "CloudWatchから理由は示されていません。");
     Alert {
-        found: vec![reason.unwrap_or(silent).to_owned()],
+        // CloudWatch's sentence is long, and in it are names that others have chosen.
+        found: vec![reason.map_or(silent.to_owned(), |reason| bounded(line(reason).replace('`', "'")))],
         to_do: vec![language.choose(
-            format!("Look at the alarm `{name}` in CloudWatch, and at what the sweep says."),
-            format!("CloudWatchのアラーム `{name}` と、巡回の結果を確認してください。"),
+            format!("Look at the alarm `{}` in CloudWatch, and at what the sweep says.", shown(name)),
+            format!("CloudWatchのアラーム `{}` と、巡回の結果を確認してください。", shown(name)),
         )],
         ..Alert::firing(Condition::AlarmFiring, name.to_owned(), environment)
     }
@@ -161,16 +165,23 @@ pub fn calls_for_a_sweep(alarm: &str) -> bool {
 /// What is said of an incident: what was found, and of whom; what to do about each kind of it.
 pub fn of_incident(incident: &Incident, environment: Environment, language: Language) -> Alert {
     let subject = incident.key.strip_prefix("audit/").unwrap_or(&incident.key).to_owned();
-    let line = |finding: &Finding| {
-        let names: Vec<&str> = finding.targets.iter().map(|target| target.name.as_str()).collect();
+    let told = |finding: &Finding| {
+        let mut names: Vec<&str> = finding.targets.iter().map(|target| target.name.as_str()).collect();
+        in_natural_order(&mut names);
         let title = finding.kind.title(language);
-        let what = if names.is_empty() { title.to_owned() } else { format!("{title}: {}", names.join(", ")) };
+        let what = if names.is_empty() { title.to_owned() } else { format!("{title}: {}", foreign::list(names)) };
         let at = finding.at.and_then(timestamp).map(|at| language.choose(format!("at {at}"), format!("発生時刻 {at}")));
         let parts: Vec<String> = [what].into_iter().chain(finding.reasons(language)).chain(at).collect();
         let line = language.choose(format!("{}.", parts.join("; ")), format!("{}。", parts.join("。")));
         (Some(finding.severity), bounded(line))
     };
-    let mut found: Vec<(Option<finding::Severity>, String)> = incident.findings.iter().map(line).collect();
+    let mut found: Vec<(Option<finding::Severity>, String)> = incident.findings.iter().map(told).collect();
+    // First of all, how much it was.
+    let sums = incident.sums(language);
+    if let Some(lead) = incident.lead().filter(|_| !sums.is_empty()) {
+        let parts = sums.join(language.choose(", ", "、"));
+        found.insert(0, (Some(lead.severity), language.choose(format!("{}.", capital(&parts)), format!("{parts}。"))));
+    }
     // Who it was is not to be missing where there is much of it.
     if let Some((lead, who)) = incident.lead().and_then(|lead| Some((lead.severity, who(lead, language)?))) {
         let alike = found.iter().filter(|(severity, _)| *severity >= Some(lead)).count();
@@ -178,7 +189,10 @@ pub fn of_incident(incident: &Incident, environment: Environment, language: Lang
     }
     // With each kind, whichever leads: what is found again of a part of the incident must be nothing new.
     let to_do = |kind: Kind| {
-        let (to_do, name) = (kind.to_do(language), kind.name());
+        let mut of_it = incident.findings.iter().filter(|finding| finding.kind == kind);
+        // By what was done at the worst.
+        let worst = of_it.clone().find(|finding| finding.has_read()).or_else(|| of_it.next());
+        let (to_do, name) = (worst.map_or_else(|| kind.to_do(language), |it| it.to_do(language)), kind.name());
         language.choose(
             format!("{to_do} If it is as it should be: docs/FINDINGS.md#{name} says how to hear no more of it."),
             format!("{to_do}想定された動作であれば、通知を減らす方法を docs/FINDINGS.md#{name} で確認してください。"),
@@ -192,22 +206,37 @@ pub fn of_incident(incident: &Incident, environment: Environment, language: Lang
     .finding(found)
 }
 
+fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters).collect())
+}
+
 /// Who stands behind a finding, as far as its event says: the session, and from where with what.
 fn who(finding: &Finding, language: Language) -> Option<String> {
     let session = finding
         .session
         .as_ref()
+        .map(|session| shown(session))
         .map(|session| language.choose(format!("session {session}"), format!("セッション {session}")));
     let origin = finding.origin.as_ref().map(|origin| {
         let origin = origin_text(origin);
+        let origin = shown(&origin);
         language.choose(format!("from {origin}"), format!("接続元 {origin}"))
     });
     let tool = finding.user_agent.as_ref().map(|agent| {
-        let tool = tool(agent);
+        let tool = shown(tool(agent));
         language.choose(format!("with {tool}"), format!("ツール {tool}"))
     });
-    let parts: Vec<String> = [session, origin, tool].into_iter().flatten().collect();
-    let (who, parts) = (&finding.principal, (!parts.is_empty()).then(|| parts.join(", "))?);
+    let region = finding.region.as_ref().map(|region| {
+        let region = shown(region);
+        language.choose(format!("in {region}"), format!("リージョン {region}"))
+    });
+    let account = finding.account.as_ref().map(|account| {
+        let account = shown(account);
+        language.choose(format!("account {account}"), format!("アカウント {account}"))
+    });
+    let parts: Vec<String> = [session, origin, tool, region, account].into_iter().flatten().collect();
+    let (who, parts) = (shown(&finding.principal), (!parts.is_empty()).then(|| parts.join(", "))?);
     Some(language.choose(format!("By {who}, {parts}."), format!("実行者: {who}（{parts}）")))
 }
 
@@ -222,7 +251,7 @@ pub fn of_sweep(
 ) -> Alert {
     let names = |names: &[String]| {
         let more = if names.len() > MOST_NAMES { ", …" } else { "" };
-        format!("{}{more}", names.iter().take(MOST_NAMES).cloned().collect::<Vec<_>>().join(", "))
+        format!("{}{more}", foreign::list(names.iter().take(MOST_NAMES).map(String::as_str)))
     };
     let left = (!left.is_empty()).then(|| {
         language.choose(

@@ -32,6 +32,7 @@ pub use read::BadAlert;
 use crate::{audit::finding, config::Environment, language::Language, rollback::Impact};
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
+use relatch_events::foreign::shown;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fmt::Write, slice};
 
@@ -150,11 +151,11 @@ impl Alert {
         if self.members.is_empty() { slice::from_ref(&self.subject) } else { self.members.as_slice() }
     }
 
-    /// All whose condition it is, in a word or two: of a group, the first and how many others.
+    /// All whose condition it is, in a word or two, made showable: of a group, the first and how many others.
     pub fn subjects(&self, language: Language) -> String {
-        let name = self.subject_name();
+        let name = shown(self.subject_name());
         match self.members.len() {
-            0 | 1 => name.to_owned(),
+            0 | 1 => name.into_owned(),
             all => language.choose(format!("{name} and {} more", all - 1), format!("{name} ほか{}件", all - 1)),
         }
     }

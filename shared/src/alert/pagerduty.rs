@@ -2,6 +2,7 @@
 
 use super::{Alert, Local, Status, words::Words};
 use crate::language::Language;
+use relatch_events::foreign::{line, shown};
 use serde_json::{Value, json};
 
 /// The longest `dedup_key`, in characters. Source: PagerDuty's reference of the Events API v2, as the others.
@@ -17,6 +18,7 @@ pub fn event(alert: &Alert, language: Language, local: &Local) -> Value {
     let links = [(words.runbook, local.runbook(alert)), (words.console, local.console(alert))];
     let links = links.into_iter().filter_map(|(text, href)| Some(json!({ "href": href?, "text": text })));
     let short = alert.shortened(LIST);
+    let lines = |lines: &[String]| lines.iter().map(|text| line(text).into_owned()).collect::<Vec<_>>();
     json!({
         "event_action": match alert.status {
             Status::Firing => "trigger",
@@ -26,19 +28,19 @@ pub fn event(alert: &Alert, language: Language, local: &Local) -> Value {
         "client": "Relatch",
         "payload": {
             "summary": alert.summary(language).chars().take(SUMMARY).collect::<String>(),
-            "source": alert.subject,
+            "source": shown(&alert.subject),
             "severity": alert.severity().name(),
             "timestamp": local.time.timestamp().to_string(),
-            "component": alert.subject_name(),
+            "component": shown(alert.subject_name()),
             "group": alert.environment.name(),
             "class": alert.condition.name(),
             "custom_details": {
-                "key": alert.key(),
-                "subjects": short.all_subjects(),
+                "key": shown(&alert.key()),
+                "subjects": short.all_subjects().iter().map(|subject| shown(subject)).collect::<Vec<_>>(),
                 "impact": alert.meaning(language),
-                "found": short.found,
-                "done": short.done,
-                "toDo": short.to_do,
+                "found": lines(&short.found),
+                "done": lines(&short.done),
+                "toDo": lines(&short.to_do),
                 "runbook": local.runbook_or_path(alert),
             },
         },

@@ -1,11 +1,20 @@
 //! Slack, as Block Kit.
 //!
+//! What others may have chosen is only ever in objects of the type `plain_text`, in which Slack reads no markup, no mention
+//! and no emoji's name; what is in `mrkdwn` are our own words, and none of its URLs becomes a link by itself (`verbatim`).
+//! Where there can be nothing but text (notifications, screen readers, a message that is not taken as blocks) it is
+//! [neutral].
+//!
+//! Source: Slack's reference of Block Kit, "Text object".
+//!
 //! Limits are those of Slack's reference of Block Kit. It does not say what a character is, so they are counted in UTF-16
 //! units, of which a character has at least as many as of anything that could be meant.
 
 use super::{Alert, Local, Severity, Status, words::Words};
 use crate::language::Language;
+use relatch_events::foreign::shown;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 /// The longest header.
 const HEADER: usize = 150;
@@ -13,6 +22,8 @@ const HEADER: usize = 150;
 const SECTION: usize = 3000;
 /// The longest field of a section.
 const FIELD: usize = 2000;
+/// The longest text that is sent where Slack does not take the blocks.
+const TEXT: usize = 4000;
 /// The longest URL of a button, which is better left out than cut.
 const URL: usize = 3000;
 
@@ -21,15 +32,17 @@ pub fn message(alert: &Alert, language: Language, local: &Local) -> Value {
     let words = Words::of(language);
     let title = format!("{} {}", sign(alert), alert.title(language));
     let mut blocks = vec![
-        json!({ "type": "header", "text": { "type": "plain_text", "text": cut(&title, HEADER), "emoji": true } }),
+        json!({ "type": "header", "text": { "type": "plain_text", "text": limited(&title, HEADER, |_| None), "emoji": true } }),
         json!({ "type": "section", "fields": fields(alert, language) }),
     ];
     if let Some(meaning) = alert.meaning(language) {
-        blocks.push(section(format!("*{}*", escaped(&meaning, SECTION - 2))));
+        blocks.push(json!({ "type": "section", "text": ours(&format!("*{}*", escaped(&meaning, SECTION - 2))) }));
     }
     for (heading, lines) in alert.sections(language) {
         if !lines.is_empty() {
-            blocks.push(section(list(heading, &lines, SECTION)));
+            blocks.push(json!({ "type": "section", "text": ours(&format!("*{heading}*")) }));
+            let lines: Vec<String> = lines.iter().map(|line| format!("• {line}")).collect();
+            blocks.push(json!({ "type": "section", "text": plain(&lines.join("\n"), SECTION) }));
         }
     }
     let buttons: Vec<Value> =
@@ -40,10 +53,21 @@ pub fn message(alert: &Alert, language: Language, local: &Local) -> Value {
     if !buttons.is_empty() {
         blocks.push(json!({ "type": "actions", "elements": buttons }));
     }
-    let context = [format!("`{}`", escaped(&alert.key(), FIELD)), local.time()];
-    let context = context.map(|text| json!({ "type": "mrkdwn", "text": text }));
+    let context = [shown(&alert.key()).into_owned(), local.time()].map(|text| plain(&text, FIELD));
     blocks.push(json!({ "type": "context", "elements": context }));
-    json!({ "text": escaped(&alert.summary(language), SECTION), "blocks": blocks })
+    json!({ "text": neutral(&alert.summary(language), SECTION), "blocks": blocks, "link_names": false, "mrkdwn": false })
+}
+
+/// What is said in the thread of a message: that it goes on, or is over.
+pub fn update(alert: &Alert, language: Language) -> Value {
+    let summary = alert.summary(language);
+    let blocks = json!([{ "type": "section", "text": plain(&summary, SECTION) }]);
+    json!({ "text": neutral(&summary, SECTION), "blocks": blocks, "link_names": false, "mrkdwn": false })
+}
+
+/// A text, where Slack does not take the blocks: limits change, and some are not documented.
+pub fn text(text: &str) -> Value {
+    json!({ "text": neutral(text, TEXT), "link_names": false, "mrkdwn": false })
 }
 
 /// What can be seen from afar.
@@ -67,24 +91,25 @@ fn fields(alert: &Alert, language: Language) -> Vec<Value> {
         (words.severity, alert.severity().name()),
         (words.impact, alert.impact.map_or(words.unknown, |impact| impact.name())),
     ];
-    let field = |(label, value)| {
-        let label = format!("*{label}*\n");
-        let value = escaped(value, FIELD - length(&label));
-        json!({ "type": "mrkdwn", "text": label + &value })
-    };
-    fields.map(field).to_vec()
+    fields.map(|(label, value)| plain(&format!("{label}\n{value}"), FIELD)).to_vec()
 }
 
-/// A list under its heading, of at most so many units.
-pub(super) fn list(heading: &str, lines: &[&str], longest: usize) -> String {
+/// A list under its heading, of at most so many units, as text.
+pub(super) fn list(heading: &str, lines: &[Cow<'_, str>], longest: usize) -> String {
     let heading = format!("*{heading}*");
     let lines: String = lines.iter().map(|line| format!("\n• {line}")).collect();
-    let lines = escaped(&lines, longest - length(&heading));
+    let lines = neutral(&lines, longest - length(&heading));
     heading + &lines
 }
 
-fn section(text: String) -> Value {
-    json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } })
+/// Our own words, with Slack's markup.
+fn ours(text: &str) -> Value {
+    json!({ "type": "mrkdwn", "text": text, "verbatim": true })
+}
+
+/// A text that others may have chosen, in which nothing is markup.
+fn plain(text: &str, longest: usize) -> Value {
+    json!({ "type": "plain_text", "text": limited(text, longest, |_| None), "emoji": false })
 }
 
 fn button(id: &str, label: &str, url: &str) -> Value {
@@ -102,9 +127,46 @@ pub(super) fn escaped(text: &str, longest: usize) -> String {
     })
 }
 
-/// Plain text, in which nothing is markup.
-fn cut(text: &str, longest: usize) -> String {
-    limited(text, longest, |_| None)
+/// A text in which nothing is markup, where a chat reads any text as markup: what would be live becomes what looks like
+/// it. A command of ours between backticks stays as it is, so that it can be copied; nothing is markup in there.
+pub(super) fn neutral(text: &str, longest: usize) -> String {
+    let lines = text.split('\n').map(|line| {
+        let parts: Vec<&str> = line.split('`').collect();
+        // An odd number of backticks opens what is not closed.
+        if parts.len() % 2 == 0 {
+            return dead(line);
+        }
+        let part = |(index, part): (usize, &&str)| if index % 2 == 0 { dead(part) } else { format!("`{part}`") };
+        parts.iter().enumerate().map(part).collect()
+    });
+    escaped(&lines.collect::<Vec<_>>().join("\n"), longest)
+}
+
+fn dead(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    let mut before = ' ';
+    while let Some(character) = characters.next() {
+        let after = characters.peek().copied().unwrap_or(' ');
+        out.push(match character {
+            '*' => '∗',
+            '~' => '∼',
+            '`' => 'ˋ',
+            // Within a word it is none: names are full of it.
+            '_' if !(before.is_alphanumeric() && after.is_alphanumeric()) => '＿',
+            '@' if !before.is_alphanumeric() => '＠',
+            // A link of Markdown.
+            '(' if before == ']' => '（',
+            // A URL.
+            '/' if after == '/' && before == ':' => '⁄',
+            '.' if out.ends_with("www") || out.ends_with("WWW") => '․',
+            // An emoji's name.
+            ':' if !(before.is_alphanumeric() || before == ':') && after.is_alphanumeric() => '：',
+            other => other,
+        });
+        before = character;
+    }
+    out
 }
 
 fn limited(text: &str, longest: usize, entity: impl Fn(char) -> Option<&'static str>) -> String {

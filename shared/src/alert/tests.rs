@@ -151,6 +151,7 @@ proptest! {
             assert!((1..=most).contains(&length), "{length} of {most}: {value}");
             let marked = text.replace("&amp;", "").replace("&lt;", "").replace("&gt;", "");
             assert!(value["type"] != "mrkdwn" || !marked.contains(['&', '<', '>']), "not escaped: {text}");
+            assert!(value["type"] != "mrkdwn" || value["verbatim"] == true, "links by itself: {text}");
         };
         for block in blocks {
             match block["type"].as_str().unwrap() {
@@ -177,6 +178,80 @@ proptest! {
             let text = text.as_str().unwrap();
             prop_assert!(!text.is_empty() && text.encode_utf16().count() <= 3000);
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_text_of_others_adds_a_line_acts_on_a_reader_or_is_markup(
+        evil in "[a \\n\\r\\t\u{7}\u{1b}\u{85}\u{9b}\u{200b}\u{202e}\u{2028}\u{2029}\u{2066}\u{feff}\u{e0041}*_~`<>!@#&|:/.()\\[\\]-]{0,60}",
+        condition in prop::sample::select(&Condition::ALL[..]),
+        language in prop::sample::select(&Language::ALL[..]),
+    ) {
+        let with = |text: &str| Alert {
+            found: vec![text.to_owned(), "ours".to_owned()],
+            done: vec![text.to_owned()],
+            to_do: vec![format!("`relatch doctor app` {text}")],
+            members: vec![text.to_owned(), format!("x{text}")],
+            ..Alert::firing(condition, text.to_owned(), Environment::Prod)
+        };
+        let (evil, harmless) = (with(&format!("x{evil}*What to do*\n<https://x.example|y> https://x.example <!channel>{evil}")), with("x"));
+        let lines = |alert: &Alert| email::body(alert, language, &tokyo()).lines().count();
+        prop_assert_eq!(lines(&evil), lines(&harmless));
+        prop_assert_eq!(evil.headline().lines().count(), 1);
+        // Slack: the blocks are as many, with as many lines, and what is markup is the same.
+        let blocks = |alert: &Alert| slack::message(alert, language, &tokyo())["blocks"].clone();
+        let marked = |alert| strings(&blocks(alert)).into_iter().filter(|(kind, _)| kind == "mrkdwn").collect::<Vec<_>>();
+        prop_assert_eq!(marked(&evil), marked(&harmless));
+        let counts = |alert| strings(&blocks(alert)).iter().map(|(_, text)| text.lines().count()).collect::<Vec<_>>();
+        prop_assert_eq!(counts(&evil), counts(&harmless));
+        let all = [
+            slack::message(&evil, language, &tokyo()),
+            slack::update(&evil, language),
+            slack::text(&email::body(&evil, language, &tokyo())),
+            chat::message(&evil, language, &tokyo()),
+            pagerduty::event(&evil, language, &tokyo()),
+        ];
+        for rendered in &all {
+            for text in every_text(rendered) {
+                let is_hidden = |c: char| (c.is_control() && c != '\n') || "\u{200b}\u{202e}\u{2028}\u{2029}\u{2066}\u{feff}\u{e0041}".contains(c);
+                prop_assert!(!text.contains(is_hidden), "{:?}", text);
+            }
+        }
+        // Where a chat reads any text as markup, nothing of it is live outside of a command.
+        let texts = [&all[0]["text"], &all[1]["text"], &all[2]["text"], &all[3]["content"]["title"], &all[3]["content"]["nextSteps"][0]];
+        for text in texts {
+            for (index, part) in text.as_str().unwrap().split('`').enumerate() {
+                prop_assert!(index % 2 == 1 || !part.contains(['*', '~', '<', '>']), "{:?}", text);
+                prop_assert!(index % 2 == 1 || !part.contains("https://x.example"), "{:?}", text);
+            }
+        }
+    }
+}
+
+/// Each text object's type and text.
+fn strings(value: &Value) -> Vec<(String, String)> {
+    match value {
+        Value::Object(fields) => {
+            let own = value["type"]
+                .as_str()
+                .zip(value["text"].as_str())
+                .map(|(kind, text)| (kind.to_owned(), text.to_owned()));
+            own.into_iter().chain(fields.values().flat_map(strings)).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(strings).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    }
+}
+
+fn every_text(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(text) => vec![text],
+        Value::Object(fields) => fields.values().flat_map(every_text).collect(),
+        Value::Array(items) => items.iter().flat_map(every_text).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
     }
 }
 

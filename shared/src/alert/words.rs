@@ -2,6 +2,8 @@
 
 use super::{Alert, Status};
 use crate::language::Language;
+use relatch_events::foreign::line;
+use std::borrow::Cow;
 
 /// Headings and labels.
 pub(super) struct Words {
@@ -97,13 +99,13 @@ impl Alert {
         }
     }
 
-    /// What was found, done, and is left to do, each under its heading. That nothing was changed is said too; of what is
-    /// over, nothing is left to do.
-    pub(super) fn sections<'a>(&'a self, language: Language) -> [(&'static str, Vec<&'a str>); 3] {
+    /// What was found, done, and is left to do, each under its heading, and each entry on one line. That nothing was changed
+    /// is said too; of what is over, nothing is left to do.
+    pub(super) fn sections<'a>(&'a self, language: Language) -> [(&'static str, Vec<Cow<'a, str>>); 3] {
         let words = Words::of(language);
-        let lines = |lines: &'a [String]| lines.iter().map(String::as_str).collect::<Vec<_>>();
+        let lines = |lines: &'a [String]| lines.iter().map(|text| line(text)).collect::<Vec<_>>();
         let done = match (self.status, self.done.is_empty()) {
-            (Status::Firing, true) => vec![words.nothing_changed],
+            (Status::Firing, true) => vec![Cow::Borrowed(words.nothing_changed)],
             (Status::Firing | Status::Resolved, _) => lines(&self.done),
         };
         let to_do = match self.status {

@@ -26,6 +26,7 @@ use relatch_events::{
         record::Malformed,
     },
     fact::{Fact, What},
+    foreign,
     moment::Moment,
 };
 use serde_json::Value;
@@ -45,7 +46,7 @@ pub(crate) struct Tally {
     pub(crate) records: u64,
     /// They say something about secrets, or about what keeps watch over them.
     pub(crate) facts: u64,
-    /// They do not.
+    /// They do not, whether or not they had been read before: they are counted, and not compared.
     pub(crate) ignored: u64,
     /// Facts that had been read before.
     pub(crate) duplicate: u64,
@@ -75,7 +76,7 @@ pub(crate) fn scan(asked: &Scan, terminal: Terminal) -> Result<Status, Problem> 
     let lines = BufWriter::new(anstream::stdout());
     let mut scanner = Scanner { asked, judge: Judge::new(policy), found: Vec::new(), lines, now: Timestamp::now() };
     for source in &files {
-        problems.extend(tally.read(source, &bar, |fact| scanner.take(fact)).err());
+        problems.extend(tally.read(source, &bar, |fact| scanner.take(fact)).unwrap_or_else(Some));
     }
     bar.finish_and_clear();
     problems.iter().for_each(|problem| terminal.aside(&format!("{problem}\n")));
@@ -87,7 +88,7 @@ pub(crate) fn scan(asked: &Scan, terminal: Terminal) -> Result<Status, Problem> 
     match asked.format {
         Format::Table | Format::Json => {
             let incidents = incident::incidents(found, gap);
-            let screen = || screen::scan::scan(&incidents, &tally, problems.is_empty());
+            let screen = || screen::scan::scan(&incidents, &tally, problems.len());
             terminal.show(screen, || json::scan(&incidents, &tally, &problems));
         }
         Format::Jsonl | Format::Ocsf => {
@@ -99,6 +100,7 @@ pub(crate) fn scan(asked: &Scan, terminal: Terminal) -> Result<Status, Problem> 
                 });
             }
             let _ = scanner.lines.flush();
+            terminal.aside(&screen::scan::unread(&tally, problems.len()));
             terminal.aside(&screen::scan::tally(&tally));
         }
     }
@@ -134,22 +136,27 @@ pub(crate) fn bar(files: &[Source]) -> ProgressBar {
 }
 
 impl Tally {
-    /// Takes a file in, as far as it can be read, and counts what became of it.
+    /// Takes a file in, as far as it can be read, and counts what became of it. Where some of its records cannot be read,
+    /// says so.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or not to its end, or holds no record.
     pub(crate) fn read(
         &mut self,
         source: &Source,
         bar: &ProgressBar,
         mut take: impl FnMut(Box<Fact>) -> Taken,
-    ) -> Result<(), Problem> {
+    ) -> Result<Option<Problem>, Problem> {
         let name = source.name();
         let unreadable = |error: io::Error| unreadable(&name, &error);
         let input = source.open(bar).map_err(unreadable)?;
         self.files += 1;
-        let (mut are_none, mut first) = (true, None);
-        for entry in Log::new(input) {
+        let (mut all, mut malformed, mut first, mut breaks_off) = (0_u64, 0_u64, None, false);
+        let mut log = Log::new(input);
+        for entry in &mut log {
             let entry = entry.map_err(unreadable)?;
             self.records += 1;
-            are_none &= matches!(entry, Entry::Malformed { .. });
+            all += 1;
             match entry {
                 Entry::Fact(fact) => match take(fact) {
                     Taken::New => self.facts += 1,
@@ -158,19 +165,35 @@ impl Tally {
                 Entry::Ignored => self.ignored += 1,
                 Entry::Malformed { offset, why } => {
                     self.malformed += 1;
-                    first = first.or(Some(why));
+                    malformed += 1;
+                    breaks_off |= why == Malformed::BreaksOff;
+                    first = first.or(Some((offset, why)));
                     if self.named.len() < NAMED {
                         self.named.push(Damage { file: name.clone(), offset, why });
                     }
                 }
             }
         }
-        match first.filter(|_| are_none) {
-            Some(why) => {
-                Err(Problem::wrong_use(name, format!("it holds no record of CloudTrail's: {why}"), source::A_LOG))
-            }
-            None => Ok(()),
+        // Also of what was read before: that a program before this one has failed must not look like a quiet day.
+        if log.length() == 0 {
+            return Err(Problem::wrong_use(name, "it is empty", source::A_LOG));
         }
+        let Some((offset, why)) = first else { return Ok(None) };
+        let what = match malformed {
+            _ if malformed == all => format!("it holds no record of CloudTrail's: {why}"),
+            1 => format!("a record at byte {offset} cannot be read: {why}"),
+            _ => format!("{malformed} records of {all} cannot be read, the first at byte {offset}: {why}"),
+        };
+        if breaks_off {
+            return Err(Problem::wrong_use(name, what, "fetch it again"));
+        }
+        let to_do = match why {
+            Malformed::Medium(medium) => medium.to_do(),
+            _ if malformed == all => source::A_LOG,
+            _ => source::LOOK,
+        };
+        let problem = Problem::wrong_use(name, what, to_do);
+        if malformed == all { Err(problem) } else { Ok(Some(problem)) }
     }
 }
 
@@ -198,6 +221,6 @@ impl<W: Write> Scanner<'_, W> {
 
     /// Whoever has closed the pipe has read enough.
     fn tell(&mut self, value: &Value) {
-        let _ = writeln!(self.lines, "{value}");
+        let _ = writeln!(self.lines, "{}", foreign::json(&value.to_string()));
     }
 }

@@ -71,7 +71,7 @@ pub(super) fn finding(finding: &Finding, now: Timestamp) -> Value {
         }],
         "resources": finding.targets.iter().map(resource).collect::<Vec<_>>(),
         "remediation": {
-            "desc": finding.kind.to_do(Language::English),
+            "desc": finding.to_do(Language::English),
             "references": [finding.kind.runbook()],
         },
     }))

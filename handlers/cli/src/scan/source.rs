@@ -1,27 +1,25 @@
 //! Where logs are: files, folders, and standard input.
 
 use crate::problem::Problem;
-use flate2::bufread::MultiGzDecoder;
 use indicatif::ProgressBar;
+use relatch_events::cloudtrail::packed::inflated;
 use std::{
     collections::HashSet,
     ffi::OsStr,
     fs::{self, File},
-    io::{self, BufRead, BufReader, ErrorKind, Read},
+    io::{self, BufReader, ErrorKind, Read},
     path::{Path, PathBuf},
 };
 
 /// What is to be done about a file that is no log.
-pub(super) const A_LOG: &str = "name logs of CloudTrail's: Records, or one record to a line, with gzip or without";
+pub(super) const A_LOG: &str =
+    "name logs of CloudTrail's, or what CloudWatch Logs or lookup-events has of them: docs/CLI.md";
+
+/// What is to be done about a log of which something cannot be read.
+pub(super) const LOOK: &str = "see what stands there; everything else was read";
 
 /// How much is read of a file at once.
 const BUFFER: usize = 64 * 1024;
-
-/// The kind of the error of a file that is no gzip and is called one.
-const NO_GZIP: ErrorKind = ErrorKind::InvalidData;
-
-/// What gzip begins with.
-const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Something to read.
 #[derive(Debug, PartialEq, Eq)]
@@ -116,19 +114,11 @@ impl Source {
 
     /// What is in it, inflated if it is compressed; `bar` moves on with each byte that is read.
     pub(crate) fn open(&self, bar: &ProgressBar) -> io::Result<Box<dyn Read>> {
-        let (input, is_named_gz): (Box<dyn Read>, _) = match self {
-            Self::StandardInput => (Box::new(io::stdin().lock()), false),
-            Self::File { path, .. } => (Box::new(File::open(path)?), path.extension() == Some(OsStr::new("gz"))),
+        let input: Box<dyn Read> = match self {
+            Self::StandardInput => Box::new(io::stdin().lock()),
+            Self::File { path, .. } => Box::new(File::open(path)?),
         };
-        let mut input = BufReader::with_capacity(BUFFER, bar.wrap_read(input));
-        let begins = input.fill_buf()?;
-        if begins.starts_with(&MAGIC) {
-            Ok(Box::new(MultiGzDecoder::new(input)))
-        } else if is_named_gz && !begins.is_empty() {
-            Err(NO_GZIP.into())
-        } else {
-            Ok(Box::new(input))
-        }
+        inflated(BufReader::with_capacity(BUFFER, bar.wrap_read(input)))
     }
 
     /// When it was delivered, by its name: `<account>_CloudTrail_<region>_<YYYYMMDDTHHmmZ>_<unique>.json.gz`.
@@ -154,7 +144,6 @@ pub(crate) fn unreadable(name: &str, error: &io::Error) -> Problem {
         (ErrorKind::UnexpectedEof, "its gzip breaks off", "fetch it again"),
         // What flate2 says of damage.
         (ErrorKind::InvalidInput, "its gzip is damaged", "fetch it again"),
-        (NO_GZIP, "it is called .gz and is no gzip", A_LOG),
     ];
     match known.into_iter().find(|(kind, _, _)| *kind == error.kind()) {
         Some((_, why, to_do)) => Problem::wrong_use(name, why, to_do),

@@ -72,7 +72,7 @@ fn to_do(diagnosis: &Diagnosis) -> &str {
 }
 
 fn row(version: &str, label: &str, made: &str, user: &str, says: &str) -> String {
-    format!("  {version:<9} {label:<22} {made:<11} {user:<13.13} {says}")
+    format!("  {version:<9} {label:<22} {made:<11} {user:<13} {says}")
 }
 
 fn labels(version: &Seen) -> String {

@@ -18,6 +18,7 @@ use relatch::{
     language::Language,
     rollback::{Impact, survey::Mark},
 };
+use relatch_events::foreign::line;
 
 /// The longest line, in columns.
 const WIDTH: usize = 80;
@@ -33,10 +34,20 @@ const PLAIN: Style = Style::new();
 pub(crate) struct Page(String);
 
 impl Page {
-    /// A line of its own, cut to the width.
+    /// A line of its own. Where it is too long it goes on below: a number that is cut is another number.
     fn line(&mut self, style: Style, text: &str) {
-        let text: String = clean(text).chars().take(WIDTH).collect();
-        self.0 += &format!("{}\n", painted(style, text.trim_end()));
+        let text = line(text);
+        let mut rest = text.trim_end();
+        while let Some((cut, _)) = rest.char_indices().nth(WIDTH) {
+            let head = &rest[..cut];
+            // What has no blank to be broken at stays whole.
+            let end = if rest[cut..].starts_with(' ') { Some(cut) } else { head.trim_end().rfind(' ') };
+            let end = end.filter(|end| !head[..*end].trim().is_empty()).or_else(|| Some(cut + rest[cut..].find(' ')?));
+            let Some(end) = end else { break };
+            self.0 += &format!("{}\n", painted(style, rest[..end].trim_end()));
+            rest = rest[end..].trim_start();
+        }
+        self.0 += &format!("{}\n", painted(style, rest));
     }
 
     fn gap(&mut self) {
@@ -45,7 +56,7 @@ impl Page {
 
     /// A label, and beside it a text that is broken between words and stays in its column.
     fn beside(&mut self, label: &str, style: Style, indent: usize, text: &str) {
-        let text = clean(text);
+        let (label, text) = (line(label), line(text));
         let mut rows = vec![String::new()];
         for word in text.split_whitespace() {
             let room = WIDTH - indent;
@@ -66,7 +77,7 @@ impl Page {
 
     /// The same, never broken: it is to be copied.
     fn whole(&mut self, label: &str, style: Style, text: &str) {
-        self.0 += &format!("{}{}\n", painted(style, label), clean(text));
+        self.0 += &format!("{}{}\n", painted(style, label), line(text));
     }
 
     fn list(&mut self, lines: &[String]) {
@@ -102,11 +113,6 @@ const fn sign(mark: Mark) -> (&'static str, Style) {
         Mark::Wrong => ("!!", BAD),
         Mark::Open | Mark::Unseen => ("--", QUIET),
     }
-}
-
-/// Names and reasons are other people's words: none of them moves the cursor.
-fn clean(text: &str) -> String {
-    text.replace(|c: char| c.is_control(), " ")
 }
 
 fn painted(style: Style, text: &str) -> String {

@@ -1,8 +1,8 @@
 //! PagerDuty, Events API v2. Source: its reference, "Send an alert event".
 
-use super::{Webhooks, failed};
+use super::{Webhooks, failed, taken};
 use crate::{
-    alert::{Alert, pagerduty},
+    alert::{Alert, deliver::Channel, pagerduty},
     ports::{CallErrorKind, Undelivered},
     secret::ChannelKeys,
 };
@@ -15,14 +15,14 @@ impl Webhooks {
     /// Triggers or resolves the incident of the alert's key.
     pub(super) async fn tell_pagerduty(&self, keys: &ChannelKeys, alert: &Alert) -> Result<(), Undelivered> {
         let Some(key) = &keys.pager_duty_routing_key else {
-            return Err(failed(CALL, CallErrorKind::Denied, "the channels' secret holds no key for it"));
+            return Err(failed(CALL, CallErrorKind::Denied, keys.why_closed(&Channel::PagerDuty)));
         };
         let mut event = pagerduty::event(alert, self.audience.language, &self.local());
         event["routing_key"] = json!(key.expose_secret());
         let answer = self.post(CALL, &self.addresses.pagerduty, None, &event).await?;
         match answer.status {
             202 => Ok(()),
-            200..=299 => Err(failed(CALL, CallErrorKind::NoAnswer, "the answer was not understood")),
+            200..=299 => Err(taken(CALL, "the answer was not understood: see what RELATCH_PAGERDUTY_URL leads to")),
             400 => {
                 // The reasons name fields and limits. A wrong key is among them, and has no status of its own.
                 let reasons = answer.json()["errors"].to_string();

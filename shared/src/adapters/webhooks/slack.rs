@@ -3,21 +3,22 @@
 //! A webhook takes messages and nothing else. A bot can come back to what it wrote: what is said later of the same key
 //! edits the first message, and is added to its thread.
 
-use super::{Answer, Webhooks, failed, is_word};
+use super::{Answer, Webhooks, failed, is_word, taken};
 use crate::{
-    alert::{Alert, Status, email, slack},
+    alert::{Alert, Status, deliver::Channel, email, slack},
     ports::{CallErrorKind, Undelivered},
     secret::ChannelKeys,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
+/// What is said of an answer that is none of Slack's.
+const NOT_OK: &str =
+    "the answer is none of Slack's: see whether the address is that of an incoming webhook, or of Slack's API";
+
 const WEBHOOK: &str = "slack:Webhook";
 const POST: &str = "slack:chat.postMessage";
 const UPDATE: &str = "slack:chat.update";
-
-/// The longest text that is sent where Slack does not take the blocks, in characters.
-const LONGEST_TEXT: usize = 4000;
 
 impl Webhooks {
     /// Tells Slack; what it answers is the conversation and the time stamp by which a bot finds its message again.
@@ -30,15 +31,21 @@ impl Webhooks {
     ) -> Result<Option<String>, Undelivered> {
         let (language, local) = (self.audience.language, self.local());
         let message = slack::message(alert, language, &local);
+        let update = slack::update(alert, language);
         let tell = async |message: &Value| match (keys.bot(named), &keys.slack_webhook_url) {
-            (Some((token, channel)), _) => self.tell_by_bot(token, channel, message, alert.status, thread).await,
+            (Some((token, channel)), _) => {
+                self.tell_by_bot(token, channel, message, (&update, alert.status), thread).await
+            }
             (None, Some(webhook)) if named.is_none() => self.tell_by_webhook(webhook, message).await.map(|()| None),
-            (None, _) => Err(failed(POST, CallErrorKind::Denied, "the channels' secret holds no key for it")),
+            (None, _) => {
+                let channel = Channel::Slack(named.map(str::to_owned));
+                Err(failed(POST, CallErrorKind::Denied, keys.why_closed(&channel)))
+            }
         };
         match tell(&message).await {
             // Better plain than not at all: limits change, and some are not documented.
             Err(problem) if problem.error.kind == CallErrorKind::Refused => {
-                tell(&plain(&email::body(alert, language, &local))).await
+                tell(&slack::text(&email::body(alert, language, &local))).await
             }
             told => told,
         }
@@ -48,7 +55,8 @@ impl Webhooks {
         let answer = self.post(WEBHOOK, url.expose_secret(), None, message).await?;
         match (answer.status, answer.word()) {
             (200, Some("ok")) => Ok(()),
-            (200, _) => Err(failed(WEBHOOK, CallErrorKind::NoAnswer, "the answer was not understood")),
+            // It was taken, if not by whom it was meant for: to post it again would tell people twice.
+            (200..=299, _) => Err(taken(WEBHOOK, NOT_OK)),
             (status, word) => {
                 Err(answer.failure(WEBHOOK, &format!("HTTP status {status} {}", word.unwrap_or_default())))
             }
@@ -61,7 +69,7 @@ impl Webhooks {
         token: &SecretString,
         channel: &str,
         message: &Value,
-        status: Status,
+        (update, status): (&Value, Status),
         thread: Option<&str>,
     ) -> Result<Option<String>, Undelivered> {
         if let Some((conversation, ts)) = thread.and_then(|thread| thread.split_once(' ')) {
@@ -70,7 +78,8 @@ impl Webhooks {
                 Ok(_) => {
                     // What goes on, or has become worse, is to be seen by those who do not follow the thread.
                     let seen = status == Status::Firing;
-                    let line = json!({ "channel": conversation, "thread_ts": ts, "text": message["text"], "reply_broadcast": seen });
+                    let place = json!({ "channel": conversation, "thread_ts": ts, "reply_broadcast": seen });
+                    let line = with(update, place);
                     self.api(POST, "chat.postMessage", token, &line).await?;
                     return Ok(thread.map(str::to_owned));
                 }
@@ -96,7 +105,7 @@ impl Webhooks {
     ) -> Result<Value, Undelivered> {
         let url = format!("{}/{method}", self.addresses.slack_api.trim_end_matches('/'));
         let answer = self.post(operation, &url, Some(token), body).await?;
-        if answer.status != 200 {
+        if !(200..=299).contains(&answer.status) {
             return Err(answer.failure(operation, &format!("HTTP status {}", answer.status)));
         }
         let said = answer.json();
@@ -104,7 +113,7 @@ impl Webhooks {
             (Some(true), _) => Ok(said),
             (Some(false), Some(word)) if is_word(word) => Err(refusal(operation, &answer, word)),
             (Some(false), _) => Err(failed(operation, CallErrorKind::Refused, "refused without a reason")),
-            (None, _) => Err(failed(operation, CallErrorKind::NoAnswer, "the answer was not understood")),
+            (None, _) => Err(taken(operation, NOT_OK)),
         }
     }
 }
@@ -130,11 +139,6 @@ fn refusal(operation: &'static str, answer: &Answer, word: &str) -> Undelivered 
         _ => CallErrorKind::Refused,
     };
     Undelivered { retry_after: answer.retry_after, ..failed(operation, kind, word) }
-}
-
-fn plain(text: &str) -> Value {
-    let text: String = text.chars().take(LONGEST_TEXT).collect();
-    json!({ "text": text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;") })
 }
 
 fn with(message: &Value, fields: Value) -> Value {

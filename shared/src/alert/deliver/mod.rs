@@ -174,7 +174,22 @@ impl<S: Secrets, C: Channels, T: Deliveries> Delivery<S, C, T> {
         // What begins anew is a message of its own: nobody notices that an old one was edited.
         let begins = |before: &Told| before.status == Status::Resolved && alert.status == Status::Firing;
         let thread = before.filter(|before| !begins(before)).and_then(|before| before.thread);
-        let thread = self.send(channel, keys, alert, thread.as_deref(), deadline).await?;
+        let thread = match self.send(channel, keys, alert, thread.as_deref(), deadline).await {
+            Ok(thread) => thread,
+            // Somebody has taken it. To say it again would be to say it twice; that it is not known who, is counted.
+            Err(Undelivered { taken: true, error, .. }) => {
+                self.remember(alert, &name, &told(None)).await;
+                self.metrics.alert_undelivered(alert.condition.name(), channel.service());
+                error!(
+                    alert.key = alert.key(),
+                    alert.channel = name,
+                    message.id = news.id,
+                    "Taken, and not known by whom: {error}"
+                );
+                return Ok(());
+            }
+            Err(Undelivered { error, .. }) => return Err(error),
+        };
         let seen = alert.since.unwrap_or(news.at);
         let took = u64::try_from(Timestamp::now().duration_since(seen).as_millis()).unwrap_or_default();
         self.metrics.alert_sent(alert.condition.name(), channel.service(), took);
@@ -193,7 +208,7 @@ impl<S: Secrets, C: Channels, T: Deliveries> Delivery<S, C, T> {
             && later.status == Status::Resolved
         {
             let ended = Alert { status: Status::Resolved, ..alert.clone() };
-            self.send(channel, keys, &ended, thread.as_deref(), deadline).await?;
+            self.send(channel, keys, &ended, thread.as_deref(), deadline).await.map_err(|problem| problem.error)?;
         }
         Ok(())
     }
@@ -214,25 +229,26 @@ impl<S: Secrets, C: Channels, T: Deliveries> Delivery<S, C, T> {
         alert: &Alert,
         thread: Option<&str>,
         deadline: Instant,
-    ) -> Result<Option<String>, CallError> {
+    ) -> Result<Option<String>, Undelivered> {
         let (mut attempt, mut pause, mut keys_are_new) = (1, PAUSE, false);
         loop {
-            let Undelivered { error, retry_after } = match self.channels.tell(channel, keys, alert, thread).await {
+            let problem = match self.channels.tell(channel, keys, alert, thread).await {
                 Ok(thread) => return Ok(thread),
+                Err(problem) if problem.taken => return Err(problem),
                 Err(problem) => problem,
             };
-            match error.kind {
+            match problem.error.kind {
                 CallErrorKind::Denied | CallErrorKind::NotFound if !keys_are_new => {
-                    let Some(others) = self.keyring.others(keys).await else { return Err(error) };
+                    let Some(others) = self.keyring.others(keys).await else { return Err(problem) };
                     (*keys, keys_are_new) = (others, true);
                 }
-                CallErrorKind::Denied | CallErrorKind::NotFound | CallErrorKind::Refused => return Err(error),
+                CallErrorKind::Denied | CallErrorKind::NotFound | CallErrorKind::Refused => return Err(problem),
                 CallErrorKind::Throttled | CallErrorKind::NoAnswer => {
                     // Not all at the same moment.
                     let jittered = pause.mul_f64(UnwrapErr(SysRng).random_range(0.75..1.25));
-                    let wait = retry_after.unwrap_or_default().max(jittered);
+                    let wait = problem.retry_after.unwrap_or_default().max(jittered);
                     if attempt == ATTEMPTS || Instant::now() + wait + self.patience > deadline {
-                        return Err(error);
+                        return Err(problem);
                     }
                     sleep(wait).await;
                     (attempt, pause) = (attempt + 1, pause * 2);

@@ -1,7 +1,10 @@
 //! Why a finding is told: what was seen, beside what is usual.
 
 use crate::{audit::access_policy::Opening, language::Spoken};
-use relatch_events::rotation::Step;
+use relatch_events::{
+    foreign::{self, shown},
+    rotation::Step,
+};
 use serde::Serialize;
 use std::fmt;
 
@@ -60,6 +63,8 @@ pub enum Evidence {
         /// For how many minutes another one has been current.
         minutes: i64,
     },
+    /// Nothing was read by it, so nothing has to be rotated for it.
+    NothingRead,
     /// It cannot be taken back.
     Forced,
     /// After so many days it cannot be taken back.
@@ -137,11 +142,11 @@ impl fmt::Display for Narrowing {
         match self {
             Self::Reads => write!(f, "calls that only read are not recorded"),
             Self::Writes => write!(f, "calls that write are not recorded"),
-            Self::Source(source) => write!(f, "{source} is left out"),
+            Self::Source(source) => write!(f, "{} is left out", shown(source)),
             Self::Regions => write!(f, "only its own region is recorded"),
             Self::GlobalServices => write!(f, "global services are not recorded"),
             Self::Signatures => write!(f, "files are not signed"),
-            Self::Bucket(bucket) => write!(f, "files go to {bucket}"),
+            Self::Bucket(bucket) => write!(f, "files go to {}", shown(bucket)),
         }
     }
 }
@@ -151,11 +156,11 @@ impl Spoken for Narrowing {
         match self {
             Self::Reads => "読み取りイベントが記録されません".to_owned(),
             Self::Writes => "書き込みイベントが記録されません".to_owned(),
-            Self::Source(source) => format!("{source} が除外されました"),
+            Self::Source(source) => format!("{} が除外されました", shown(source)),
             Self::Regions => "証跡のリージョンだけが記録されます".to_owned(),
             Self::GlobalServices => "グローバルサービスが記録されません".to_owned(),
             Self::Signatures => "ファイルが署名されません".to_owned(),
-            Self::Bucket(bucket) => format!("保存先が {bucket} に変更されました"),
+            Self::Bucket(bucket) => format!("保存先が {} に変更されました", shown(bucket)),
         }
     }
 }
@@ -178,9 +183,9 @@ impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UsualReaders { names, all } if *all > names.len() => {
-                write!(f, "it is usually read by {} and {} more", names.join(", "), all - names.len())
+                write!(f, "it is usually read by {} and {} more", list(names), all - names.len())
             }
-            Self::UsualReaders { names, .. } => write!(f, "it is usually read by {}", names.join(", ")),
+            Self::UsualReaders { names, .. } => write!(f, "it is usually read by {}", list(names)),
             Self::NoReaders => write!(f, "nobody is known to read it"),
             Self::EarlierDays(0) => write!(f, "the principal has never done so before"),
             Self::EarlierDays(1) => write!(f, "the principal did so on one earlier day"),
@@ -207,29 +212,36 @@ impl fmt::Display for Evidence {
             Self::LocalTime(time) => write!(f, "it was {time} there, outside of working hours"),
             Self::Person => write!(f, "the principal is a person"),
             Self::OnlyPrograms => write!(f, "until now only programs have read it"),
-            Self::Tool(tool) => write!(f, "the program calls itself {tool}"),
+            Self::Tool(tool) => write!(f, "the program calls itself {}", shown(tool)),
             Self::OldVersion { version, minutes } => {
-                write!(f, "version {version} was read; another has been current for {minutes} minutes")
+                write!(f, "version {} was read; another has been current for {minutes} minutes", shown(version))
             }
+            Self::NothingRead => write!(f, "nothing was read by it"),
             Self::Forced => write!(f, "it cannot be restored"),
             Self::RecoveryWindow(days) => write!(f, "it can be restored for {days} days"),
-            Self::Function { before: Some(before), after } => write!(f, "{after} in place of {before}"),
-            Self::Function { before: None, after } => write!(f, "the function is {after}"),
-            Self::Label { label, version: Some(version) } => write!(f, "{label} is on version {version}"),
-            Self::Label { label, version: None } => write!(f, "{label} was moved"),
+            Self::Function { before: Some(before), after } => {
+                write!(f, "{} in place of {}", shown(after), shown(before))
+            }
+            Self::Function { before: None, after } => write!(f, "the function is {}", shown(after)),
+            Self::Label { label, version: Some(version) } => {
+                write!(f, "{} is on version {}", shown(label), shown(version))
+            }
+            Self::Label { label, version: None } => write!(f, "{} was moved", shown(label)),
             Self::Opening(opening) => write!(f, "{opening}"),
-            Self::Key(key) => write!(f, "the key is {key}"),
-            Self::Grantee(grantee) => write!(f, "it is for {grantee}"),
-            Self::Regions(regions) => write!(f, "regions: {}", regions.join(", ")),
+            Self::Key(key) => write!(f, "the key is {}", shown(key)),
+            Self::Grantee(grantee) => write!(f, "it is for {}", shown(grantee)),
+            Self::Regions(regions) => write!(f, "regions: {}", list(regions)),
             Self::Step(step) => write!(f, "it failed at {step}"),
-            Self::Message(message) => write!(f, "Secrets Manager says: {message}"),
-            Self::GuardDuty { finding, title } => write!(f, "{} ({finding})", title.trim_end_matches('.')),
+            Self::Message(message) => write!(f, "Secrets Manager says: {}", shown(message)),
+            Self::GuardDuty { finding, title } => {
+                write!(f, "{} ({})", shown(title).trim_end_matches('.'), shown(finding))
+            }
             Self::Rotated { days_ago, every_days } => {
                 write!(f, "it was rotated {days_ago} days ago and should be every {every_days}")
             }
             Self::Narrowed(what) => write!(f, "{what}"),
-            Self::NewNetwork(network) => write!(f, "the principal has not read it from {network} before"),
-            Self::NewTool(tool) => write!(f, "the principal has not read it with {tool} before"),
+            Self::NewNetwork(network) => write!(f, "the principal has not read it from {} before", shown(network)),
+            Self::NewTool(tool) => write!(f, "the principal has not read it with {} before", shown(tool)),
         }
     }
 }
@@ -238,9 +250,9 @@ impl Spoken for Evidence {
     fn japanese(&self) -> String {
         match self {
             Self::UsualReaders { names, all } if *all > names.len() => {
-                format!("普段読み取るのは {} ほか{}件です", names.join("、"), all - names.len())
+                format!("普段読み取るのは {} ほか{}件です", list(names), all - names.len())
             }
-            Self::UsualReaders { names, .. } => format!("普段読み取るのは {} です", names.join("、")),
+            Self::UsualReaders { names, .. } => format!("普段読み取るのは {} です", list(names)),
             Self::NoReaders => "普段読み取るプリンシパルは知られていません".to_owned(),
             Self::EarlierDays(0) => "このプリンシパルがこの操作を行うのは初めてです".to_owned(),
             Self::EarlierDays(days) => format!("このプリンシパルは過去に{days}日、同じ操作を行っています"),
@@ -266,29 +278,41 @@ impl Spoken for Evidence {
             Self::LocalTime(time) => format!("現地時刻は {time} で、勤務時間外です"),
             Self::Person => "プリンシパルは人です".to_owned(),
             Self::OnlyPrograms => "これまではプログラムだけが読み取っていました".to_owned(),
-            Self::Tool(tool) => format!("プログラムは {tool} を名乗っています"),
+            Self::Tool(tool) => format!("プログラムは {} を名乗っています", shown(tool)),
             Self::OldVersion { version, minutes } => {
-                format!("バージョン {version} が読み取られましたが、{minutes}分前から別のバージョンが現行です")
+                format!("バージョン {} が読み取られましたが、{minutes}分前から別のバージョンが現行です", shown(version))
             }
+            Self::NothingRead => "これによって読み取られたものはありません".to_owned(),
             Self::Forced => "復元できません".to_owned(),
             Self::RecoveryWindow(days) => format!("{days}日間は復元できます"),
-            Self::Function { before: Some(before), after } => format!("{before} から {after} に変更されました"),
-            Self::Function { before: None, after } => format!("関数は {after} です"),
-            Self::Label { label, version: Some(version) } => format!("{label} はバージョン {version} にあります"),
-            Self::Label { label, version: None } => format!("{label} が移動されました"),
+            Self::Function { before: Some(before), after } => {
+                format!("{} から {} に変更されました", shown(before), shown(after))
+            }
+            Self::Function { before: None, after } => format!("関数は {} です", shown(after)),
+            Self::Label { label, version: Some(version) } => {
+                format!("{} はバージョン {} にあります", shown(label), shown(version))
+            }
+            Self::Label { label, version: None } => format!("{} が移動されました", shown(label)),
             Self::Opening(opening) => opening.japanese(),
-            Self::Key(key) => format!("キーは {key} です"),
-            Self::Grantee(grantee) => format!("対象は {grantee} です"),
-            Self::Regions(regions) => format!("リージョン: {}", regions.join("、")),
+            Self::Key(key) => format!("キーは {} です", shown(key)),
+            Self::Grantee(grantee) => format!("対象は {} です", shown(grantee)),
+            Self::Regions(regions) => format!("リージョン: {}", list(regions)),
             Self::Step(step) => format!("{step} で失敗しました"),
-            Self::Message(message) => format!("Secrets Managerのメッセージ: {message}"),
-            Self::GuardDuty { finding, title } => format!("{}（{finding}）", title.trim_end_matches('.')),
+            Self::Message(message) => format!("Secrets Managerのメッセージ: {}", shown(message)),
+            Self::GuardDuty { finding, title } => {
+                format!("{}（{}）", shown(title).trim_end_matches('.'), shown(finding))
+            }
             Self::Rotated { days_ago, every_days } => {
                 format!("最後のローテーションは{days_ago}日前で、{every_days}日ごとに行われるはずです")
             }
             Self::Narrowed(what) => what.japanese(),
-            Self::NewNetwork(network) => format!("このプリンシパルが {network} から読み取るのは初めてです"),
-            Self::NewTool(tool) => format!("このプリンシパルが {tool} で読み取るのは初めてです"),
+            Self::NewNetwork(network) => format!("このプリンシパルが {} から読み取るのは初めてです", shown(network)),
+            Self::NewTool(tool) => format!("このプリンシパルが {} で読み取るのは初めてです", shown(tool)),
         }
     }
+}
+
+/// Names of others.
+fn list(names: &[String]) -> String {
+    foreign::list(names.iter().map(String::as_str))
 }

@@ -13,7 +13,7 @@ use crate::{
 use jiff::Timestamp;
 use relatch_events::{
     cloudtrail::target::Target,
-    fact::{Fact, Origin},
+    fact::{Fact, Origin, Outcome, What},
     moment::Moment,
 };
 use serde::{Deserialize, Serialize};
@@ -109,7 +109,7 @@ impl Finding {
             region: fact.region.clone(),
             action: format!("{}:{}", fact.service, fact.action),
             targets: fact.targets.clone(),
-            evidence: Vec::new(),
+            evidence: if is_read(kind, fact) { Vec::new() } else { vec![Evidence::NothingRead] },
             events: fact.id.iter().cloned().collect(),
             key: super::incident::key(kind, fact),
             shadowed: false,
@@ -148,6 +148,22 @@ impl Finding {
         self.evidence.iter().map(|evidence| evidence.spoken(language)).collect()
     }
 
+    /// Whether values were read by what was found.
+    pub fn has_read(&self) -> bool {
+        self.kind.exposure() == Exposure::Read && !self.evidence.contains(&Evidence::NothingRead)
+    }
+
+    /// What a person is to do first: by what was done, not by what it looked like.
+    pub fn to_do(&self, language: Language) -> &'static str {
+        if self.kind.exposure() == Exposure::Read && !self.has_read() {
+            return language.choose(
+                "Ask who is behind the principal what it was for. Nothing was read by it: nothing has to be rotated for it.",
+                "実行者に目的を確認してください。これによって読み取られたものはないため、ローテーションは不要です。",
+            );
+        }
+        self.kind.to_do(language)
+    }
+
     /// As a security event, for programs that collect those.
     pub fn security_event(&self) -> Value {
         let page = self.kind.page();
@@ -176,6 +192,13 @@ impl Finding {
             },
         })
     }
+}
+
+/// Whether a fact that a finding tells of as a read is one. A hostile tool may also list; a decoy may be touched by what is
+/// denied.
+fn is_read(kind: Kind, fact: &Fact) -> bool {
+    let has_read = matches!(fact.what, What::Access(_)) && fact.outcome == Outcome::Done;
+    kind.exposure() != Exposure::Read || has_read
 }
 
 /// Where a call came from, as the event says it.

@@ -106,9 +106,9 @@ impl Judge {
     }
 
     fn drain(&mut self, lateness: i64, found: &mut Vec<Finding>) {
-        while let Some((fact, purpose)) = self.order.next(lateness) {
+        while let Some((at, fact, purpose)) = self.order.next(lateness) {
             let from = found.len();
-            self.judge(&fact, purpose, found);
+            self.judge(&fact, at, purpose, found);
             if purpose == Purpose::Learn {
                 found.truncate(from);
             }
@@ -155,8 +155,9 @@ impl Judge {
         &self.baseline
     }
 
-    fn judge(&mut self, fact: &Fact, purpose: Purpose, found: &mut Vec<Finding>) {
-        let at = fact.at.or(self.baseline.until()).unwrap_or(Moment::from_millis(0));
+    /// Judges a fact at the time that it says, or that those beside it do.
+    fn judge(&mut self, fact: &Fact, at: Option<Moment>, purpose: Purpose, found: &mut Vec<Finding>) {
+        let at = at.or(self.baseline.until()).unwrap_or(Moment::from_millis(0));
         let from = found.len();
         self.baseline.make_room();
         self.baseline.note(at);

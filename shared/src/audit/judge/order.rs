@@ -23,26 +23,34 @@ const HELD: usize = 32_768;
 pub(super) struct Order {
     held: BinaryHeap<Reverse<Held>>,
     latest: Option<Moment>,
+    /// When the last one happened that said so.
+    last: Option<Moment>,
 }
 
 impl Order {
-    /// Takes a fact in, in whichever order.
+    /// Takes a fact in, in whichever order. One that does not say when it happened is as old as the one before it, and those
+    /// in front of all others as old as the first that says it.
     pub(super) fn put(&mut self, fact: Box<Fact>, purpose: Purpose) {
+        if let (Some(at), None) = (fact.at, self.latest) {
+            let dated = self.held.drain().map(|Reverse(held)| Reverse(Held { at: Some(at), ..held }));
+            self.held = dated.collect::<Vec<_>>().into();
+        }
+        self.last = fact.at.or(self.last);
         self.latest = self.latest.max(fact.at);
         let rank = rank(&fact);
-        self.held.push(Reverse(Held { at: fact.at, rank, fact, purpose }));
+        self.held.push(Reverse(Held { at: fact.at.or(self.last), rank, fact, purpose }));
     }
 
     /// The earliest fact, if nothing that is late by so many milliseconds can overtake it.
-    pub(super) fn next(&mut self, lateness: i64) -> Option<(Box<Fact>, Purpose)> {
+    pub(super) fn next(&mut self, lateness: i64) -> Option<(Option<Moment>, Box<Fact>, Purpose)> {
         let Reverse(first) = self.held.peek()?;
         let is_due = match (first.at, self.latest) {
             (Some(at), Some(latest)) => latest.since(at) >= lateness,
-            // What has no time has no order either.
-            (None, _) | (_, None) => true,
+            // Nothing has said when it is; with nothing to wait for, it never will.
+            (None, _) | (_, None) => lateness <= 0,
         };
         if is_due || self.held.len() > HELD {
-            self.held.pop().map(|Reverse(held)| (held.fact, held.purpose))
+            self.held.pop().map(|Reverse(held)| (held.at, held.fact, held.purpose))
         } else {
             None
         }
@@ -131,4 +139,55 @@ pub(super) fn digest<T: Hash + ?Sized>(value: &T) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use relatch_events::cloudtrail::log;
+
+    #[test]
+    fn what_does_not_say_when_it_happened_did_when_its_neighbours_did() {
+        let at = |time: &str| Moment::parse(&format!("2024-03-05T{time}Z"));
+        let fact = |id: &str, time: Option<&str>| {
+            let time = time.map(|time| format!(r#""eventTime":"2024-03-05T{time}Z","#)).unwrap_or_default();
+            let read = format!(
+                r#"{{{time}"eventSource":"secretsmanager.amazonaws.com","eventName":"GetSecretValue","eventID":"{id}"}}"#
+            );
+            Box::new(log::read(read.as_bytes()).unwrap().unwrap())
+        };
+        let mut order = Order::default();
+        for (id, time) in [
+            ("a", None),
+            ("b", None),
+            ("c", Some("09:00:00")),
+            ("d", None),
+            ("e", Some("11:00:00")),
+            ("f", Some("10:00:00")),
+            ("g", None),
+        ] {
+            order.put(fact(id, time), Purpose::Judge);
+        }
+        let mut found = Vec::new();
+        while let Some((at, fact, _)) = order.next(i64::MIN) {
+            found.push((fact.id.clone().unwrap(), at));
+        }
+        let times = [
+            ("a", "09:00:00"),
+            ("b", "09:00:00"),
+            ("c", "09:00:00"),
+            ("d", "09:00:00"),
+            ("f", "10:00:00"),
+            ("g", "10:00:00"),
+            ("e", "11:00:00"),
+        ];
+        assert_eq!(found, times.map(|(id, time)| (id.to_owned(), at(time))));
+        // Where nothing says it, nothing waits for ever.
+        let mut order = Order::default();
+        order.put(fact("a", None), Purpose::Judge);
+        assert!(order.next(60_000).is_none());
+        assert!(order.next(i64::MIN).is_some());
+    }
 }
