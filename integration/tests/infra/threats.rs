@@ -62,7 +62,8 @@ fn collect(folder: &Path, names: &mut BTreeSet<String>) {
             }
             continue;
         }
-        let is_source = path.extension().is_some_and(|ending| ["guard", "py", "rs"].iter().any(|known| ending == *known));
+        let is_source =
+            path.extension().is_some_and(|ending| ["guard", "py", "rs"].iter().any(|known| ending == *known));
         let Some(text) = is_source.then(|| fs::read_to_string(&path).unwrap()) else { continue };
         let mut is_test = false;
         for line in text.lines().map(str::trim_start) {
