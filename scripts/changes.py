@@ -256,12 +256,20 @@ def unseen(cloudformation, stack, uploaded, reasons, may_go):
     ...         print("executes", ChangeSetName)
     ...     def wait(self, **_):
     ...         pass
-    >>> unseen(Client(), "relatch-dev", "samcli-1", ["Usage of {{IntrinsicFunction:…}} is not allowed"], ())
+    >>> import contextlib
+    >>> with contextlib.redirect_stderr(sys.stdout):
+    ...     unseen(Client(), "relatch-dev", "samcli-1", ["Usage of {{IntrinsicFunction:…}} is not allowed"], ())
+    CloudFormation cannot say what would change:
+      Usage of {{IntrinsicFunction:…}} is not allowed
     Deny ['Update:*'] ['AWS::SecretsManager::Secret']
     It is changed all the same: CloudFormation refuses to replace or remove what cannot be made again.
     executes samcli-1
     0
-    >>> unseen(Client(), "relatch-dev", "samcli-1", ["it cannot be said"], ["DatabaseStack/Cluster"])
+    >>> with contextlib.redirect_stderr(sys.stdout):
+    ...     unseen(Client(), "relatch-dev", "samcli-1", ["it cannot be said"], ["DatabaseStack/Cluster"])
+    CloudFormation cannot say what would change:
+      it cannot be said
+    Refused: without a look at it nothing may go. Leave ALLOW out.
     1
     """
     print("CloudFormation cannot say what would change:", *reasons, sep="\n  ", file=sys.stderr)

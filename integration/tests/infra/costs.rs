@@ -177,7 +177,9 @@ fn make_deploy_says_what_the_templates_say_it_costs() {
 const PRICES_FILE: &str = "infra/prices.toml";
 
 fn for_the_script() -> String {
-    let mut file = String::from("# Prices for scripts/costs.py, written by the test of docs/COSTS.md, which says where they are from.\n");
+    let mut file = String::from(
+        "# Prices for scripts/costs.py, written by the test of docs/COSTS.md, which says where they are from.\n",
+    );
     let prices = [
         ("endpoint", &ENDPOINT),
         ("key", &KEY),
@@ -201,7 +203,8 @@ fn standing(deployment: &Deployment, parameters: &Parameters) -> Vec<(String, f6
     let plant = Plant::of(deployment, parameters);
     let setting = |name: &str| setting(parameters, name);
     let count = |kind: &str| deployment.of_kind(kind).count() as f64;
-    let lines = plant.lines(0.0).into_iter().filter(|(group, what, _)| *group == "stands" && !what.starts_with("what is held"));
+    let lines =
+        plant.lines(0.0).into_iter().filter(|(group, what, _)| *group == "stands" && !what.starts_with("what is held"));
     let mut lines: Vec<_> = lines.map(|(_, what, dollars)| (what.to_owned(), dollars)).collect();
     let copies = if setting("ReplicaRegion") == "" { 1.0 } else { 2.0 };
     lines.push(("the secrets themselves".to_owned(), count("AWS::SecretsManager::Secret") * copies * SECRET.dollars));
@@ -226,7 +229,8 @@ fn setting(parameters: &Parameters, name: &str) -> Value {
 }
 
 fn deployed(environment: &str, parameters: &Parameters) -> Deployment {
-    let place = Place { account: ACCOUNT.to_owned(), region: REGION.to_owned(), stack: format!("relatch-{environment}") };
+    let place =
+        Place { account: ACCOUNT.to_owned(), region: REGION.to_owned(), stack: format!("relatch-{environment}") };
     TEMPLATES.deploy(ROOT, place, parameters).unwrap()
 }
 

@@ -80,7 +80,9 @@ impl Scene {
 
     async fn is_protected(&self, stack: &str) -> bool {
         let policy = self.asks("GetStackPolicy", stack).await;
-        policy.contains("Update:Replace") && policy.contains("AWS::SecretsManager::Secret") && !policy.contains("NotResource")
+        policy.contains("Update:Replace")
+            && policy.contains("AWS::SecretsManager::Secret")
+            && !policy.contains("NotResource")
     }
 }
 
@@ -131,7 +133,10 @@ async fn what_is_precious_goes_only_by_its_name_and_only_this_once() {
     scene.account.upload(&TEMPLATES.without(ROOT, "ObservabilityStack")).await.unwrap();
     scene.prepares("UPDATE", "samcli-deploy2").await;
     let (output, said) = scene.runs("scripts/changes.py", &[]).await;
-    assert!(!output.status.success() && said.contains("ObservabilityStack: it would be taken out of the stack"), "{said}");
+    assert!(
+        !output.status.success() && said.contains("ObservabilityStack: it would be taken out of the stack"),
+        "{said}"
+    );
     assert!(said.contains("ALLOW=\"ObservabilityStack\""), "{said}");
     assert_eq!(scene.nested().await, before, "nothing has changed");
 
@@ -152,7 +157,8 @@ async fn what_is_precious_goes_only_by_its_name_and_only_this_once() {
 /// The points of docs/UNPROVED.md and the checks of the script are of the same list.
 #[test]
 fn each_check_of_the_walk_is_a_point_of_the_page() {
-    let script = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/first_deployment.py")).unwrap();
+    let script =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/first_deployment.py")).unwrap();
     let checks: BTreeSet<String> = script
         .split("@check\ndef ")
         .skip(1)
@@ -181,7 +187,8 @@ fn the_files_of_the_environments_are_refused_until_somebody_is_told() {
     fs::write(&expanded, TEMPLATES.json()).unwrap();
     for environment in crate::scene::ENVIRONMENTS {
         let file = format!("infra/environments/{environment}.toml");
-        let output = python().unwrap().args(["scripts/preflight.py", &file, "--offline"]).arg(&expanded).output().unwrap();
+        let output =
+            python().unwrap().args(["scripts/preflight.py", &file, "--offline"]).arg(&expanded).output().unwrap();
         let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(out.contains("costs about US$"), "{out}");
         // And for nothing else: their rotations meet an awake database, and the template takes every parameter.

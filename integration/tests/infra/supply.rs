@@ -16,7 +16,8 @@ fn read(path: &str) -> String {
 fn files(folder: &str, extension: &str) -> Vec<(String, String)> {
     let entries = fs::read_dir(project().join(folder)).unwrap().map(|entry| entry.unwrap().path());
     let named = entries.filter(|path| path.extension().is_some_and(|one| one == extension));
-    let read = |path: PathBuf| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(path).unwrap());
+    let read =
+        |path: PathBuf| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(path).unwrap());
     let found: Vec<_> = named.map(read).collect();
     assert!(!found.is_empty(), "there is no .{extension} in {folder}");
     found
@@ -27,7 +28,8 @@ fn every_python_package_is_known_by_its_hash() {
     for (list, text) in files("scripts", "txt") {
         // A requirement goes on where its line ends in a backslash.
         let joined = text.replace("\\\n", " ");
-        let requirements: Vec<_> = joined.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')).collect();
+        let requirements: Vec<_> =
+            joined.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')).collect();
         for requirement in &requirements {
             assert!(!requirement.starts_with('-'), "{list}: {requirement} is a setting of the machine it was made on");
             let name = requirement.split_whitespace().next().unwrap();
@@ -41,7 +43,10 @@ fn every_python_package_is_known_by_its_hash() {
     let setup = read("scripts/setup");
     for (number, line) in commands(&setup) {
         if line.contains("pip\" install") || line.contains("pip install") {
-            assert!(line.contains("--require-hashes") && line.contains("--only-binary :all:"), "scripts/setup, {number}: {line}");
+            assert!(
+                line.contains("--require-hashes") && line.contains("--only-binary :all:"),
+                "scripts/setup, {number}: {line}"
+            );
         }
         if line.contains("cargo install") {
             assert!(line.contains("--locked") && line.contains("--version"), "scripts/setup, {number}: {line}");

@@ -65,7 +65,13 @@ fn roles_are_trusted_only_under_conditions_that_aws_documents() {
 }
 
 fn keys(condition: &Value) -> impl Iterator<Item = &str> {
-    condition.as_object().into_iter().flatten().filter_map(|(_, keys)| keys.as_object()).flatten().map(|(key, _)| key.as_str())
+    condition
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(_, keys)| keys.as_object())
+        .flatten()
+        .map(|(key, _)| key.as_str())
 }
 
 /// A new alarm is decided about: whether it makes respond look after every secret.
