@@ -139,8 +139,6 @@ def main(file, *may_go):
     if is_new:
         ended = carried_out(cloudformation, stack, uploaded, "stack_create_complete")
     elif uploaded:
-        # Also where an older deployment has left none.
-        protect(cloudformation, stack)
         ended = changed(cloudformation, boto3.client("s3", region_name=settings["region"]), settings, uploaded, may_go)
     else:
         print("Nothing to change.")
@@ -157,9 +155,12 @@ def main(file, *may_go):
         )
         return ended
     # The new ones among the nested stacks have none yet, and what was to go this once may no more.
-    protect(cloudformation, stack)
+    unprotected = protect(cloudformation, stack)
     if settings["parameter_overrides"]["Environment"] == "prod":
         cloudformation.update_termination_protection(StackName=stack, EnableTerminationProtection=True)
+    if unprotected:
+        print("Deployed, but these stacks have taken no policy, so that nobody but this script refuses:", file=sys.stderr)
+        print(*(f"  {path or 'the root'}: {reason}" for path, reason in unprotected.items()), sep="\n", file=sys.stderr)
     if ended == 0:
         for output in describe(cloudformation, stack).get("Outputs", []):
             print(f"{output['OutputKey']} = {output['OutputValue']}")
@@ -215,10 +216,15 @@ def changed(cloudformation, s3, settings, uploaded, may_go):
             return 0
         return unseen(cloudformation, stack, uploaded, reasons, may_go)
     cloudformation.delete_change_set(StackName=stack, ChangeSetName=uploaded)
+    # Also where an older deployment has left none.
+    unprotected = protect(cloudformation, stack)
     changes = list(shown(cloudformation, change_set))
     found = [objection for change in changes for objection in objections(change)]
-    for doubt in (doubt for change in changes for doubt in doubts(change)):
-        print(f"{doubt}. If it is, CloudFormation refuses, and nothing has changed.")
+    for change, doubt in ((change, doubt) for change in changes for doubt in doubts(change)):
+        if change["Path"].removesuffix(change["LogicalResourceId"]) in unprotected:
+            found.append(f"{doubt}, and its stack has no policy")
+        else:
+            print(f"{doubt}. If it is, CloudFormation refuses, and nothing has changed.")
     refused = [one for one in found if not any(one.startswith(f"{path}: ") for path in may_go)]
     if refused or unheard(may_go, found):
         cloudformation.delete_change_set(**change_set)
@@ -235,13 +241,46 @@ def changed(cloudformation, s3, settings, uploaded, may_go):
 
 def unseen(cloudformation, stack, uploaded, reasons, may_go):
     """Changes a stack without a look into its nested ones, which CloudFormation does not give. Then secrets stay untouched
-    altogether, for a new value would be no replacement."""
+    altogether, for a new value would be no replacement.
+
+    >>> class Client:
+    ...     def get_paginator(self, _):
+    ...         return self
+    ...     get_waiter = get_paginator
+    ...     def paginate(self, StackName):
+    ...         return [{"StackResourceSummaries": []}]
+    ...     def set_stack_policy(self, StackName, StackPolicyBody):
+    ...         last = json.loads(StackPolicyBody)["Statement"][-1]
+    ...         print(last["Effect"], last["Action"], last["Condition"]["StringEquals"]["ResourceType"])
+    ...     def execute_change_set(self, StackName, ChangeSetName):
+    ...         print("executes", ChangeSetName)
+    ...     def wait(self, **_):
+    ...         pass
+    >>> import contextlib
+    >>> with contextlib.redirect_stderr(sys.stdout):
+    ...     unseen(Client(), "relatch-dev", "samcli-1", ["Usage of {{IntrinsicFunction:…}} is not allowed"], ())
+    CloudFormation cannot say what would change:
+      Usage of {{IntrinsicFunction:…}} is not allowed
+    Deny ['Update:*'] ['AWS::SecretsManager::Secret']
+    It is changed all the same: CloudFormation refuses to replace or remove what cannot be made again.
+    executes samcli-1
+    0
+    >>> with contextlib.redirect_stderr(sys.stdout):
+    ...     unseen(Client(), "relatch-dev", "samcli-1", ["it cannot be said"], ["DatabaseStack/Cluster"])
+    CloudFormation cannot say what would change:
+      it cannot be said
+    Refused: without a look at it nothing may go. Leave ALLOW out.
+    1
+    """
     print("CloudFormation cannot say what would change:", *reasons, sep="\n  ", file=sys.stderr)
     if may_go:
         print("Refused: without a look at it nothing may go. Leave ALLOW out.", file=sys.stderr)
         return 1
+    unprotected = protect(cloudformation, stack, untouched=["AWS::SecretsManager::Secret"])
+    if unprotected:
+        print("Refused, since these stacks have taken no policy:", *unprotected.items(), sep="\n  ", file=sys.stderr)
+        return 1
     print("It is changed all the same: CloudFormation refuses to replace or remove what cannot be made again.")
-    protect(cloudformation, stack, untouched=["AWS::SecretsManager::Secret"])
     return carried_out(cloudformation, stack, uploaded, "stack_update_complete")
 
 

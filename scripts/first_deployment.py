@@ -222,6 +222,15 @@ def read_events(account):
 
 
 @check
+def file_events(account):
+    if account.has("Audit", "true") != "true" or not (has_trail(account) or account.has("TrailBucketName", "")):
+        return Seen(ABSENT, "no files of a trail are read")
+    rule = f"{account.prefix}-audit-files"
+    matched, failed = (account.sum_of("AWS/Events", metric, 1440, RuleName=rule) for metric in ("MatchedEvents", "FailedInvocations"))
+    return that(matched and not failed, f"files in a day: {matched or 'none'}; failed: {failed or 'none'}")
+
+
+@check
 def forwarded_events(account):
     elsewhere = [region for region in account.regions if region != account.region]
     if account.has("Audit", "true") != "true" or not elsewhere:
@@ -257,10 +266,8 @@ def rotation_window(account):
 def test_only(account):
     if not rotated(account):
         return Seen(ABSENT, "no secret is rotated on a schedule")
-    since = int((account.now - datetime.timedelta(days=14)).timestamp() * 1000)
-    group = f"/aws/lambda/{account.prefix}-rotate"
-    lines = all_of(account.ask("logs"), "filter_log_events", "events", logGroupName=group, startTime=since, filterPattern='"not-staged"')
-    return that(not lines, f"lines with not-staged in the log of two weeks: {len(lines)}")
+    lines = lines_with(account, "rotate", "not-staged")
+    return that(not lines, f"lines with not-staged in the log of two weeks: {lines}")
 
 
 @check
@@ -292,13 +299,31 @@ def four_endpoints(account):
     return that(beats, f"sweeps that ended in the last quarter of an hour: {beats or 'none'}")
 
 
+def functions(account):
+    yield from ("rotate", "respond")
+    if account.has("Audit", "true") == "true":
+        yield "audit"
+    if account.has("ChannelsSecretArn", "") and not account.has("AlertTopicArn", ""):
+        yield "notify"
+
+
+def lines_with(account, function, text):
+    """How many lines of a function's log of two weeks have a text in them."""
+    since = int((account.now - datetime.timedelta(days=14)).timestamp() * 1000)
+    where = {"logGroupName": f"/aws/lambda/{account.prefix}-{function}", "startTime": since, "filterPattern": f'"{text}"'}
+    return len(all_of(account.ask("logs"), "filter_log_events", "events", **where))
+
+
+@check
+def denied_by_nothing(account):
+    found = {function: lines_with(account, function, "AccessDenied") for function in functions(account)}
+    return that(not any(found.values()), "; ".join(f"{function}: {number}" for function, number in found.items()))
+
+
 @check
 def vpc_attachment(account):
-    functions = ["rotate", "respond"]
-    functions += ["audit"] if account.has("Audit", "true") == "true" else []
-    functions += ["notify"] if account.has("ChannelsSecretArn", "") and not account.has("AlertTopicArn", "") else []
     states = {}
-    for function in functions:
+    for function in functions(account):
         found = account.ask("lambda").get_function_configuration(FunctionName=f"{account.prefix}-{function}")
         states[function] = f"{found.get('State', 'Active')}/{found.get('LastUpdateStatus', 'Successful')}"
     return that(set(states.values()) == {"Active/Successful"}, "; ".join(f"{name} {state}" for name, state in states.items()))

@@ -8,6 +8,8 @@ temporary stack policy"), so what may go this once is written into the policy be
 
 import json
 
+from botocore.exceptions import ClientError
+
 # What is, or holds, what cannot be made again.
 PRECIOUS = {
     "AWS::CloudFormation::Stack",
@@ -80,7 +82,8 @@ def stacks(cloudformation, stack, path=""):
 
 
 def protect(cloudformation, stack, may_go=(), untouched=()):
-    """Gives every stack its policy. `may_go` are paths of logical ids, as DatabaseStack/Cluster.
+    """Gives every stack its policy; answers with the stacks that have not taken it, by their paths, each with the reason.
+    `may_go` are paths of logical ids, as DatabaseStack/Cluster.
 
     >>> class Client:
     ...     def get_paginator(self, _):
@@ -90,15 +93,30 @@ def protect(cloudformation, stack, may_go=(), untouched=()):
     ...                  "PhysicalResourceId": "arn:database", "ResourceStatus": "UPDATE_COMPLETE"}
     ...         return [{"StackResourceSummaries": [inner] if StackName == "root" else []}]
     ...     def set_stack_policy(self, StackName, StackPolicyBody):
+    ...         if StackName == self.refusing:
+    ...             raise ClientError({"Error": {"Code": "ValidationError", "Message": "it is nested"}}, "SetStackPolicy")
     ...         print(StackName, json.loads(StackPolicyBody)["Statement"][1].get("NotResource"))
+    ...     refusing = None
     >>> protect(Client(), "root", ["DatabaseStack/Cluster"])
     root None
     arn:database ['LogicalResourceId/Cluster']
+    {}
     >>> protect(Client(), "root", ["AuditStack"])
     root ['LogicalResourceId/AuditStack']
     arn:database None
+    {}
+    >>> client = Client()
+    >>> client.refusing = "arn:database"
+    >>> list(protect(client, "root"))
+    root None
+    ['DatabaseStack/']
     """
+    unprotected = {}
     for path, name in stacks(cloudformation, stack):
         here = [one.removeprefix(path) for one in may_go if one.startswith(path)]
         here = [one for one in here if "/" not in one]
-        cloudformation.set_stack_policy(StackName=name, StackPolicyBody=policy(here, untouched))
+        try:
+            cloudformation.set_stack_policy(StackName=name, StackPolicyBody=policy(here, untouched))
+        except ClientError as problem:
+            unprotected[path] = str(problem)
+    return unprotected
