@@ -4,9 +4,11 @@
 
 Takes the template that `sam deploy --no-execute-changeset` has uploaded, makes a change set of it that shows nested stacks
 too, with the parameters of the file; prints what would happen, and carries it out if nothing that cannot be made again is
-replaced or removed, but for what is named. Otherwise it ends with 1, and nothing has changed.
+replaced or removed, and no denial of Relatch's is taken off, but for what is named. Otherwise it ends with 1, and nothing
+has changed.
 """
 
+import json
 import re
 import sys
 import time
@@ -64,6 +66,71 @@ def objections(change):
     return found
 
 
+def denials(secrets, prefix):
+    """The secrets whose policies deny somebody since an incident was contained, each with whom.
+
+    >>> class Client:
+    ...     def __init__(self, **policies):
+    ...         self.policies = policies
+    ...     def get_paginator(self, _):
+    ...         return self
+    ...     def paginate(self, Filters):
+    ...         begins = Filters[0]["Values"][0]
+    ...         return [{"SecretList": [{"ARN": name, "Name": name} for name in self.policies if name.startswith(begins)]}]
+    ...     def get_resource_policy(self, SecretId):
+    ...         return {"ResourcePolicy": self.policies[SecretId]} if self.policies[SecretId] else {}
+    >>> denial = {"Sid": "RelatchContainment", "Condition": {"ArnLike": {"aws:PrincipalArn": ["role/a", "role/*/a"]}}}
+    >>> former = {"Sid": "RelatchContainment0123", "Condition": {"ArnLike": {"aws:PrincipalArn": "user/b"}}}
+    >>> policy = lambda *statements: json.dumps({"Statement": statements})
+    >>> client = Client(app1=policy(denial, former), app2=policy({"Sid": "Ours"}), app3="", app4=json.dumps({"Statement": denial}))
+    >>> denials(client, "app")
+    {'app1': ['role/a', 'user/b'], 'app4': ['role/a']}
+    """
+    found = {}
+    pages = secrets.get_paginator("list_secrets").paginate(Filters=[{"Key": "name", "Values": [prefix]}])
+    for secret in (secret for page in pages for secret in page["SecretList"]):
+        policy = json.loads(secrets.get_resource_policy(SecretId=secret["ARN"]).get("ResourcePolicy") or "{}")
+        statements = policy.get("Statement", [])
+        for statement in statements if isinstance(statements, list) else [statements]:
+            if not statement.get("Sid", "").startswith("RelatchContainment"):
+                continue
+            names = statement.get("Condition", {}).get("ArnLike", {}).get("aws:PrincipalArn", [])
+            names = names if isinstance(names, list) else [names]
+            found.setdefault(secret["Name"], []).extend(name for name in names if "*" not in name)
+    return found
+
+
+def undoing(changes, denied):
+    """Why changes must not be made while somebody is denied a secret: CloudFormation writes the policy of its template.
+
+    >>> policy = lambda action: {"Action": action, "ResourceType": "AWS::SecretsManager::ResourcePolicy", "LogicalResourceId": "It"}
+    >>> undoing([policy("Modify")], {})
+    []
+    >>> undoing([policy("Add"), {"Action": "Modify", "ResourceType": "AWS::SQS::Queue", "LogicalResourceId": "It"}], {"app": ["a"]})
+    []
+    >>> print(*undoing([policy("Modify")], {"app": ["a", "b"]}), sep="\\n")
+    It: it would take Relatch's denial off: a, b may not read app since an incident was contained. If that is over:
+        relatch release app --principal a
+        relatch release app --principal b
+        Otherwise deploy later, or name It in ALLOW: the next sweep puts the denial back, and until then they may read it.
+    """
+    touched = [
+        change["LogicalResourceId"]
+        for change in changes
+        if change["ResourceType"] == "AWS::SecretsManager::ResourcePolicy" and change["Action"] != "Add"
+    ]
+    found = []
+    for secret, names in denied.items() if touched else ():
+        it = ", ".join(touched)
+        found += [
+            f"{it}: it would take Relatch's denial off: {', '.join(names)} may not read {secret} since an incident was contained."
+            " If that is over:",
+            *(f"    relatch release {secret} --principal {name}" for name in names),
+            f"    Otherwise deploy later, or name {it} in ALLOW: the next sweep puts the denial back, and until then they may read it.",
+        ]
+    return found
+
+
 def main(file, *may_go):
     import boto3
     import botocore.exceptions
@@ -114,6 +181,11 @@ def main(file, *may_go):
         return 1
     changes = [change for change in shown(cloudformation, change_set) if change["LogicalResourceId"] not in may_go]
     found = [objection for change in changes for objection in objections(change)]
+    if not is_new:
+        given = settings["parameter_overrides"]
+        secrets = boto3.client("secretsmanager", region_name=settings["region"])
+        prefix = given.get("SecretNamePrefix") or f"{given.get('Project', 'relatch')}-{given['Environment']}-secret-"
+        found += undoing(changes, denials(secrets, prefix))
     if found:
         cloudformation.delete_change_set(**change_set)
         print("Refused, since it could not be undone:", *found, sep="\n  ", file=sys.stderr)
