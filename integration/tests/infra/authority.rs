@@ -253,7 +253,8 @@ fn gathered(rows: &BTreeMap<(String, String), [bool; COLUMNS.len()]>) -> Vec<(St
     }
     let rows = gathered.into_iter().map(|((action, thing, allowed), circumstances)| {
         // Whatever the circumstances: all items, every way to use a key, whoever asks.
-        let any = [ITEMS.len(), THROUGH.len() + 1].contains(&circumstances.len()) || circumstances == STAR;
+        let through_all = circumstances.len() == THROUGH.len() && circumstances.iter().all(|how| how.starts_with("through "));
+        let any = [ITEMS.len(), THROUGH.len() + 1].contains(&circumstances.len()) || through_all || circumstances == STAR;
         let label = match circumstances.as_slice() {
             _ if any || allowed[1] || circumstances == [""] => thing,
             some => format!("{thing}, {}", some.join(" ")),

@@ -61,8 +61,8 @@ impl Report {
                 ))
             });
             let to_do = language.choose(
-                "Deny the principal at its role or user, and then rotate what it may have read since: the runbook says how.",
-                "ロールまたはユーザー側でプリンシパルを拒否し、その後で、読み取られた可能性のあるシークレットをローテーションしてください。手順はランブックにあります。",
+                "Deny the principal at its role or user, and only then rotate what was read: the runbook says how.",
+                "ロールまたはユーザー側でプリンシパルを拒否し、その後で、読み取られたシークレットをローテーションしてください。手順はランブックにあります。",
             );
             let found = [why.clone()].into_iter().chain(lines).collect();
             let done = failed.iter().flat_map(|case| done_lines(case, principal, language)).collect();
