@@ -8,6 +8,8 @@ Takes the template that `sam deploy --no-execute-changeset` has uploaded.
 * Of one that is there a change set is made that shows nested stacks too, with the parameters of the file. What would happen
   is printed, and carried out if nothing that cannot be made again is replaced or removed, but for what is named by its path
   of logical ids (DatabaseStack/Cluster). Otherwise it ends with 1, and nothing has changed.
+* While somebody is denied a secret since an incident was contained, no secret's policy is changed: CloudFormation writes that
+  of its template, without the denial.
 * Before and after, every stack has a policy by which CloudFormation refuses the same by itself (protection.py). So what only
   looks like a replacement is said, and hinders nobody.
 """
@@ -20,6 +22,7 @@ import tomllib
 
 from protection import PRECIOUS, protect
 
+POLICY_OF_A_SECRET = "AWS::SecretsManager::ResourcePolicy"
 # Properties of a secret with which CloudFormation writes a new value.
 VALUES = {"GenerateSecretString", "SecretString"}
 # What CloudFormation says of a change set in which there would be nothing.
@@ -127,6 +130,72 @@ def unheard(may_go, found):
     return [path for path in may_go if not any(one.startswith(f"{path}: ") for one in found)]
 
 
+def denials(secrets, prefix):
+    """The secrets whose policies deny somebody since an incident was contained, each with whom.
+
+    >>> class Client:
+    ...     def __init__(self, **policies):
+    ...         self.policies = policies
+    ...     def get_paginator(self, _):
+    ...         return self
+    ...     def paginate(self, Filters):
+    ...         begins = Filters[0]["Values"][0]
+    ...         return [{"SecretList": [{"ARN": name, "Name": name} for name in self.policies if name.startswith(begins)]}]
+    ...     def get_resource_policy(self, SecretId):
+    ...         return {"ResourcePolicy": self.policies[SecretId]} if self.policies[SecretId] else {}
+    >>> denial = {"Sid": "RelatchContainment", "Condition": {"ArnLike": {"aws:PrincipalArn": ["role/a", "role/*/a"]}}}
+    >>> former = {"Sid": "RelatchContainment0123", "Condition": {"ArnLike": {"aws:PrincipalArn": "user/b"}}}
+    >>> policy = lambda *statements: json.dumps({"Statement": statements})
+    >>> client = Client(app1=policy(denial, former), app2=policy({"Sid": "Ours"}), app3="", app4=json.dumps({"Statement": denial}))
+    >>> denials(client, "app")
+    {'app1': ['role/a', 'user/b'], 'app4': ['role/a']}
+    """
+    found = {}
+    pages = secrets.get_paginator("list_secrets").paginate(Filters=[{"Key": "name", "Values": [prefix]}])
+    for secret in (secret for page in pages for secret in page["SecretList"]):
+        policy = json.loads(secrets.get_resource_policy(SecretId=secret["ARN"]).get("ResourcePolicy") or "{}")
+        statements = policy.get("Statement", [])
+        for statement in statements if isinstance(statements, list) else [statements]:
+            if not statement.get("Sid", "").startswith("RelatchContainment"):
+                continue
+            names = statement.get("Condition", {}).get("ArnLike", {}).get("aws:PrincipalArn", [])
+            names = names if isinstance(names, list) else [names]
+            found.setdefault(secret["Name"], []).extend(name for name in names if "*" not in name)
+    return found
+
+
+def undoing(changes, denied):
+    """Why changes must not be made while somebody is denied a secret: CloudFormation writes the policy of its template.
+
+    >>> policy = lambda action: {"Action": action, "ResourceType": "AWS::SecretsManager::ResourcePolicy", "Path": "Secrets/It"}
+    >>> undoing([policy("Modify")], {})
+    []
+    >>> undoing([policy("Add"), {"Action": "Modify", "ResourceType": "AWS::SQS::Queue", "Path": "It"}], {"app": ["a"]})
+    []
+    >>> print(*undoing([policy("Modify")], {"app": ["a", "b"]}), sep="\\n")
+    Secrets/It: it would take Relatch's denial off: a, b may not read app since an incident was contained. If that is over:
+        relatch release app --principal a
+        relatch release app --principal b
+        Otherwise deploy later, or name Secrets/It in ALLOW: the next sweep puts the denial back, and until then they may read it.
+    """
+    found = []
+    for path in (change["Path"] for change in changes if takes_off_denials(change)):
+        for secret, names in denied.items():
+            lines = [
+                f"{path}: it would take Relatch's denial off: {', '.join(names)} may not read {secret} since an incident was"
+                " contained. If that is over:",
+                *(f"    relatch release {secret} --principal {name}" for name in names),
+                f"    Otherwise deploy later, or name {path} in ALLOW: the next sweep puts the denial back, and until then they"
+                " may read it.",
+            ]
+            found.append("\n".join(lines))
+    return found
+
+
+def takes_off_denials(change):
+    return change["ResourceType"] == POLICY_OF_A_SECRET and change["Action"] != "Add"
+
+
 def main(file, *may_go):
     import boto3
 
@@ -214,7 +283,7 @@ def changed(cloudformation, s3, settings, uploaded, may_go):
             cloudformation.delete_change_set(StackName=stack, ChangeSetName=uploaded)
             print("Nothing to change.")
             return 0
-        return unseen(cloudformation, stack, uploaded, reasons, may_go)
+        return unseen(cloudformation, stack, uploaded, reasons, may_go, denied_by(settings))
     cloudformation.delete_change_set(StackName=stack, ChangeSetName=uploaded)
     # Also where an older deployment has left none.
     unprotected = protect(cloudformation, stack)
@@ -225,6 +294,7 @@ def changed(cloudformation, s3, settings, uploaded, may_go):
             found.append(f"{doubt}, and its stack has no policy")
         else:
             print(f"{doubt}. If it is, CloudFormation refuses, and nothing has changed.")
+    found += undoing(changes, denied_by(settings))
     refused = [one for one in found if not any(one.startswith(f"{path}: ") for path in may_go)]
     if refused or unheard(may_go, found):
         cloudformation.delete_change_set(**change_set)
@@ -239,9 +309,19 @@ def changed(cloudformation, s3, settings, uploaded, may_go):
     return carried_out(cloudformation, stack, change_set["ChangeSetName"], "stack_update_complete")
 
 
-def unseen(cloudformation, stack, uploaded, reasons, may_go):
+def denied_by(settings):
+    """The secrets of this environment that somebody is denied since an incident was contained."""
+    import boto3
+
+    given = settings["parameter_overrides"]
+    secrets = boto3.client("secretsmanager", region_name=settings["region"])
+    prefix = given.get("SecretNamePrefix") or f"{given.get('Project', 'relatch')}-{given['Environment']}-secret-"
+    return denials(secrets, prefix)
+
+
+def unseen(cloudformation, stack, uploaded, reasons, may_go, denied=()):
     """Changes a stack without a look into its nested ones, which CloudFormation does not give. Then secrets stay untouched
-    altogether, for a new value would be no replacement.
+    altogether, for a new value would be no replacement; and so do their policies while they deny somebody.
 
     >>> class Client:
     ...     def get_paginator(self, _):
@@ -276,7 +356,8 @@ def unseen(cloudformation, stack, uploaded, reasons, may_go):
     if may_go:
         print("Refused: without a look at it nothing may go. Leave ALLOW out.", file=sys.stderr)
         return 1
-    unprotected = protect(cloudformation, stack, untouched=["AWS::SecretsManager::Secret"])
+    untouched = ["AWS::SecretsManager::Secret", *([POLICY_OF_A_SECRET] if denied else [])]
+    unprotected = protect(cloudformation, stack, untouched=untouched)
     if unprotected:
         print("Refused, since these stacks have taken no policy:", *unprotected.items(), sep="\n  ", file=sys.stderr)
         return 1

@@ -6,7 +6,7 @@
 //! neither), and it knows CloudTrail's records only as calls, without `errorMessage`.
 
 use crate::{
-    containment::{self, Containment},
+    containment::{self, WakeUp},
     rotation::Step,
     secret::{SecretId, VersionId},
 };
@@ -28,8 +28,8 @@ pub enum Trigger {
     Sweep,
     /// Another schedule: time to tell people what has been held back.
     Flush,
-    /// The audit asks for an incident to be contained.
-    Containment(Containment),
+    /// The audit has written down a request to contain an incident.
+    Containment(WakeUp),
 }
 
 /// What CloudTrail tells of a rotation that Secrets Manager drives: an "AWS service event", not a call.
@@ -152,7 +152,7 @@ impl Trigger {
             // Serde's own words could quote what the event says.
             (containment::SOURCE, containment::DETAIL_TYPE) => {
                 let missing = UnknownTrigger::Incomplete { event: "a request for containment", field: "detail" };
-                Containment::deserialize(&envelope.detail).map(Self::Containment).map_err(|_| missing)
+                WakeUp::deserialize(&envelope.detail).map(Self::Containment).map_err(|_| missing)
             }
             // A rule's schedule, and EventBridge Scheduler's where it was given no input.
             ("aws.events" | "aws.scheduler", "Scheduled Event") => Ok(Self::Sweep),

@@ -25,3 +25,4 @@ pub mod rollback;
 pub mod rotation;
 pub mod secret;
 pub mod telemetry;
+mod wildcard;

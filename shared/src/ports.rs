@@ -25,7 +25,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use relatch_events::{
     cloudtrail::target::Target,
-    containment::Containment,
+    containment::{Containment, RequestId, WakeUp},
     rotation::Step,
     secret::{SecretId, VersionId},
 };
@@ -105,10 +105,61 @@ pub enum Rotating {
     Before,
 }
 
-/// Where the audit asks for an incident to be contained.
+/// The bus by which `respond` learns at once that there is a request. Without it, the next sweep finds it.
 pub trait Bus {
-    /// Asks.
-    async fn ask(&self, request: &Containment) -> Result<(), CallError>;
+    /// Says that there is a request.
+    async fn wake(&self, word: &WakeUp) -> Result<(), CallError>;
+}
+
+/// Where the audit writes down what it asks for.
+pub trait Requests {
+    /// Writes a request down. One that is there already stays as it is.
+    async fn record_request(&self, id: &RequestId, request: &Containment) -> Result<(), CallError>;
+}
+
+/// What was asked for, and whom `respond` has denied what.
+pub trait Containments {
+    /// What was asked for by this name; `None` if nobody has.
+    async fn request(&self, environment: Environment, id: &RequestId) -> Result<Option<Asked>, CallError>;
+
+    /// The names of all requests that were written down since a time, of which not all is done.
+    async fn unfinished(&self, environment: Environment, since: Timestamp) -> Result<Vec<RequestId>, CallError>;
+
+    /// Notes that all is done that a request asks for, or nothing more can be.
+    async fn finish(&self, environment: Environment, id: &RequestId) -> Result<(), CallError>;
+
+    /// Notes that a principal is denied a secret.
+    async fn record_denial(&self, environment: Environment, denial: &Denied) -> Result<(), CallError>;
+
+    /// Every denial that was noted, those among them that were released.
+    async fn denials(&self, environment: Environment) -> Result<Vec<Denied>, CallError>;
+
+    /// Notes that a principal may read a secret again, so that nobody puts its denial back.
+    async fn release_denial(&self, environment: Environment, secret: &str, principal: &str) -> Result<(), CallError>;
+}
+
+/// A request for containment, as it was written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// What it asks.
+    pub containment: Containment,
+    /// When it was written down.
+    pub at: Timestamp,
+    /// Whether all of it is done.
+    pub is_finished: bool,
+}
+
+/// That a principal is denied a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// The secret's full ARN.
+    pub secret: String,
+    /// The principal's ARN.
+    pub principal: String,
+    /// For how many milliseconds the incident behind it goes on.
+    pub incident_gap: i64,
+    /// When it was released, if it was.
+    pub released: Option<Timestamp>,
 }
 
 /// A version that there still is.
@@ -786,6 +837,51 @@ impl<T: Table> Table for Option<T> {
         match self {
             Some(table) => table.record_operation(target, act).await,
             None => Ok(()),
+        }
+    }
+}
+
+/// No table: nobody can have asked for anything.
+impl<T: Containments> Containments for Option<T> {
+    async fn request(&self, environment: Environment, id: &RequestId) -> Result<Option<Asked>, CallError> {
+        match self {
+            Some(table) => table.request(environment, id).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn unfinished(&self, environment: Environment, since: Timestamp) -> Result<Vec<RequestId>, CallError> {
+        match self {
+            Some(table) => table.unfinished(environment, since).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn finish(&self, environment: Environment, id: &RequestId) -> Result<(), CallError> {
+        match self {
+            Some(table) => table.finish(environment, id).await,
+            None => Err(no_table()),
+        }
+    }
+
+    async fn record_denial(&self, environment: Environment, denial: &Denied) -> Result<(), CallError> {
+        match self {
+            Some(table) => table.record_denial(environment, denial).await,
+            None => Err(no_table()),
+        }
+    }
+
+    async fn denials(&self, environment: Environment) -> Result<Vec<Denied>, CallError> {
+        match self {
+            Some(table) => table.denials(environment).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn release_denial(&self, environment: Environment, secret: &str, principal: &str) -> Result<(), CallError> {
+        match self {
+            Some(table) => table.release_denial(environment, secret, principal).await,
+            None => Err(no_table()),
         }
     }
 }

@@ -179,13 +179,14 @@ impl Metrics {
 
     /// Says what became of records: there are as many of them as were recorded, ignored, known before and malformed.
     pub fn records(&self, tally: &Tally) {
-        let Tally { recorded, ignored, duplicate, malformed } = *tally;
+        let Tally { recorded, ignored, duplicate, malformed, flooded } = *tally;
         let counts = [
             ("RecordsIn", tally.all()),
             ("Recorded", recorded),
             ("Ignored", ignored),
             ("Duplicate", duplicate),
             ("Malformed", malformed),
+            ("Flooded", flooded),
         ];
         for (name, count) in counts {
             self.write(name, Unit::Count(count), &[], &[]);

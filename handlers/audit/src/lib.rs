@@ -27,7 +27,7 @@ use relatch::{
     config::{Audit, PolicyFrom},
     containment::ask::Asking,
     invocation::deadline,
-    ports::{Anchors, Baselines, Bus, CallError, Ledger, Notary, Objects, Operations, Register, Topic},
+    ports::{Anchors, Baselines, Bus, CallError, Ledger, Notary, Objects, Operations, Register, Requests, Topic},
     telemetry,
 };
 use relatch_events::{
@@ -86,7 +86,7 @@ impl App<DynamoTable, DynamoTable, Option<SnsTopic>, EventBus, S3, LockedBucket,
         let bus = (!measures.is_empty()).then(|| EventBus::new(&sdk));
         let asking = Asking { bus, measures };
         let anchorage = anchors.map(|at| (LockedBucket::new(&sdk, at.bucket), KmsKey::new(&sdk, at.key)));
-        Ok(Self { intake: Intake { ledger: table, alerts, policy, kept, asking }, objects: S3::new(&sdk), anchorage })
+        Ok(Self { intake: Intake { ledger: table, alerts, policy, kept, asking, flood: Arc::default() }, objects: S3::new(&sdk), anchorage })
     }
 }
 
@@ -110,7 +110,7 @@ enum Opened {
     Nothing,
 }
 
-impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus, O: Objects, A: Anchors, N: Notary>
+impl<L: Ledger + Baselines + Operations + Requests, T: Register, P: Topic, B: Bus, O: Objects, A: Anchors, N: Notary>
     App<L, T, P, B, O, A, N>
 {
     /// Takes in what was handed over. A queue is told which messages failed: those that cannot be read, or that name a
@@ -256,9 +256,12 @@ fn answer(to: Sender, failed: &[(String, Problem)], tally: &Tally) -> Result<Val
             Ok(json!({ "batchItemFailures": failures.collect::<Vec<_>>() }))
         }
         Sender::Queue | Sender::Direct if failed.is_empty() => {
-            let Tally { recorded, ignored, duplicate, malformed } = tally;
-            let counts =
+            let Tally { recorded, ignored, duplicate, malformed, flooded } = tally;
+            let mut counts =
                 json!({ "recorded": recorded, "ignored": ignored, "duplicate": duplicate, "malformed": malformed });
+            if *flooded > 0 {
+                counts["flooded"] = json!(flooded);
+            }
             Ok(counts)
         }
         Sender::Queue | Sender::Direct => {

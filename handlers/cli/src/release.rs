@@ -4,6 +4,7 @@ use crate::{
     Outside, Problem, Status, Terminal,
     arguments::Release,
     json,
+    outside::THE_TABLE,
     screen::{control, release as screen},
 };
 use relatch::{
@@ -11,11 +12,11 @@ use relatch::{
         Principal,
         policy::{self, Released},
     },
-    ports::{CallError, CallErrorKind, Gate as _},
+    ports::{CallError, CallErrorKind, Containments as _, Gate as _},
     rollback::RepairError,
 };
 use relatch_events::secret::SecretId;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use tokio::time::sleep;
 
 /// How long to wait before each look at what has become of the policy.
@@ -43,6 +44,19 @@ pub(crate) async fn release(asked: &Release, outside: &Outside, terminal: &Termi
     let intended = || screen::intended(name, &denied, &left);
     if let Some(end) = terminal.ends_here(*manner, intended, || json("would-release"), || json("not-released")) {
         return Ok(end);
+    }
+    // Before the policy, or respond's sweep would find the denial gone, and put it back.
+    let table = outside.table("respond would put the denial back")?;
+    let noted = table.denials(outside.environment).await;
+    let noted = outside.told(THE_TABLE, noted).await?;
+    let of_secret = noted.into_iter().filter(|noted| noted.secret == arn && noted.released.is_none());
+    let whom: BTreeSet<String> = match principal {
+        Some(principal) => [principal.arn().to_owned()].into(),
+        None => of_secret.map(|noted| noted.principal).chain(denied.iter().cloned()).collect(),
+    };
+    for principal in &whom {
+        let released = table.release_denial(outside.environment, &arn, principal).await;
+        outside.told(THE_TABLE, released).await?;
     }
     // Somebody may have changed it while the question was open.
     let present = outside.told(name, secrets.policy(&id).await).await?;

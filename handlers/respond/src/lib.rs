@@ -17,14 +17,13 @@ use relatch::{
         findings::{self, Cause},
         policy,
     },
-    audit::policy::Thresholds,
     config::Respond,
-    containment::{self, Containing, Containment},
+    containment::{self, Answer, Containing, Idle, RequestId, STALE, WakeUp, report},
     invocation::deadline,
     language::Language,
     ports::{
-        AlarmState, Alarms, CallError, CallErrorKind, Database, Description, Gate, Heartbeat, Masters, Ports, Register,
-        Table, Topic,
+        AlarmState, Alarms, CallError, CallErrorKind, Containments, Database, Description, Gate, Heartbeat, Masters, Ports,
+        Register, Table, Topic,
     },
     rollback::{Intent, Order, Recovery, Repair, facts::FailureClass, recovery::Outcome},
     telemetry::{self, Metrics},
@@ -108,7 +107,7 @@ impl
     }
 }
 
-impl<S: Gate, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alarms, H: Heartbeat>
+impl<S: Gate, D: Database, R: Masters, T: Table + Register + Containments, P: Topic, A: Alarms, H: Heartbeat>
     App<S, D, R, T, P, A, H>
 {
     /// Does what the event asks for, within the invocation's time, and answers with what it found and did.
@@ -128,7 +127,7 @@ impl<S: Gate, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alarms,
                 Trigger::Alarm(alarm) => self.after_alarm(&alarm, deadline).await,
                 Trigger::Sweep => self.sweep(deadline).await,
                 Trigger::Flush => self.flush().await,
-                Trigger::Containment(asked) => self.contain(&asked, deadline).await,
+                Trigger::Containment(word) => self.contain(&word, deadline).await,
             }
         });
         answer.await.map_err(|problem| {
@@ -167,27 +166,29 @@ impl<S: Gate, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alarms,
         let alert =
             findings::of_alarm(&alarm.name, alarm.reason.as_deref(), self.metrics.environment, self.alerts.language);
         let answer = |outcome: &str, told: bool| json!({ "alarm": alarm.name, "outcome": outcome, "told": told });
-        match alarm.state {
-            trigger::AlarmState::Ok => Ok(answer("resolved", self.alerts.resolve(&alert, Timestamp::now()).await?)),
-            trigger::AlarmState::InsufficientData => {
-                info!(alarm.name = alarm.name, "CloudWatch has too few data to tell how the alarm is");
+        // Whoever may invoke this function can say anything of an alarm: CloudWatch knows how it is.
+        match self.alarms.state(&alarm.name).await? {
+            None => {
+                info!(alarm.name = alarm.name, "There is no such alarm; nothing is done");
+                Ok(answer("unknown", false))
+            }
+            // The event is late, or came twice.
+            Some(AlarmState::Quiet) => {
+                let outcome = if alarm.state == trigger::AlarmState::Ok { "resolved" } else { "over-already" };
+                Ok(answer(outcome, self.alerts.resolve(&alert, Timestamp::now()).await?))
+            }
+            Some(AlarmState::Firing | AlarmState::Unclear) if alarm.state == trigger::AlarmState::Alarm => {
+                let told = self.alerts.raise(&alert, Timestamp::now()).await?;
+                let mut answer = answer("firing", told);
+                if findings::calls_for_a_sweep(&alarm.name) {
+                    answer["sweep"] = self.sweep(deadline).await?;
+                }
+                Ok(answer)
+            }
+            Some(AlarmState::Firing | AlarmState::Unclear) => {
+                info!(alarm.name = alarm.name, "The alarm is not over, or CloudWatch has too few data to tell");
                 Ok(answer("unclear", false))
             }
-            trigger::AlarmState::Alarm => match self.alarms.state(&alarm.name).await? {
-                // The event is late, or came twice.
-                Some(AlarmState::Quiet) => {
-                    info!(alarm.name = alarm.name, "The alarm is over already; nothing is done");
-                    Ok(answer("over-already", self.alerts.resolve(&alert, Timestamp::now()).await?))
-                }
-                Some(AlarmState::Firing | AlarmState::Unclear) | None => {
-                    let told = self.alerts.raise(&alert, Timestamp::now()).await?;
-                    let mut answer = answer("firing", told);
-                    if findings::calls_for_a_sweep(&alarm.name) {
-                        answer["sweep"] = self.sweep(deadline).await?;
-                    }
-                    Ok(answer)
-                }
-            },
         }
     }
 
@@ -198,34 +199,79 @@ impl<S: Gate, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alarms,
         Ok(json!({ "told": told.iter().map(line).collect::<Vec<_>>() }))
     }
 
-    /// Contains an incident, as far as the settings allow it.
-    async fn contain(&self, asked: &Containment, deadline: Instant) -> Result<Value, CallError> {
+    /// Contains an incident, if the audit has written down that it asks for it, as far as the settings allow it.
+    async fn contain(&self, word: &WakeUp, deadline: Instant) -> Result<Value, CallError> {
+        if word.environment != self.metrics.environment.name() {
+            warn!(containment.request = word.request.as_str(), "The request is of another environment; nothing is done");
+            return Ok(json!({ "request": word.request, "outcome": "not-ours" }));
+        }
+        self.answer(&word.request, deadline).await
+    }
+
+    async fn answer(&self, request: &RequestId, deadline: Instant) -> Result<Value, CallError> {
         let environment = self.metrics.environment;
-        let nothing = |outcome: &str| Ok(json!({ "principal": asked.principal, "outcome": outcome }));
-        if asked.environment != environment.name() {
-            warn!(incident.key = asked.incident, "The request is of another environment; nothing is done");
-            return nothing("not-ours");
-        }
-        if !asked.measures.iter().any(|measure| self.containment.measures.contains(measure)) {
-            warn!(incident.key = asked.incident, "RELATCH_RESPOND allows nothing of what is asked; nothing is done");
-            return nothing("not-allowed");
-        }
-        let Ports { secrets, table, .. } = &self.repair.ports;
-        let containing = Containing { secrets, table, settings: &self.containment };
-        let report = containing.run(asked, |known| self.is_ours(known), deadline).await;
+        let (containing, now) = (self.containing(), Timestamp::now());
+        let report = match containing.answer(environment, request, now, |known| self.is_ours(known), deadline).await? {
+            Answer::Report(report) => report,
+            Answer::Nothing(why) => {
+                // What a person has released does not come back.
+                if why == Idle::Released {
+                    self.repair.ports.table.finish(environment, request).await?;
+                }
+                return Ok(json!({ "request": request, "outcome": why.name() }));
+            }
+        };
         // Nothing ends these, as nothing ends the incident behind them: so they are joined as it is.
-        let gap = SignedDuration::from_millis(Thresholds::default().incident_gap);
+        let gap = SignedDuration::from_millis(report.asked.incident_gap);
         for alert in report.alerts(environment, self.alerts.language) {
             self.alerts.join(&alert, Timestamp::now(), gap).await?;
         }
-        match report.is_unfinished() {
-            false => Ok(report.json()),
-            true => Err(CallError {
+        if report.is_unfinished() {
+            return Err(CallError {
                 operation: "relatch:Contain",
                 kind: CallErrorKind::NoAnswer,
                 message: "not everything is contained yet".to_owned(),
-            }),
+            });
         }
+        self.repair.ports.table.finish(environment, request).await?;
+        Ok(report.json())
+    }
+
+    fn containing(&self) -> Containing<'_, S, T> {
+        let Ports { secrets, table, .. } = &self.repair.ports;
+        Containing { secrets, table, settings: &self.containment }
+    }
+
+    /// Contains what was asked for and is not done, and puts back denials that are gone. What has come of it, by its number.
+    async fn keep_contained(&self, deadline: Instant) -> Result<Value, CallError> {
+        if self.containment.measures.is_empty() {
+            return Ok(json!({}));
+        }
+        let environment = self.metrics.environment;
+        let since = Timestamp::now().saturating_sub(STALE).unwrap_or_default();
+        let requests = self.repair.ports.table.unfinished(environment, since).await?;
+        let (mut answered, mut unfinished) = (0, 0);
+        for request in requests {
+            match self.answer(&request, deadline).await {
+                Ok(_) => answered += 1,
+                Err(problem) => {
+                    warn!(error = %problem, containment.request = request.as_str(), "The next sweep looks after this request");
+                    unfinished += 1;
+                }
+            }
+        }
+        let kept = self.containing().restore(environment, |known| self.is_ours(known), deadline).await?;
+        for one in &kept.lost {
+            let alert = report::of_lost(one, environment, self.alerts.language);
+            let gap = SignedDuration::from_millis(one.denial.incident_gap);
+            self.alerts.join(&alert, Timestamp::now(), gap).await?;
+        }
+        Ok(json!({
+            "answered": answered,
+            "unfinished": unfinished,
+            "denialsGone": kept.lost.len(),
+            "couldNotLook": kept.unseen,
+        }))
     }
 
     /// Whether a secret names the rotation function as its own, or a version or an alias of it.

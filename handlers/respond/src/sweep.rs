@@ -6,14 +6,16 @@ use jiff::Timestamp;
 use rand::{RngExt, rand_core::UnwrapErr, rngs::SysRng};
 use relatch::{
     alert::findings::{self, Cause},
-    ports::{Alarms, CallError, Database, Description, Gate, Heartbeat, Masters, Register, Table, Topic},
+    ports::{
+        Alarms, CallError, Containments, Database, Description, Gate, Heartbeat, Masters, Register, Table, Topic,
+    },
     rollback::recovery::Outcome,
 };
 use relatch_events::secret::SecretId;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// How many secrets are looked at at the same time.
 const ABREAST: usize = 8;
@@ -36,11 +38,14 @@ struct Tally {
     left: Vec<String>,
 }
 
-impl<S: Gate, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alarms, H: Heartbeat>
+impl<S: Gate, D: Database, R: Masters, T: Table + Register + Containments, P: Topic, A: Alarms, H: Heartbeat>
     App<S, D, R, T, P, A, H>
 {
     /// Looks after every secret, as many as the time allows, and says which it left.
     pub(super) async fn sweep(&self, deadline: Instant) -> Result<Value, CallError> {
+        // First, since somebody may be reading; and with a third of the time, since the secrets need looking after as well.
+        let now = Instant::now();
+        let kept = self.keep_contained(now + deadline.saturating_duration_since(now) / 3).await;
         let (mut secrets, all) = self.ours().await?;
         // Where the time never suffices for all, it is not always the same ones that are left.
         if !secrets.is_empty() {
@@ -51,7 +56,14 @@ impl<S: Gate, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alarms,
         let least = self.repair.settings.patience * LEAST;
         let looks =
             stream::iter(secrets).map(|secret| self.look_after(secret, deadline, least)).buffer_unordered(ABREAST);
-        let tally = looks.fold(Tally::default(), async |tally, seen| tally.with(seen)).await;
+        let mut tally = looks.fold(Tally::default(), async |tally, seen| tally.with(seen)).await;
+        let kept = kept.unwrap_or_else(|problem| {
+            error!(error = %problem, "Whether what was contained still is could not be seen");
+            tally.unlooked.push("what was contained".to_owned());
+            Value::Null
+        });
+        let unseen = kept["couldNotLook"].as_array().into_iter().flatten();
+        tally.unlooked.extend(unseen.filter_map(|secret| secret.as_str().map(str::to_owned)));
         self.tell_of_gone(&all).await?;
         self.tell_of_sweep(&tally).await?;
         self.metrics.heartbeat();
@@ -76,6 +88,7 @@ impl<S: Gate, D: Database, R: Masters, T: Table + Register, P: Topic, A: Alarms,
             "broken": tally.broken,
             "couldNotLook": tally.unlooked,
             "left": tally.left,
+            "containment": kept,
         }))
     }
 

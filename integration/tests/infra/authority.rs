@@ -22,6 +22,12 @@ pub(crate) struct Case {
 }
 
 impl Case {
+    /// A resource, in no special circumstances.
+    pub(crate) fn of(arn: &str) -> Self {
+        let service = arn.split(':').nth(2).unwrap_or_default().to_owned();
+        Self { service, label: arn.to_owned(), arn: arn.to_owned(), context: Context::new(), policy: None }
+    }
+
     /// What AWS adds to every request.
     pub(crate) fn asked_by(&mut self, who: &Principal) {
         let text = |text: &str| ContextValue::String(text.to_owned());
@@ -247,7 +253,8 @@ fn gathered(rows: &BTreeMap<(String, String), [bool; COLUMNS.len()]>) -> Vec<(St
     }
     let rows = gathered.into_iter().map(|((action, thing, allowed), circumstances)| {
         // Whatever the circumstances: all items, every way to use a key, whoever asks.
-        let any = [ITEMS.len(), THROUGH.len() + 1].contains(&circumstances.len()) || circumstances == STAR;
+        let through_all = circumstances.len() == THROUGH.len() && circumstances.iter().all(|how| how.starts_with("through "));
+        let any = [ITEMS.len(), THROUGH.len() + 1].contains(&circumstances.len()) || through_all || circumstances == STAR;
         let label = match circumstances.as_slice() {
             _ if any || allowed[1] || circumstances == [""] => thing,
             some => format!("{thing}, {}", some.join(" ")),
@@ -264,7 +271,10 @@ const THROUGH: [&str; 8] = ["dynamodb", "lambda", "logs", "rds", "s3", "secretsm
 const STAR: [&str; 2] = ["by AWS itself", "by the program"];
 
 /// How the keys of the table's items begin.
-const ITEMS: [&str; 8] = ["alerts#", "baseline#", "chain#", "event#", "ledger#", "operation#", "secret#", "silences"];
+const ITEMS: [&str; 10] = [
+    "alerts#", "baseline#", "chain#", "contained#", "containment#", "event#", "ledger#", "operation#", "secret#",
+    "silences",
+];
 
 /// Every role of a world, by the name of its function, or by its own.
 pub(crate) fn principals(world: &World) -> BTreeMap<String, Principal> {
@@ -427,6 +437,9 @@ pub(crate) fn anything(role: &str, world: &World) -> [Case; 2] {
 pub(crate) fn resource_policy(world: &World, kind: &str, arn: &str) -> Option<PolicyDocument> {
     let (of, names, document) = match kind {
         "AWS::KMS::Key" => return policy_of(&world.deployment.named(kind, arn)?.properties["KeyPolicy"]),
+        "AWS::DynamoDB::Table" => {
+            return policy_of(&world.deployment.named(kind, arn)?.properties["ResourcePolicy"]["PolicyDocument"]);
+        }
         "AWS::SecretsManager::Secret" => ("AWS::SecretsManager::ResourcePolicy", "SecretId", "ResourcePolicy"),
         "AWS::SNS::Topic" => ("AWS::SNS::TopicPolicy", "Topics", "PolicyDocument"),
         "AWS::SQS::Queue" => ("AWS::SQS::QueuePolicy", "Queues", "PolicyDocument"),

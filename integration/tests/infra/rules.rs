@@ -108,6 +108,46 @@ async fn each_rule_matches_its_facts_and_nothing_else() {
     assert_eq!(idle, [""; 0], "no fixture is for them");
 }
 
+/// Calls that are denied need no permission. Whoever makes very many of them keeps nobody from being heard but himself.
+#[tokio::test]
+async fn a_call_that_is_denied_waits_in_a_queue_of_its_own() {
+    let aws = Endpoint::start().await.unwrap();
+    aws.emulate().await.unwrap();
+    let world = world();
+    let rules: Vec<_> = world.deployment.of_kind("AWS::Events::Rule").filter(|rule| has_pattern(rule)).collect();
+    let is_denied = |fixture: &Fixture| {
+        let code = fixture.event["detail"]["errorCode"].as_str().unwrap_or_default();
+        code.contains("AccessDenied") && fixture.event["detail"]["userIdentity"]["type"] != "Root"
+    };
+    let denied: Vec<_> = fixtures().into_iter().filter(is_denied).collect();
+    assert!(denied.len() > 5);
+    for fixture in denied {
+        let mut by = Vec::new();
+        for rule in &rules {
+            if reaches(&aws, rule, &fixture.event).await {
+                by.push(list(&rule.properties["Targets"])[0]["Arn"].as_str().unwrap().to_owned());
+            }
+        }
+        assert!(by.len() == 1 && by[0].ends_with("-audit-background"), "{}: {by:?}", fixture.name);
+    }
+}
+
+/// Another account may be allowed to put its own events on the bus.
+#[tokio::test]
+async fn what_another_account_tells_of_itself_matches_no_rule() {
+    let aws = Endpoint::start().await.unwrap();
+    aws.emulate().await.unwrap();
+    let world = world();
+    let rules: Vec<_> = world.deployment.of_kind("AWS::Events::Rule").filter(|rule| has_pattern(rule)).collect();
+    for fixture in fixtures().into_iter().chain(files(&world)) {
+        let mut event = fixture.event;
+        event["account"] = json!("999999999999");
+        for rule in rules.iter().filter(|rule| !rule.name.ends_with("-audit-files")) {
+            assert!(!reaches(&aws, rule, &event).await, "{}: {}", fixture.name, rule.name);
+        }
+    }
+}
+
 fn lines(found: &BTreeSet<String>, known: &[(&str, &str)]) -> String {
     let reason = |name: &str| known.iter().find(|(known, _)| *known == name).map_or("", |(_, reason)| reason);
     let lines: Vec<_> = found.iter().map(|name| format!("  {name}: {}\n", reason(name))).collect();

@@ -242,6 +242,7 @@ fn everything(project: &str, environment: &str, account: &str) -> impl Iterator<
         ("DatabaseProxy", "true".to_owned()),
         ("DatabaseStopAtNight", "true".to_owned()),
         ("OnCallEmail", "on-call@example.com".to_owned()),
+        ("OperatorRoleArns", format!("arn:aws:iam::{account}:role/on-call-{prefix}")),
         ("ReaderRoleArns", role(APPLICATION)),
         ("ReplicaRegion", "eu-central-1".to_owned()),
         ("ReservedConcurrency", "5".to_owned()),

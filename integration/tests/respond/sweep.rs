@@ -1,5 +1,9 @@
 //! Every secret is looked at, as many as the time allows, and what is not well is told.
 
+use aws_sdk_cloudwatch::{
+    Client,
+    types::{ComparisonOperator, StateValue, Statistic},
+};
 use crate::scene::Scene;
 use jiff::{SignedDuration, Timestamp};
 use relatch_integration::{aws::Fault, cloud::FIRST_PASSWORD, lambda::Outcome, trail};
@@ -107,9 +111,15 @@ async fn an_alarm_makes_respond_look_after_every_secret() {
         let token = scene.dies_after_the_change().await;
         scene.ages(&token, 16);
         let answer = scene.responds(event("rotation-failed", "ALARM")).await;
+        assert_eq!(answer["outcome"], "unknown", "there is no such alarm: {answer:#}");
+        set_alarm(&scene, StateValue::Alarm).await;
+        let answer = scene.responds(event("rotation-failed", "ALARM")).await;
         assert_eq!(answer["outcome"], "firing", "{answer:#}");
         assert_eq!(answer["sweep"]["repaired"], json!([scene.secret]), "{answer:#}");
         assert_eq!(scene.responds(event("rotation-failed", "INSUFFICIENT_DATA")).await["outcome"], "unclear");
+        let forged = scene.responds(event("rotation-failed", "OK")).await;
+        assert_eq!(forged["outcome"], "unclear", "CloudWatch says that it is firing: {forged:#}");
+        set_alarm(&scene, StateValue::Ok).await;
         assert_eq!(scene.responds(event("rotation-failed", "OK")).await["told"], true);
         assert_eq!(scene.responds(event("rotation-failed", "OK")).await["told"], false, "it has been told");
         let told = scene.told();
@@ -144,6 +154,16 @@ async fn the_sweep_lives_as_long_as_its_heart_beats() {
     scene.sweeps().await;
     scene.respond.stop().await;
     assert!(scene.respond.output().contains(r#""Heartbeat":1"#));
+}
+
+/// How CloudWatch knows the alarm to be.
+async fn set_alarm(scene: &Scene, state: StateValue) {
+    let client = Client::new(&scene.cloud.aws.sdk());
+    let alarm = client.put_metric_alarm().alarm_name("rotation-failed").namespace("Relatch").metric_name("RotationFailed");
+    let alarm = alarm.statistic(Statistic::Sum).period(60).evaluation_periods(1).threshold(1.0);
+    alarm.comparison_operator(ComparisonOperator::GreaterThanOrEqualToThreshold).send().await.unwrap();
+    let set = client.set_alarm_state().alarm_name("rotation-failed").state_value(state).state_reason("a test");
+    set.send().await.unwrap();
 }
 
 fn edit(scene: &Scene, change: impl FnOnce(&mut relatch_integration::aws::store::Secret)) {

@@ -1,10 +1,10 @@
-//! EventBridge, through the AWS SDK: where the audit asks for an incident to be contained.
+//! EventBridge, through the AWS SDK: where the audit says that it has asked for an incident to be contained.
 
 use super::{aws::call_error, late::Late};
 use crate::ports::{Bus, CallError, CallErrorKind};
 use aws_config::SdkConfig;
 use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
-use relatch_events::containment::{Containment, DETAIL_TYPE, SOURCE};
+use relatch_events::containment::{DETAIL_TYPE, SOURCE, WakeUp};
 
 const OPERATION: &str = "events:PutEvents";
 
@@ -22,10 +22,10 @@ impl EventBus {
 }
 
 impl Bus for EventBus {
-    async fn ask(&self, request: &Containment) -> Result<(), CallError> {
+    async fn wake(&self, word: &WakeUp) -> Result<(), CallError> {
         let failed = |message: String, kind| CallError { operation: OPERATION, kind, message };
-        let detail = serde_json::to_string(request)
-            .map_err(|_| failed("the request is no JSON".to_owned(), CallErrorKind::Refused))?;
+        let detail = serde_json::to_string(word)
+            .map_err(|_| failed("the word is no JSON".to_owned(), CallErrorKind::Refused))?;
         let entry = PutEventsRequestEntry::builder().source(SOURCE).detail_type(DETAIL_TYPE).detail(detail).build();
         let answer =
             self.client.put_events().entries(entry).send().await.map_err(|error| call_error(OPERATION, &error))?;

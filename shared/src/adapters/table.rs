@@ -18,6 +18,9 @@
 //! | `chain#ENVIRONMENT` | `head` | the chain's end: `sequence`, `digest` |
 //! | `baseline#ENVIRONMENT#PART` | `part` | what is normal by habit of a principal or a secret: `text` (JSON), `revision`; expires after 400 days without a fact |
 //! | `operation#ACCESS-KEY` | ARN, act | a change that Relatch was about to make: `since`, `until` (epoch milliseconds); expires after 14 days |
+//! | `containment#ENVIRONMENT` | DIGEST | what the audit asks to be contained: `request` (JSON), `askedAt` (epoch milliseconds); expires after 2 days. Only the role of `audit` may write it |
+//! | `contained#ENVIRONMENT` | `request#DIGEST` | that all of it is done: `finishedAt`; expires after 14 days |
+//! | `contained#ENVIRONMENT` | `denial#ARN#DIGEST` | whom `respond` has denied the secret: `secret`, `principal`, `gap`, `deniedAt`, `releasedAt` (epoch milliseconds) |
 //! | `event#ENVIRONMENT#EVENT` | `mark` | that a change is in the chain: `sequence`; who wrote it: `writer` |
 //!
 //! In the ledger a secret's ARN is without its last six characters, and TIME is as in `2026-01-31T12:34:56.000Z`.
@@ -26,6 +29,7 @@
 
 mod baselines;
 mod batch;
+mod containments;
 mod ledger;
 mod operations;
 mod told;

@@ -124,6 +124,7 @@ fn contained(is_done: bool) -> Report {
     let asked = Containment {
         environment: Environment::Prod.name().to_owned(),
         incident: "audit/arn:aws:iam::123456789012:role/report".to_owned(),
+        incident_gap: 3_600_000,
         principal: "arn:aws:iam::123456789012:role/report".to_owned(),
         measures: vec![Measure::Deny, Measure::Rotate],
         secrets: Vec::new(),

@@ -8,28 +8,29 @@
 use super::{
     baseline::{Baseline, Part},
     finding::{Finding, Kind},
+    flood::{self, Flood},
     incident::incidents,
     judge::Judge,
     ledger::{Noted, event_id},
     operation::Operation,
-    policy::{CurrentPolicy, Policy},
+    policy::{self, CurrentPolicy, Policy},
     spoils::Spoils,
 };
 use crate::{
     alert::{Alerts, findings},
     containment::ask::Asking,
-    ports::{Baselines, Bus, CallError, CallErrorKind, Ledger, Operations, Register, Topic},
+    ports::{Baselines, Bus, CallError, CallErrorKind, Ledger, Operations, Register, Requests, Topic},
 };
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use relatch_events::fact::Fact;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::time::sleep;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// How long to wait before each attempt to keep what is known now: others may have learned something meanwhile.
 const PAUSES: [Duration; 5] = [
@@ -56,6 +57,8 @@ pub struct Intake<L, T, P, B> {
     pub kept: SignedDuration,
     /// Who asks for incidents to be contained.
     pub asking: Asking<B>,
+    /// How many refused calls were taken in lately.
+    pub flood: Arc<Mutex<Flood>>,
 }
 
 /// What became of records.
@@ -69,30 +72,51 @@ pub struct Tally {
     pub duplicate: u64,
     /// They could not be read.
     pub malformed: u64,
+    /// They were refused, and more than are [taken in](Flood) of one principal.
+    pub flooded: u64,
 }
 
 impl Tally {
     /// How many there were.
     pub const fn all(&self) -> u64 {
-        self.recorded + self.ignored + self.duplicate + self.malformed
+        self.recorded + self.ignored + self.duplicate + self.malformed + self.flooded
     }
 }
 
-impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus> Intake<L, T, P, B> {
+impl<L: Ledger + Baselines + Operations + Requests, T: Register, P: Topic, B: Bus> Intake<L, T, P, B> {
     /// Takes facts in, which may come in any order and more than once, and counts what became of them.
     ///
     /// # Errors
     /// When a call failed. Nothing is lost if the same facts are taken in again.
     pub async fn take(&self, facts: Vec<Fact>, tally: &mut Tally) -> Result<(), CallError> {
-        let all = facts.len();
-        let (news, noted) = self.news(facts).await?;
         let policy = self.policy.get(Timestamp::now(), &self.alerts.metrics).await;
+        let handed_over = facts.len();
+        let facts = self.admitted(facts, &policy);
+        let all = facts.len();
+        tally.flooded += (handed_over - all) as u64;
+        let (news, noted) = self.news(facts).await?;
         let found = self.judge(&news, &policy).await?;
         self.write_down(noted).await?;
         found.iter().for_each(|finding| self.alerts.metrics.finding(finding));
         tally.recorded += news.len() as u64;
         tally.duplicate += (all - news.len()) as u64;
         Ok(())
+    }
+
+    /// All but those refused calls that say nothing new. Whoever touches a decoy is always heard of.
+    fn admitted(&self, facts: Vec<Fact>, policy: &Policy) -> Vec<Fact> {
+        let mut flood = self.flood.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_decoy = |fact: &Fact| fact.targets.iter().any(|target| policy::any(&policy.decoys.names, &target.name));
+        let (admitted, flooded): (Vec<Fact>, Vec<Fact>) =
+            facts.into_iter().partition(|fact| is_decoy(fact) || flood.admits(fact));
+        if let Some(fact) = flooded.first() {
+            let (count, most) = (flooded.len(), flood::MOST);
+            warn!(
+                audit.principal = fact.actor.id,
+                "Refused calls are only counted beyond {most} a minute of one principal: {count} here"
+            );
+        }
+        admitted
     }
 
     /// Those that are not written down yet, each once; and what is to be written down of them.
@@ -201,7 +225,8 @@ impl<L: Ledger + Baselines + Operations, T: Register, P: Topic, B: Bus> Intake<L
                 .lead()
                 .and_then(|lead| spoils.get(&lead.principal))
                 .filter(|spoils| incident.span().is_none_or(|(from, until)| spoils.is_near(from, until, gap)));
-            self.asking.about(&incident, facts, spoils, self.alerts.metrics.environment).await?;
+            let environment = self.alerts.metrics.environment;
+            self.asking.about(&incident, facts, spoils, gap, environment, &self.ledger).await?;
         }
         Ok(())
     }

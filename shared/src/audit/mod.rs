@@ -9,6 +9,7 @@
 //! * [`access_policy`]: whom a policy lets in.
 //! * [`operation`]: what Relatch does itself, and how that is known.
 //! * [`intake`]: from facts to ledger and alerts, which is where the effects are.
+//! * [`flood`]: how many refused calls are taken in.
 //! * [`ledger`]: what is written down of a fact; [`chain`]: how nobody can change that afterwards unseen.
 //!
 //! ```
@@ -37,6 +38,7 @@ pub mod anchor;
 pub mod baseline;
 pub mod chain;
 pub mod finding;
+pub mod flood;
 pub mod incident;
 pub mod intake;
 pub mod judge;

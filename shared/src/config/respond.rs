@@ -28,6 +28,10 @@ impl Respond {
     /// As [`Respond::from_env`].
     pub fn from_settings(setting: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         match (Config::from_settings(&setting), containment(&setting)) {
+            (Ok(common), Ok(containment)) if !containment.measures.is_empty() && common.people.table.is_none() => {
+                let problem = "RELATCH_TABLE must name the table, or RELATCH_RESPOND be empty: requests are kept there";
+                Err(ConfigError(vec![problem.to_owned()]))
+            }
             (Ok(common), Ok(containment)) => Ok(Self { common, containment }),
             (common, containment) => {
                 let mut problems = ConfigError::problems(common);
@@ -77,6 +81,8 @@ mod tests {
 
     use super::*;
 
+    const TABLE: (&str, &str) = ("RELATCH_TABLE", "relatch");
+
     fn read(pairs: &[(&str, &str)]) -> Result<Settings, ConfigError> {
         let setting = |name: &str| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         Respond::from_settings(setting).map(|respond| respond.containment)
@@ -86,7 +92,9 @@ mod tests {
     fn nothing_is_done_unless_it_is_asked_for() {
         assert_eq!(read(&[]).unwrap(), Settings::default());
         assert_eq!(read(&[("RELATCH_RESPOND", " ")]).unwrap(), Settings::default());
-        assert_eq!(read(&[("RELATCH_RESPOND", "rotate")]).unwrap().measures, [Measure::Rotate].into());
+        assert_eq!(read(&[TABLE, ("RELATCH_RESPOND", "rotate")]).unwrap().measures, [Measure::Rotate].into());
+        let without = read(&[("RELATCH_RESPOND", "rotate")]).unwrap_err();
+        assert!(without.0[0].contains("RELATCH_TABLE must name"), "{without}");
     }
 
     #[test]
@@ -96,7 +104,7 @@ mod tests {
             ("RELATCH_OWN_ROLES", "arn:aws:iam::123456789012:role/rotate,arn:aws:iam::123456789012:role/respond"),
         ];
         let both = ("RELATCH_RESPOND", "rotate, deny");
-        let settings = read(&[both, roles[0], roles[1]]).unwrap();
+        let settings = read(&[TABLE, both, roles[0], roles[1]]).unwrap();
         assert_eq!(settings.measures, [Measure::Deny, Measure::Rotate].into());
         for role in ["break-glass", "rotate", "respond"] {
             let role = crate::containment::Principal::of(&format!("arn:aws:iam::123456789012:role/{role}")).unwrap();

@@ -8,20 +8,25 @@ use crate::{
         spoils::Spoils,
     },
     config::Environment,
-    ports::{Bus, CallError},
+    ports::{Bus, CallError, Requests},
 };
+use aws_lc_rs::digest::{SHA256, digest};
 use relatch_events::{
     cloudtrail::target::{Target, TargetKind},
+    containment::{RequestId, WakeUp},
     fact::{Fact, Outcome, What},
     moment::Moment,
     secret::{SecretId, VersionId},
 };
-use std::collections::{BTreeMap, BTreeSet};
-use tracing::info;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
+use tracing::{error, info};
 
-/// The largest request, in bytes of JSON. EventBridge takes 256 KB with everything around it.
+/// The largest request, in bytes of JSON. An item of DynamoDB has 400 KB at most.
 ///
-/// Source: the EventBridge user guide, "Sending events with PutEvents".
+/// Source: the DynamoDB developer guide, "Quotas".
 const LARGEST: usize = 200_000;
 
 /// The most ids of events that a request holds: they are for whoever reads the alert.
@@ -30,7 +35,7 @@ const MOST_EVENTS: usize = 50;
 /// Who asks.
 #[derive(Debug, Clone)]
 pub struct Asking<B> {
-    /// Where requests are put; `None` asks nobody for anything.
+    /// By which `respond` learns of them; `None` asks nobody for anything.
     pub bus: Option<B>,
     /// What may be asked for (`RELATCH_RESPOND`).
     pub measures: BTreeSet<Measure>,
@@ -65,19 +70,22 @@ impl Nothing {
 }
 
 impl<B: Bus> Asking<B> {
-    /// Asks for whatever an incident calls for.
+    /// Asks for whatever an incident calls for: writes it down, and says so.
     ///
     /// # Errors
-    /// When a request could not be put. Some may have been: asked for twice is as good as once.
+    /// When a request could not be written down. Some may have been: asked for twice is as good as once. That `respond`
+    /// could not be woken is none: its next sweep finds what is written down.
     pub async fn about(
         &self,
         incident: &Incident,
         facts: &[Fact],
         before: Option<&Spoils>,
+        gap: i64,
         environment: Environment,
+        table: &impl Requests,
     ) -> Result<(), CallError> {
         let Some(bus) = &self.bus else { return Ok(()) };
-        let requests = match requests(incident, facts, before, &self.measures, environment) {
+        let requests = match requests(incident, facts, before, gap, &self.measures, environment) {
             Ok(requests) => requests,
             Err(why) => {
                 info!(incident.key = incident.key, containment.reason = why.name(), "No containment is asked for");
@@ -85,15 +93,30 @@ impl<B: Bus> Asking<B> {
             }
         };
         for request in &requests {
-            bus.ask(request).await?;
-            let secrets = request.secrets.len();
-            info!(incident.key = incident.key, "Asked for the containment of {secrets} secrets");
+            let Some(id) = id(request) else { continue };
+            table.record_request(&id, request).await?;
+            let word = WakeUp { environment: environment.name().to_owned(), request: id };
+            let (id, secrets) = (word.request.as_str(), request.secrets.len());
+            info!(incident.key = incident.key, containment.request = id, "Asked for the containment of {secrets} secrets");
+            if let Err(problem) = bus.wake(&word).await {
+                error!(error = %problem, containment.request = id, "The function respond could not be woken; its next sweep contains the incident");
+            }
         }
         Ok(())
     }
 }
 
-/// What is to be asked for about an incident, in as many requests as it takes. `facts` are those that were judged: they
+/// The name of a request: who asks the same once more asks nothing new.
+fn id(request: &Containment) -> Option<RequestId> {
+    let digest = digest(&SHA256, &serde_json::to_vec(request).ok()?);
+    let text = digest.as_ref().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    RequestId::try_from(text).ok()
+}
+
+/// What is to be asked for about an incident that goes on for `gap` milliseconds, in as many requests as it takes. `facts` are those that were judged: they
 /// know which versions were read, and whether anything was. `before` is what was known of the incident before them: once
 /// something of it is critical all of it is asked for, and from then on whatever is added.
 ///
@@ -103,6 +126,7 @@ pub fn requests(
     incident: &Incident,
     facts: &[Fact],
     before: Option<&Spoils>,
+    gap: i64,
     allowed: &BTreeSet<Measure>,
     environment: Environment,
 ) -> Result<Vec<Containment>, Nothing> {
@@ -164,6 +188,7 @@ pub fn requests(
     let whole = Containment {
         environment: environment.name().to_owned(),
         incident: incident.key.clone(),
+        incident_gap: gap,
         principal: principal.to_owned(),
         measures: allowed.iter().copied().collect(),
         secrets: Vec::new(),
@@ -230,6 +255,7 @@ mod tests {
     use relatch_events::cloudtrail::{log, target::Place};
     use serde_json::json;
 
+    const GAP: i64 = 3_600_000;
     const ROLE: &str = "arn:aws:iam::123456789012:role/report";
     const VERSION: &str = "7f3c1c52-5f0e-4a6b-9d55-0c8f6d1a2b34";
 
@@ -289,7 +315,7 @@ mod tests {
 
     fn asked(findings: Vec<Finding>, facts: &[Fact], measures: &[Measure]) -> String {
         let incident = Incident { key: format!("audit/{ROLE}"), findings };
-        match requests(&incident, facts, None, &measures.iter().copied().collect(), Environment::Prod) {
+        match requests(&incident, facts, None, GAP, &measures.iter().copied().collect(), Environment::Prod) {
             Err(why) => format!("nothing: {}", why.name()),
             Ok(requests) => requests
                 .iter()
@@ -358,7 +384,7 @@ mod tests {
             let names: Vec<String> = (0..count).map(|n| format!("{n}-{}", "x".repeat(length))).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let incident = Incident { key: "k".to_owned(), findings: vec![finding(Kind::ReadBurst, Severity::Critical, &names)] };
-            let requests = requests(&incident, &[], None, &[Measure::Deny].into(), Environment::Prod).unwrap();
+            let requests = requests(&incident, &[], None, GAP, &[Measure::Deny].into(), Environment::Prod).unwrap();
             for request in &requests {
                 prop_assert!(serde_json::to_string(request).unwrap().len() < 250_000);
             }

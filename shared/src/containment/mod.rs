@@ -1,7 +1,8 @@
 //! Containment: the opt-in response to a critical incident. Whoever did it may not read the secrets any more, and what was
 //! read becomes worthless.
 //!
-//! `audit` only [asks](ask) for it; `respond` does it, by its own settings. Read in this order:
+//! `audit` only [asks](ask) for it, in the table; `respond` does it, by its own settings, and sees to it that it stays so.
+//! Read in this order:
 //!
 //! * [`ask`]: which incident leads to which request, and why.
 //! * [`mod@plan`]: what to do next about one secret, and why. Pure.
@@ -17,23 +18,30 @@ pub mod principal;
 pub mod report;
 
 pub use principal::{Exempt, Principal, Spared};
-pub use relatch_events::containment::{Containment, Exposed, Measure};
+pub use relatch_events::containment::{Containment, Exposed, Measure, RequestId, WakeUp};
 
 use crate::{
     audit::operation::Act,
-    ports::{CallError, CallErrorKind, Description, Gate, Label, Rotating, Table},
+    config::Environment,
+    ports::{
+        Asked, CallError, CallErrorKind, Containments, Denied, Description, Gate, Label, Rotating, Table,
+    },
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt as _, stream};
 use plan::{Action, Began, Denial, Door, Ending, Facts, Labels, Look, Obstacle, Plan, Put, Rotation, Standing, plan};
 use policy::Merged;
+use jiff::{SignedDuration, Timestamp};
 use relatch_events::{
     cloudtrail::target::{Place, Target},
     secret::SecretId,
 };
 use report::{Case, Report};
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use tokio::time::{Instant, sleep};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// How many secrets are contained at the same time.
 const ABREAST: usize = 8;
@@ -43,6 +51,12 @@ const PAUSE: Duration = Duration::from_millis(300);
 
 /// The longest that is waited for a policy to take effect.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many looks and actions one secret takes at most: more than [`PATIENCE`] has room for.
+const MOST_STEPS: usize = 500;
+
+/// For how long a request is of use. What is older has been done, or people have been told why not.
+pub const STALE: SignedDuration = SignedDuration::from_hours(6);
 
 /// What the settings allow.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,10 +80,11 @@ pub struct Containing<'a, S, T> {
 
 impl<S: Gate, T: Table> Containing<'_, S, T> {
     /// Does what is asked for as far as the settings allow it, for every secret by itself, and says what has come of each.
-    /// Asked twice, it finds everything done.
+    /// Asked twice, it finds everything done. `is_overdue` is what was asked for [long ago](plan::OVERDUE).
     pub async fn run(
         &self,
         asked: &Containment,
+        is_overdue: bool,
         is_ours: impl Fn(&Description) -> bool + Copy,
         deadline: Instant,
     ) -> Report {
@@ -89,6 +104,7 @@ impl<S: Gate, T: Table> Containing<'_, S, T> {
                 spared,
                 read: exposed.read,
                 versions: exposed.versions.clone(),
+                is_overdue,
                 ..Facts::default()
             };
             let (of, principal) = (self, principal.as_ref().ok());
@@ -110,6 +126,191 @@ impl<S: Gate, T: Table> Containing<'_, S, T> {
     }
 }
 
+/// What has come of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Nothing is done, and why.
+    Nothing(Idle),
+    /// What could be done.
+    Report(Report),
+}
+
+/// Why nothing is done about a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Idle {
+    /// Nobody has written down such a request.
+    Unknown,
+    /// All of it is done.
+    Finished,
+    /// It is older than [`STALE`].
+    Stale,
+    /// The settings allow nothing of it.
+    NotAllowed,
+    /// A person has released all of it since.
+    Released,
+}
+
+impl Idle {
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Finished => "done-already",
+            Self::Stale => "too-old",
+            Self::NotAllowed => "not-allowed",
+            Self::Released => "released",
+        }
+    }
+}
+
+/// What has come of looking whether denials still stand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Those that were gone.
+    pub lost: Vec<Lost>,
+    /// The ARNs of the secrets whose policies could not be read.
+    pub unseen: Vec<String>,
+}
+
+/// A denial that was gone from its secret's policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// What was denied whom.
+    pub denial: Denied,
+    /// What has come of putting it back.
+    pub case: Case,
+}
+
+impl<S: Gate, T: Table + Containments> Containing<'_, S, T> {
+    /// Does what was asked for, once. What is said to be asked for is believed only so far as it is written down.
+    ///
+    /// # Errors
+    /// When the table cannot be reached.
+    pub async fn answer(
+        &self,
+        environment: Environment,
+        id: &RequestId,
+        now: Timestamp,
+        is_ours: impl Fn(&Description) -> bool + Copy,
+        deadline: Instant,
+    ) -> Result<Answer, CallError> {
+        let idle = |why: Idle| {
+            warn!(containment.request = id.as_str(), containment.reason = why.name(), "Nothing is contained");
+            Ok(Answer::Nothing(why))
+        };
+        let Some(Asked { mut containment, at, is_finished }) = self.table.request(environment, id).await? else {
+            return idle(Idle::Unknown);
+        };
+        if is_finished {
+            return idle(Idle::Finished);
+        }
+        if now.duration_since(at) > STALE {
+            return idle(Idle::Stale);
+        }
+        if !containment.measures.iter().any(|measure| self.settings.measures.contains(measure)) {
+            return idle(Idle::NotAllowed);
+        }
+        let known = self.table.denials(environment).await?;
+        let is_released = |exposed: &Exposed| {
+            let mut of_principal = known.iter().filter(|denial| denial.principal == containment.principal);
+            of_principal.any(|denial| {
+                let is_it = denial.secret.strip_prefix(exposed.secret.as_str()).is_some_and(is_end);
+                is_it && denial.released.is_some_and(|released| released > at)
+            })
+        };
+        let (released, wanted): (Vec<_>, Vec<_>) = containment.secrets.drain(..).partition(is_released);
+        if wanted.is_empty() && !released.is_empty() {
+            return idle(Idle::Released);
+        }
+        containment.secrets = wanted;
+        let is_overdue = now.duration_since(at) > plan::OVERDUE;
+        let report = self.run(&containment, is_overdue, is_ours, deadline).await;
+        for case in report.cases.iter().filter(|case| case.ending.denial == Denial::Proved) {
+            let denial = Denied {
+                secret: case.secret.clone(),
+                principal: containment.principal.clone(),
+                incident_gap: containment.incident_gap,
+                released: None,
+            };
+            self.table.record_denial(environment, &denial).await?;
+        }
+        Ok(Answer::Report(report))
+    }
+
+    /// Puts back every denial that is gone and that nobody has released: a deployment or a person has put another policy in
+    /// the place of the one with it.
+    ///
+    /// # Errors
+    /// When the table cannot be reached.
+    pub async fn restore(
+        &self,
+        environment: Environment,
+        is_ours: impl Fn(&Description) -> bool + Copy,
+        deadline: Instant,
+    ) -> Result<Kept, CallError> {
+        let mut kept = Kept::default();
+        if !self.settings.measures.contains(&Measure::Deny) {
+            return Ok(kept);
+        }
+        let mut by_secret: BTreeMap<String, Vec<Denied>> = BTreeMap::new();
+        for denial in self.table.denials(environment).await? {
+            if denial.released.is_none() {
+                by_secret.entry(denial.secret.clone()).or_default().push(denial);
+            }
+        }
+        let looks = stream::iter(by_secret).map(|(secret, denials)| self.gone(secret, denials));
+        let (mut gone, mut looks) = (Vec::new(), looks.buffered(ABREAST));
+        while let Some(look) = looks.next().await {
+            match look {
+                Ok(denials) => gone.extend(denials),
+                Err(secret) => kept.unseen.push(secret),
+            }
+        }
+        for denial in gone {
+            let Some(secret) = denial.secret.len().checked_sub(7).and_then(|end| denial.secret.get(..end)) else { continue };
+            let Ok(secret) = SecretId::try_from(secret) else { continue };
+            let again = Containment {
+                environment: environment.name().to_owned(),
+                incident: String::new(),
+                incident_gap: denial.incident_gap,
+                principal: denial.principal.clone(),
+                measures: vec![Measure::Deny],
+                secrets: vec![Exposed { secret, read: None, versions: Vec::new() }],
+                findings: Vec::new(),
+                events: Vec::new(),
+            };
+            let report = self.run(&again, false, is_ours, deadline).await;
+            kept.lost.extend(report.cases.into_iter().map(|case| Lost { denial: denial.clone(), case }));
+        }
+        Ok(kept)
+    }
+
+    /// Which of the denials of a secret its policy does not hold any more; of a secret that is gone, none. Or its ARN, where
+    /// that cannot be seen.
+    async fn gone(&self, secret: String, denials: Vec<Denied>) -> Result<Vec<Denied>, String> {
+        let Ok(id) = SecretId::try_from(secret.as_str()) else { return Ok(Vec::new()) };
+        let present = match self.secrets.policy(&id).await {
+            Ok(present) => present,
+            Err(problem) if problem.kind == CallErrorKind::NotFound => return Ok(Vec::new()),
+            Err(problem) => {
+                warn!(error = %problem, secret.id = secret, "Whether a denial still holds cannot be seen");
+                // Refused: it is scheduled for deletion, and nobody reads it. Denied: somebody else rotates it now.
+                let is_nobodys = matches!(problem.kind, CallErrorKind::Refused | CallErrorKind::Denied);
+                return if is_nobodys { Ok(Vec::new()) } else { Err(secret) };
+            }
+        };
+        let holds = |denial: &Denied| {
+            Principal::of(&denial.principal).is_ok_and(|principal| policy::denies(present.as_deref(), &principal))
+        };
+        Ok(denials.into_iter().filter(|denial| !holds(denial)).collect())
+    }
+}
+
+/// Whether this is the end that Secrets Manager adds to a secret's name.
+fn is_end(text: &str) -> bool {
+    text.strip_prefix('-').is_some_and(|end| end.len() == 6 && end.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
 /// One secret, and what has been learned of it.
 struct Attempt<'a, S, T> {
     of: &'a Containing<'a, S, T>,
@@ -125,7 +326,7 @@ struct Attempt<'a, S, T> {
 
 impl<S: Gate, T: Table> Attempt<'_, S, T> {
     async fn run(&mut self, is_ours: impl Fn(&Description) -> bool) -> Ending {
-        loop {
+        for _ in 0..MOST_STEPS {
             self.facts.is_late = Instant::now() >= self.late;
             let problem = match plan(&self.facts) {
                 Plan::Look(look) => self.observe(look, &is_ours).await,
@@ -137,6 +338,8 @@ impl<S: Gate, T: Table> Attempt<'_, S, T> {
                 return self.interrupted();
             }
         }
+        error!(secret.id = %self.exposed.secret, "Containment came to no end in {MOST_STEPS} steps");
+        self.interrupted()
     }
 
     /// What was seen before a call failed counts; the rest is to be asked for again.
@@ -162,16 +365,10 @@ impl<S: Gate, T: Table> Attempt<'_, S, T> {
                 if self.facts.put.is_some() {
                     sleep(PAUSE).await;
                 }
-                let present = self.of.secrets.policy(self.arn()).await?;
-                let merged = self.principal.map(|principal| policy::merged(present.as_deref(), principal));
-                self.facts.door = merged.map(|merged| match merged {
-                    Ok(Merged::Holds) => Door::Closed,
-                    Ok(Merged::Wanted(policy)) => Door::Open(policy),
-                    Err(why) => Door::Stuck(why),
-                });
+                self.facts.door = self.door().await?;
             }
             Look::Effect => {
-                let label = self.principal.map(policy::probe).unwrap_or_default();
+                let Some(Door::Closed(label)) = self.facts.door.clone() else { return Ok(()) };
                 if !self.is_recorded
                     && let Some(target) = Target::secret(self.arn().as_str(), Place::default())
                 {
@@ -181,6 +378,9 @@ impl<S: Gate, T: Table> Attempt<'_, S, T> {
                 self.facts.shut = if is_shut { self.facts.shut + 1 } else { 0 };
                 if !is_shut {
                     sleep(PAUSE).await;
+                    // Others may have been denied meanwhile, and then it is another label.
+                    self.facts.door = self.door().await?;
+                    self.is_recorded &= self.facts.door == Some(Door::Closed(label));
                 }
             }
             Look::Labels => {
@@ -201,6 +401,17 @@ impl<S: Gate, T: Table> Attempt<'_, S, T> {
             }
         }
         Ok(())
+    }
+
+    /// How the policy stands now.
+    async fn door(&self) -> Result<Option<Door>, CallError> {
+        let present = self.of.secrets.policy(self.arn()).await?;
+        let merged = self.principal.map(|principal| policy::merged(present.as_deref(), principal));
+        Ok(merged.map(|merged| match merged {
+            Ok(Merged::Holds { probe }) => Door::Closed(probe),
+            Ok(Merged::Wanted(policy)) => Door::Open(policy),
+            Err(why) => Door::Stuck(why),
+        }))
     }
 
     async fn carry_out(&mut self, action: Action) -> Result<(), CallError> {
@@ -255,10 +466,7 @@ impl<S: Gate, T: Table> Attempt<'_, S, T> {
             Err(problem) if problem.kind == CallErrorKind::Denied => return untouchable(Obstacle::NotOurs),
             Err(problem) => return Err(problem),
         };
-        let is_meant = |arn: &&String| {
-            let end = arn.strip_prefix(meant).and_then(|end| end.strip_prefix('-'));
-            end.is_some_and(|end| end.len() == 6 && end.bytes().all(|byte| byte.is_ascii_alphanumeric()))
-        };
+        let is_meant = |arn: &&String| arn.strip_prefix(meant).is_some_and(is_end);
         let arn = known.arn.as_ref().filter(is_meant).and_then(|arn| SecretId::try_from(arn.as_str()).ok());
         let Some(arn) = arn else { return untouchable(Obstacle::Elsewhere) };
         self.arn = Some(arn.clone());
@@ -377,6 +585,7 @@ mod tests {
         let asked = Containment {
             environment: "dev".to_owned(),
             incident: "audit/x".to_owned(),
+            incident_gap: 3_600_000,
             principal: "arn:aws:iam::123456789012:role/report".to_owned(),
             measures: vec![Measure::Deny],
             secrets: (0..3 * ABREAST).map(exposed).collect(),
@@ -386,7 +595,7 @@ mod tests {
         let settings = Settings { measures: [Measure::Deny].into(), exempt: Exempt::default() };
         let gate = Slow::default();
         let containing = Containing { secrets: &gate, table: &None::<DynamoTable>, settings: &settings };
-        let report = containing.run(&asked, |_| true, Instant::now() + Duration::from_secs(300)).await;
+        let report = containing.run(&asked, false, |_| true, Instant::now() + Duration::from_secs(300)).await;
         assert!(report.cases.iter().all(|case| case.ending.denial == Denial::Proved), "{:#?}", report.cases);
     }
 }

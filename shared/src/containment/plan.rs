@@ -1,16 +1,21 @@
 //! What to do next about one secret, and why. Pure.
 //!
 //! Where both are asked for, the principal is denied first, that is proved, and only then what was read becomes worthless:
-//! in any other order it reads the new value.
+//! in any other order it reads the new value. Only where no denial can come about, or none has in [`OVERDUE`], is what was
+//! read replaced without one: whoever can keep a policy from being changed is not to keep what he has read as well.
 
 use super::{Spared, policy::Unmerged};
 use crate::language::Spoken;
+use jiff::SignedDuration;
 use relatch_events::{moment::Moment, secret::VersionId};
 use std::fmt;
 
 /// How often in a row it has to be seen that the principal is shut out: what one machine of Secrets Manager knows, another
 /// may not know yet.
 pub const PROOFS: u8 = 2;
+
+/// For how long a rotation waits for a denial that may still come about.
+pub const OVERDUE: SignedDuration = SignedDuration::from_mins(15);
 
 /// What is known of a secret and of what is asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,6 +40,8 @@ pub struct Facts {
     pub shut: u8,
     /// Whether no more time is left to wait for that.
     pub is_late: bool,
+    /// Whether it was asked for so long ago that a rotation waits no longer.
+    pub is_overdue: bool,
     /// Which versions are current and pending, seen after the denial.
     pub labels: Option<Labels>,
     /// Whether the current version was made after the last read.
@@ -60,8 +67,8 @@ pub enum Standing {
 pub enum Door {
     /// The principal is not denied; with this policy it would be.
     Open(String),
-    /// The policy denies it.
-    Closed,
+    /// The policy denies it, and everybody this label.
+    Closed(String),
     /// The policy has to be left as it is.
     Stuck(Unmerged),
 }
@@ -159,7 +166,7 @@ pub enum Rotation {
     Begun,
     /// What is current was made after the last read, and so is not what was read.
     AlreadyRotated,
-    /// Not done: the principal would read the new value, too.
+    /// Not done yet: the principal would read the new value, too.
     HeldBack,
     /// Not done.
     Failed(Obstacle),
@@ -215,8 +222,10 @@ pub fn plan(facts: &Facts) -> Plan {
         }
         Some(Standing::Contained { rotation: obstacle }) => match denial(facts) {
             Err(first) => first,
-            Ok(denial @ Denial::Failed(_)) => Plan::End(Ending { denial, rotation: held_back }),
-            Ok(denial @ (Denial::NotAsked | Denial::Proved)) => match rotation(facts, obstacle) {
+            Ok(denial @ Denial::Failed(why)) if why.passes() && !facts.is_overdue => {
+                Plan::End(Ending { denial, rotation: held_back })
+            }
+            Ok(denial) => match rotation(facts, obstacle) {
                 Err(first) => first,
                 Ok(rotation) => Plan::End(Ending { denial, rotation }),
             },
@@ -241,11 +250,11 @@ fn denial(facts: &Facts) -> Result<Denial, Plan> {
         (Some(Door::Stuck(why)), _) => Ok(Denial::Failed(Obstacle::Policy(*why))),
         (Some(Door::Open(_)), Some(Put::Refused)) => Ok(Denial::Failed(Obstacle::PolicyRefused)),
         (Some(Door::Open(policy)), None) => Err(Plan::Act(Action::Deny(policy.clone()))),
-        (Some(Door::Closed), _) if facts.shut >= PROOFS => Ok(Denial::Proved),
-        (Some(Door::Open(_) | Door::Closed), _) if facts.is_late => Ok(Denial::Failed(Obstacle::Unproved)),
+        (Some(Door::Closed(_)), _) if facts.shut >= PROOFS => Ok(Denial::Proved),
+        (Some(Door::Open(_) | Door::Closed(_)), _) if facts.is_late => Ok(Denial::Failed(Obstacle::Unproved)),
         // What is read back may be a little old.
         (Some(Door::Open(_)), Some(Put::Taken)) => Err(Plan::Look(Look::Policy)),
-        (Some(Door::Closed), _) => Err(Plan::Look(Look::Effect)),
+        (Some(Door::Closed(_)), _) => Err(Plan::Look(Look::Effect)),
     }
 }
 
@@ -332,6 +341,7 @@ impl Obstacle {
             Self::Spared(Spared::Never) => "never-denied",
             Self::Policy(Unmerged::Unreadable) => "policy-unreadable",
             Self::Policy(Unmerged::Full) => "policy-full",
+            Self::Policy(Unmerged::Crowded) => "policy-crowded",
             Self::PolicyRefused => "policy-refused",
             Self::Unproved => "unproved",
             Self::RotationOff => "rotation-off",
@@ -363,6 +373,7 @@ impl fmt::Display for Obstacle {
             Self::Spared(Spared::Never) => "the principal is one that is never denied (RELATCH_NEVER_DENY)",
             Self::Policy(Unmerged::Unreadable) => "its policy cannot be read",
             Self::Policy(Unmerged::Full) => "its policy is full",
+            Self::Policy(Unmerged::Crowded) => "16 principals are denied it already, and more cannot be",
             Self::PolicyRefused => "Secrets Manager has objections to the policy",
             Self::Unproved => "it could not be seen in time that the policy has taken effect",
             Self::RotationOff => "its rotation is switched off",
@@ -389,6 +400,7 @@ impl Spoken for Obstacle {
             Self::Spared(Spared::Never) => "プリンシパルは拒否の対象外に設定されています（RELATCH_NEVER_DENY）",
             Self::Policy(Unmerged::Unreadable) => "リソースポリシーを読み取れません",
             Self::Policy(Unmerged::Full) => "リソースポリシーに空きがありません",
+            Self::Policy(Unmerged::Crowded) => "すでに上限の16のプリンシパルが拒否されています",
             Self::PolicyRefused => "Secrets Managerがリソースポリシーを受け付けません",
             Self::Unproved => "リソースポリシーが有効になったことを時間内に確認できませんでした",
             Self::RotationOff => "ローテーションが無効です",
@@ -422,6 +434,10 @@ mod tests {
         }
     }
 
+    fn closed() -> Door {
+        Door::Closed("PROBE".to_owned())
+    }
+
     fn labels(current: &str, pending: Option<&str>) -> Option<Labels> {
         Some(Labels { current: Some(version(current)), pending: pending.map(version) })
     }
@@ -441,8 +457,8 @@ mod tests {
                 all.map(|standing| with(&|facts| facts.secret = Some(standing))).collect()
             }
             Plan::Look(Look::Policy) => {
-                let stuck = [Unmerged::Full, Unmerged::Unreadable].map(Door::Stuck);
-                let doors = stuck.into_iter().chain([Door::Open("{}".to_owned()), Door::Closed]);
+                let stuck = [Unmerged::Full, Unmerged::Crowded, Unmerged::Unreadable].map(Door::Stuck);
+                let doors = stuck.into_iter().chain([Door::Open("{}".to_owned()), closed()]);
                 doors.map(|door| with(&|facts| facts.door = Some(door.clone()))).collect()
             }
             Plan::Look(Look::Effect) => vec![with(&|facts| facts.shut += 1), with(&|facts| facts.shut = 0)],
@@ -487,6 +503,35 @@ mod tests {
         all
     }
 
+    /// No denial can come about any more, or none has for long.
+    fn is_hopeless(facts: &Facts) -> bool {
+        facts.is_overdue
+            || facts.spared.is_some()
+            || facts.put == Some(Put::Refused)
+            || matches!(facts.door, Some(Door::Stuck(_)))
+    }
+
+    /// Or whoever can make a denial impossible keeps what he has read as well.
+    #[test]
+    fn where_nothing_can_be_denied_any_more_what_was_read_is_replaced_all_the_same() {
+        let known = Some(Standing::Contained { rotation: None });
+        let stuck = [Unmerged::Full, Unmerged::Crowded, Unmerged::Unreadable].map(|why| Facts {
+            door: Some(Door::Stuck(why)),
+            ..asked()
+        });
+        let refused = Facts { door: Some(Door::Open("{}".to_owned())), put: Some(Put::Refused), ..asked() };
+        let spared = Facts { spared: Some(Spared::Nameless), ..asked() };
+        let unproved = Facts { door: Some(closed()), is_late: true, is_overdue: true, ..asked() };
+        for facts in stuck.into_iter().chain([refused, spared, unproved]) {
+            let mut facts = Facts { secret: known, labels: labels("old", None), ..facts };
+            assert_eq!(plan(&facts), Plan::Act(Action::Rotate), "{facts:?}");
+            facts.began = Some(Began::Now);
+            let ended = plan(&facts);
+            let failed = matches!(ended, Plan::End(Ending { denial: Denial::Failed(_), rotation: Rotation::Begun }));
+            assert!(failed, "people are told that it is not denied: {ended:?}");
+        }
+    }
+
     #[test]
     fn nothing_is_rotated_before_the_denial_that_is_asked_for_is_proved() {
         let (mut rotations, mut denials) = (0, 0);
@@ -495,7 +540,8 @@ mod tests {
                 Plan::Act(Action::Rotate) => {
                     rotations += 1;
                     assert!(facts.rotate && facts.read.is_some(), "{facts:?}");
-                    assert!(!facts.deny || (facts.shut >= PROOFS && facts.door == Some(Door::Closed)), "{facts:?}");
+                    let is_proved = facts.shut >= PROOFS && facts.door == Some(closed());
+                    assert!(!facts.deny || is_proved || is_hopeless(facts), "{facts:?}");
                     assert!(matches!(facts.secret, Some(Standing::Contained { rotation: None })), "{facts:?}");
                 }
                 Plan::Act(Action::Deny(_)) => {
@@ -505,7 +551,7 @@ mod tests {
                 }
                 Plan::End(Ending { denial, rotation }) => {
                     assert_eq!(facts.deny, *denial != Denial::NotAsked);
-                    if matches!(denial, Denial::Failed(_)) {
+                    if matches!(denial, Denial::Failed(why) if why.passes()) && !facts.is_overdue {
                         assert!(matches!(rotation, Rotation::HeldBack | Rotation::NotAsked), "{facts:?}");
                     }
                     assert!(*rotation != Rotation::AlreadyRotated || facts.is_newer == Some(true), "{facts:?}");
@@ -519,7 +565,7 @@ mod tests {
     #[test]
     fn what_is_decided_of_what_was_found() {
         let known = |rotation| Some(Standing::Contained { rotation });
-        let proved = Facts { secret: known(None), door: Some(Door::Closed), shut: PROOFS, ..asked() };
+        let proved = Facts { secret: known(None), door: Some(closed()), shut: PROOFS, ..asked() };
         let open = Some(Door::Open("POLICY".to_owned()));
         let at = |facts: Facts, labels: Option<Labels>| Facts { labels, ..facts };
         let rows: Vec<(&str, Facts)> = vec![
@@ -543,7 +589,9 @@ mod tests {
             ("full", Facts { secret: known(None), door: Some(Door::Stuck(Unmerged::Full)), ..asked() }),
             ("there, not in effect yet", Facts { shut: 0, ..proved.clone() }),
             ("seen once", Facts { shut: 1, ..proved.clone() }),
+            ("crowded", Facts { door: Some(Door::Stuck(Unmerged::Crowded)), ..Facts { secret: known(None), ..asked() } }),
             ("time is up", Facts { shut: 1, is_late: true, ..proved.clone() }),
+            ("time is up, for long", Facts { shut: 1, is_late: true, is_overdue: true, ..proved.clone() }),
             ("proved", proved.clone()),
             ("proved, changed only", Facts { read: None, ..proved.clone() }),
             ("proved, what was read is current", at(proved.clone(), labels("old", None))),

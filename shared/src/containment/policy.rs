@@ -1,25 +1,37 @@
 //! A secret's policy with our statements in it, and without them again. Nothing else in it is touched.
 //!
+//! There are two of ours: one denies a list of principals, and one is a probe, by which it shows that just this list is in
+//! effect. A former version wrote such a pair for each principal; those are known, and made one with the next change.
+//!
 //! Sources: the IAM user guide, "IAM JSON policy elements reference"; the Secrets Manager API reference,
 //! `PutResourcePolicy`.
 
 use super::Principal;
+use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Map, Value, json};
+use std::{collections::BTreeSet, fmt::Write};
 
 /// The longest policy, in characters.
 pub const LONGEST: usize = 20_480;
 
-/// Begins the id of a statement that denies a principal.
+/// The most principals that are denied one secret. With names of the greatest length they take half of a policy, so that
+/// the owner's own statements have room.
+pub const MOST: usize = 16;
+
+/// The id of the statement that denies principals. A former version added a digest, and wrote one for each.
 const DENIAL: &str = "RelatchContainment";
 
-/// Begins the id of a statement by which it can be seen that the policy has taken effect, and the label that it is about.
+/// The id of the statement by which it shows that the policy is in effect. It begins the label that it is about.
 const PROBE: &str = "RelatchProbe";
 
 /// A policy in which a principal is to be denied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Merged {
     /// It is so already.
-    Holds,
+    Holds {
+        /// The label that is denied to everybody where the policy is in effect.
+        probe: String,
+    },
     /// As it is to be.
     Wanted(String),
 }
@@ -31,6 +43,8 @@ pub enum Unmerged {
     Unreadable,
     /// It would be longer than a policy may be.
     Full,
+    /// [`MOST`] principals are denied already.
+    Crowded,
 }
 
 /// A policy from which our statements are taken out.
@@ -44,12 +58,7 @@ pub enum Released {
     Gone,
 }
 
-/// The label that only the statement about it knows: no version has it.
-pub fn probe(principal: &Principal) -> String {
-    format!("{PROBE}{}", principal.digest())
-}
-
-/// Whether a label is one that only such a statement knows.
+/// Whether a label is one that only a probe's statement knows.
 pub fn is_probe(label: &str) -> bool {
     label.starts_with(PROBE)
 }
@@ -63,53 +72,53 @@ pub fn merged(present: Option<&str>, principal: &Principal) -> Result<Merged, Un
         Some(text) => read(text)?,
         None => json!({ "Version": "2012-10-17", "Statement": [] }),
     };
-    let ours = statements(principal);
     let list = list(&mut policy)?;
-    if ours.iter().all(|ours| list.iter().any(|theirs| are_equal(ours, theirs))) {
-        return Ok(Merged::Holds);
+    let mut principals = principals(list);
+    if !principals.contains(principal) && principals.len() >= MOST {
+        return Err(Unmerged::Crowded);
     }
-    // What has our id and is not ours any more has been tampered with.
-    list.retain(|theirs| ours.iter().all(|ours| ours["Sid"] != theirs["Sid"]));
-    list.extend(ours);
+    principals.insert(principal.clone());
+    let ours = statements(&principals);
+    // Nothing of a former version, and nothing that was tampered with.
+    let (known, others): (Vec<Value>, Vec<Value>) = list.drain(..).partition(is_ours);
+    let is_whole = known.len() == ours.len() && ours.iter().all(|ours| known.iter().any(|one| are_equal(ours, one)));
+    if is_whole {
+        return Ok(Merged::Holds { probe: probe(&principals) });
+    }
+    list.extend(others.into_iter().chain(ours));
     let text = policy.to_string();
     if text.chars().count() > LONGEST { Err(Unmerged::Full) } else { Ok(Merged::Wanted(text)) }
 }
 
-/// A policy without our statements: those about a principal, or all.
+/// A policy without a principal in our statements, or without them.
 ///
 /// # Errors
 /// When it is not what a policy looks like.
 pub fn released(present: &str, principal: Option<&Principal>) -> Result<Released, Unmerged> {
     let mut policy = read(present)?;
-    let is_meant = |statement: &Value| {
-        let id = statement["Sid"].as_str().unwrap_or_default();
-        match principal {
-            Some(principal) => statements(principal).iter().any(|ours| ours["Sid"] == id),
-            None => id.starts_with(DENIAL) || id.starts_with(PROBE),
-        }
-    };
     let list = list(&mut policy)?;
-    let before = list.len();
-    list.retain(|statement| !is_meant(statement));
-    match list.len() {
-        left if left == before => Ok(Released::Nothing),
-        0 => Ok(Released::Gone),
-        _ => Ok(Released::Rest(policy.to_string())),
+    let mut left = principals(list);
+    let was_there = principal.map_or_else(|| list.iter().any(is_ours), |principal| left.remove(principal));
+    if !was_there {
+        return Ok(Released::Nothing);
     }
+    list.retain(|statement| !is_ours(statement));
+    if principal.is_some() && !left.is_empty() {
+        list.extend(statements(&left));
+    }
+    if list.is_empty() { Ok(Released::Gone) } else { Ok(Released::Rest(policy.to_string())) }
 }
 
 /// Whom our statements deny: their ARNs, each once. Of what is no policy, nobody.
 pub fn denied(present: &str) -> Vec<String> {
     let Ok(mut policy) = read(present) else { return Vec::new() };
-    let statements = list(&mut policy).map(std::mem::take).unwrap_or_default();
-    let ours = statements.iter().filter(|statement| statement["Sid"].as_str().is_some_and(|id| id.starts_with(DENIAL)));
-    let mut arns = Vec::new();
-    for statement in ours {
-        let values = many(&statement["Condition"]["ArnLike"]["aws:PrincipalArn"]);
-        arns.extend(values.first().and_then(|value| value.as_str()).map(str::to_owned));
-    }
-    arns.dedup();
-    arns
+    let principals = list(&mut policy).map(|list| principals(list)).unwrap_or_default();
+    principals.iter().map(|principal| principal.arn().to_owned()).collect()
+}
+
+/// Whether our statements deny a principal, as they are to.
+pub fn denies(present: Option<&str>, principal: &Principal) -> bool {
+    matches!(merged(present, principal), Ok(Merged::Holds { .. }))
 }
 
 /// Whether two texts are the same policy. AWS may write one where there is a list of one, and the other way round.
@@ -123,28 +132,51 @@ pub fn are_same(one: Option<&str>, other: Option<&str>) -> bool {
     }
 }
 
-/// Our statements about a principal.
+/// Our statements about some principals.
 ///
-/// The first denies it the value, and the two operations that could take this out again. `BatchGetSecretValue` needs the
-/// permission for each value that it hands out, and has no resource of its own that a statement could be about. The
+/// The first denies them the value, and the two operations that could take this out again. `BatchGetSecretValue` needs the
+/// permission for each value that it hands out, and has no resource of its own that a statement could be about. A
 /// principal is meant by a condition: one that is named as such has to exist, and is kept by its unique id, so that a role
 /// of the same name that is made later is another. The second denies everybody a label that there is not: whoever asks for
-/// it learns whether this policy has taken effect.
-fn statements(principal: &Principal) -> [Value; 2] {
-    let digest = principal.digest();
+/// it learns whether this policy is in effect. The label is another for every list, or the probe would be answered by the
+/// policy before.
+fn statements(principals: &BTreeSet<Principal>) -> [Value; 2] {
     let guarded =
         ["secretsmanager:GetSecretValue", "secretsmanager:PutResourcePolicy", "secretsmanager:DeleteResourcePolicy"];
+    let patterns: Vec<String> = principals.iter().flat_map(Principal::patterns).collect();
     [
         json!({
-            "Sid": format!("{DENIAL}{digest}"), "Effect": "Deny", "Principal": "*", "Action": guarded, "Resource": "*",
-            "Condition": { "ArnLike": { "aws:PrincipalArn": principal.patterns() } },
+            "Sid": DENIAL, "Effect": "Deny", "Principal": "*", "Action": guarded, "Resource": "*",
+            "Condition": { "ArnLike": { "aws:PrincipalArn": patterns } },
         }),
         json!({
-            "Sid": probe(principal), "Effect": "Deny", "Principal": "*", "Action": "secretsmanager:GetSecretValue",
+            "Sid": PROBE, "Effect": "Deny", "Principal": "*", "Action": "secretsmanager:GetSecretValue",
             "Resource": "*",
-            "Condition": { "StringEquals": { "secretsmanager:VersionStage": probe(principal) } },
+            "Condition": { "StringEquals": { "secretsmanager:VersionStage": probe(principals) } },
         }),
     ]
+}
+
+/// The label that only the statement about it knows: no version has it.
+fn probe(principals: &BTreeSet<Principal>) -> String {
+    let names: Vec<&str> = principals.iter().map(Principal::arn).collect();
+    let digest = digest(&SHA256, names.join("\n").as_bytes());
+    digest.as_ref().iter().take(16).fold(PROBE.to_owned(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Whether a statement is one of ours, of this version or a former one.
+fn is_ours(statement: &Value) -> bool {
+    statement["Sid"].as_str().is_some_and(|id| id.starts_with(DENIAL) || id.starts_with(PROBE))
+}
+
+/// Whom our statements are about. What stands beside a principal's ARN in them, for a path that is not known, is none.
+fn principals(list: &[Value]) -> BTreeSet<Principal> {
+    let ours = list.iter().filter(|one| one["Sid"].as_str().is_some_and(|id| id.starts_with(DENIAL)));
+    let names = ours.flat_map(|statement| many(&statement["Condition"]["ArnLike"]["aws:PrincipalArn"]));
+    names.filter_map(|name| Principal::of(name.as_str()?).ok()).collect()
 }
 
 fn read(text: &str) -> Result<Value, Unmerged> {
@@ -206,7 +238,7 @@ mod tests {
     fn wanted(present: Option<&str>, principal: &Principal) -> String {
         match merged(present, principal).unwrap() {
             Merged::Wanted(text) => text,
-            Merged::Holds => panic!("it holds already"),
+            Merged::Holds { .. } => panic!("it holds already"),
         }
     }
 
@@ -239,8 +271,68 @@ mod tests {
         let text = wanted(None, &role);
         let other = text.replace("\"*\",\"Action\"", "{\"AWS\":[\"*\"]},\"Action\"").replace("\"Deny\"", "[\"Deny\"]");
         assert_ne!(text, other);
-        assert_eq!(merged(Some(&other), &role), Ok(Merged::Holds));
+        assert!(denies(Some(&other), &role));
         assert_eq!(denied(&other), [role.arn()]);
+    }
+
+    /// As a former version wrote it, for each principal by itself.
+    fn former(names: &[&str]) -> Value {
+        let pair = |name: &&str| {
+            let (arn, digest) = (role(name).arn().to_owned(), format!("{:0>12}", name.len()));
+            [
+                json!({ "Sid": format!("RelatchContainment{digest}"), "Effect": "Deny", "Principal": "*",
+                    "Action": ["secretsmanager:GetSecretValue"], "Resource": "*",
+                    "Condition": { "ArnLike": { "aws:PrincipalArn": [arn, arn.replace("role/", "role/*/")] } } }),
+                json!({ "Sid": format!("RelatchProbe{digest}"), "Effect": "Deny", "Principal": "*",
+                    "Action": "secretsmanager:GetSecretValue", "Resource": "*",
+                    "Condition": { "StringEquals": { "secretsmanager:VersionStage": format!("RelatchProbe{digest}") } } }),
+            ]
+        };
+        json!({ "Version": "2012-10-17", "Statement": names.iter().flat_map(pair).collect::<Vec<_>>() })
+    }
+
+    #[test]
+    fn denials_of_a_former_version_are_kept_released_and_made_one() {
+        let old = former(&["a", "bb", "ccc"]).to_string();
+        assert_eq!(denied(&old), ["a", "bb", "ccc"].map(|name| role(name).arn().to_owned()));
+        assert_eq!(released(&old, None), Ok(Released::Gone));
+        let Ok(Released::Rest(rest)) = released(&old, Some(&role("bb"))) else { panic!("{old}") };
+        assert_eq!(denied(&rest), ["a", "ccc"].map(|name| role(name).arn().to_owned()));
+        let text = wanted(Some(&old), &role("a"));
+        let policy: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(policy["Statement"].as_array().unwrap().len(), 2, "{policy:#}");
+        assert!(["a", "bb", "ccc"].iter().all(|name| denies(Some(&text), &role(name))));
+    }
+
+    /// A probe that the policy before would answer as well proves nothing of this one.
+    #[test]
+    fn the_probe_is_another_for_every_list_of_principals() {
+        let one = wanted(None, &role("one"));
+        let both = wanted(Some(&one), &role("two"));
+        let probe = |text: &str| match merged(Some(text), &role("one")) {
+            Ok(Merged::Holds { probe }) => probe,
+            other => panic!("{other:?}"),
+        };
+        assert_ne!(probe(&one), probe(&both));
+        assert!(both.contains(&probe(&both)) && !both.contains(&probe(&one)) && is_probe(&probe(&both)));
+    }
+
+    #[test]
+    fn the_most_principals_of_the_longest_names_leave_half_of_the_policy_to_others() {
+        let path = format!("{}/", "p".repeat(511));
+        let long = |n: usize| {
+            Principal::of(&format!("arn:aws-us-gov:iam::123456789012:role/{path}{n:0>64}")).unwrap()
+        };
+        let mut text = None;
+        for n in 0..MOST {
+            text = Some(wanted(text.as_deref(), &long(n)));
+        }
+        let text = text.unwrap();
+        assert!(text.len() < LONGEST * 6 / 10, "{}", text.len());
+        assert_eq!(merged(Some(&text), &role("late")), Err(Unmerged::Crowded));
+        assert!((0..MOST).all(|n| denies(Some(&text), &long(n))), "nobody goes for another");
+        let Ok(Released::Rest(rest)) = released(&text, Some(&long(3))) else { panic!("{text}") };
+        assert!(denies(Some(&wanted(Some(&rest), &role("late"))), &role("late")));
     }
 
     #[test]
@@ -287,7 +379,7 @@ mod tests {
             let mut text = before.clone();
             for role in &roles {
                 text = wanted(Some(&text), role);
-                prop_assert_eq!(merged(Some(&text), role), Ok(Merged::Holds));
+                prop_assert!(denies(Some(&text), role));
             }
             let during: Value = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(&during["Statement"].as_array().unwrap()[..statements.len()], &statements[..]);

@@ -1,10 +1,9 @@
 //! Who is denied, and who never is.
 
-use aws_lc_rs::digest::{SHA256, digest};
-use std::fmt::Write;
+use crate::wildcard;
 
 /// A role or a user of IAM, which a policy can deny something.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Principal {
     arn: String,
     /// Where a role's name begins, after its path.
@@ -51,15 +50,6 @@ impl Principal {
     /// The ARN.
     pub fn arn(&self) -> &str {
         &self.arn
-    }
-
-    /// Stands for it in a statement's id, where only letters and digits may be.
-    pub fn digest(&self) -> String {
-        let digest = digest(&SHA256, self.arn.as_bytes());
-        digest.as_ref().iter().take(6).fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
     }
 
     /// The values of `aws:PrincipalArn` that it has. That is a role's own ARN, whatever its session is called. An event may
@@ -132,20 +122,8 @@ impl Exempt {
             };
             // A path of which everything is meant says nothing of names.
             let names = short.rsplit('/').next().is_some_and(|name| name.bytes().any(|b| b.is_ascii_alphanumeric()));
-            is_like(pattern.as_bytes(), principal.arn.as_bytes())
-                || (names && is_like(short.as_bytes(), bare.as_bytes()))
+            wildcard::fits(pattern, &principal.arn) || (names && wildcard::fits(&short, &bare))
         })
-    }
-}
-
-/// Whether a text fits a pattern in which `*` stands for any text and `?` for one character.
-fn is_like(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern, text) {
-        ([], []) => true,
-        ([b'*', rest @ ..], _) => (0..=text.len()).any(|skipped| is_like(rest, &text[skipped..])),
-        ([b'?', pattern @ ..], [_, text @ ..]) => is_like(pattern, text),
-        ([one, pattern @ ..], [other, text @ ..]) => one == other && is_like(pattern, text),
-        ([], [_, ..]) | ([_, ..], []) => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What people are told of a containment. Pure.
 
 use super::{
-    Containment,
+    Containment, Lost,
     plan::{Denial, Ending, Rotation},
 };
 use crate::{
@@ -89,6 +89,45 @@ impl Report {
             })
         });
         json!({ "principal": self.asked.principal, "contained": cases.collect::<Vec<_>>() })
+    }
+}
+
+/// What is to be said of a denial that was gone.
+pub fn of_lost(lost: &Lost, environment: Environment, language: Language) -> Alert {
+    let Lost { denial, case } = lost;
+    let (principal, name) = (&denial.principal, name_of(&denial.secret));
+    let gone = language.choose(
+        format!("The denial of {principal} was gone from the policy of {name}: a deployment or a person has put another."),
+        format!("{name}のリソースポリシーから{principal}の拒否がなくなっていました。デプロイまたは誰かの操作で置き換えられています。"),
+    );
+    let not_again = case.ending.obstacle().map(|why| {
+        let why = why.spoken(language);
+        language.choose(
+            format!("It could not be put back: {why}."),
+            format!("元に戻せませんでした: {why}。"),
+        )
+    });
+    let again = case.ending.is_done().then(|| {
+        language.choose(
+            format!("It was put back: {principal} may not read {name} any more, and that this is in effect was seen."),
+            format!("元に戻しました。{principal}は再び{name}を読み取れません。有効になったことも確認しました。"),
+        )
+    });
+    let to_do = [
+        language.choose(
+            format!("Find out in CloudTrail who called PutResourcePolicy or DeleteResourcePolicy for {name}, and whether {principal} has read it meanwhile."),
+            format!("{name}に対するPutResourcePolicyまたはDeleteResourcePolicyを誰が実行したか、その間に{principal}が読み取っていないかを、CloudTrailで確認してください。"),
+        ),
+        language.choose(
+            format!("If it is to be let in again: `relatch release {name} --principal {principal}`."),
+            format!("拒否を解除する場合: `relatch release {name} --principal {principal}`"),
+        ),
+    ];
+    Alert {
+        found: [Some(gone), not_again].into_iter().flatten().collect(),
+        done: again.into_iter().collect(),
+        to_do: to_do.into(),
+        ..Alert::firing(Condition::ContainmentFailed, principal.clone(), environment)
     }
 }
 

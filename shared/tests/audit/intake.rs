@@ -25,6 +25,7 @@ use relatch_events::{containment::Measure, fact::Fact, moment::Moment};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 use tokio::time::timeout;
@@ -298,7 +299,8 @@ fn intake(process: &Process) -> Intake<Process, Process, Process, Process> {
         metrics: Metrics { namespace: "Relatch".to_owned(), environment: Environment::Prod },
     };
     let asking = Asking { bus: Some(process.clone()), measures: BTreeSet::from([Measure::Deny, Measure::Rotate]) };
-    Intake { ledger: process.clone(), alerts, policy: policy().into(), kept: ACCESSES_ARE_KEPT, asking }
+    let flood = Arc::default();
+    Intake { ledger: process.clone(), alerts, policy: policy().into(), kept: ACCESSES_ARE_KEPT, asking, flood }
 }
 
 fn policy() -> Policy {

@@ -13,10 +13,15 @@ use relatch::{
         operation::{Announcement, Operation},
     },
     config::Environment,
-    ports::{Baselines, Bus, CallError, CallErrorKind, Claim, KeptPart, Ledger, Operations, Register, Telling, Topic},
+    ports::{
+        Baselines, Bus, CallError, CallErrorKind, Claim, KeptPart, Ledger, Operations, Register, Requests, Telling, Topic,
+    },
 };
-use relatch_events::{containment::Containment, moment::Moment};
-use std::{cell::RefCell, collections::BTreeMap, future::pending, pin::Pin, rc::Rc};
+use relatch_events::{
+    containment::{Containment, RequestId, WakeUp},
+    moment::Moment,
+};
+use std::{cell::RefCell, collections::{BTreeMap, BTreeSet}, future::pending, pin::Pin, rc::Rc};
 
 /// What happens at a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) rivals: u32,
     pub(crate) published: Vec<Alert>,
     pub(crate) asked: Vec<Containment>,
+    ids: BTreeSet<RequestId>,
     entries: BTreeMap<(String, &'static str), Entry>,
     groups: BTreeMap<String, (Telling, Option<(Claim, Timestamp)>)>,
 }
@@ -84,6 +90,7 @@ impl Process {
             rivals: 0,
             published: Vec::new(),
             asked: Vec::new(),
+            ids: BTreeSet::new(),
             entries: BTreeMap::new(),
             groups: BTreeMap::new(),
         };
@@ -242,9 +249,20 @@ impl Topic for Process {
     }
 }
 
+impl Requests for Process {
+    async fn record_request(&self, id: &RequestId, request: &Containment) -> Result<(), CallError> {
+        let record = |shared: &mut Shared| {
+            if shared.ids.insert(id.clone()) {
+                shared.asked.push(request.clone());
+            }
+        };
+        self.call("ask", record).await
+    }
+}
+
 impl Bus for Process {
-    async fn ask(&self, request: &Containment) -> Result<(), CallError> {
-        self.call("ask", |shared| shared.asked.push(request.clone())).await
+    async fn wake(&self, word: &WakeUp) -> Result<(), CallError> {
+        self.call("wake", |shared| assert!(shared.ids.contains(&word.request), "it is written down first")).await
     }
 }
 

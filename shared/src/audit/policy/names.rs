@@ -1,8 +1,9 @@
 //! Patterns of names.
 
+use crate::wildcard;
 use std::fmt;
 
-/// A name in which `*` stands for any characters, also for none.
+/// A name in which `*` stands for any characters, also for none, and `?` for one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pattern(String);
 
@@ -14,14 +15,7 @@ impl Pattern {
 
     /// Whether a name is one of those.
     pub fn matches(&self, name: &str) -> bool {
-        let Some((first, rest)) = self.0.split_once('*') else { return self.0 == name };
-        let Some(mut name) = name.strip_prefix(first) else { return false };
-        let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
-        for part in middle.split('*').filter(|part| !part.is_empty()) {
-            let Some(at) = name.find(part) else { return false };
-            name = &name[at + part.len()..];
-        }
-        name.ends_with(last)
+        wildcard::fits(&self.0, name)
     }
 
     /// Whether a principal is one of those: by its ARN, or by what comes last in it.
