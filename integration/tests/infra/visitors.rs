@@ -150,8 +150,11 @@ fn whoever_may_do_everything_in_the_account_sends_publishes_and_writes_nothing_o
                 let object = format!("{arn}/AWSLogs/{ACCOUNT}/file");
                 let on = if action.contains("Object") { &object } else { arn };
                 let cells = who.iter().enumerate().map(|(n, (name, arn))| {
-                    let who =
-                        Principal { arn: arn.clone(), account: ACCOUNT.to_owned(), policies: vec![policy(&everything)] };
+                    let who = Principal {
+                        arn: arn.clone(),
+                        account: ACCOUNT.to_owned(),
+                        policies: vec![policy(&everything)],
+                    };
                     let mut asked = Case::of(on);
                     asked.asked_by(&who);
                     let gets_in = allows(&who, action, on, &asked.context, document.as_ref());
@@ -170,12 +173,20 @@ fn whoever_may_do_everything_in_the_account_sends_publishes_and_writes_nothing_o
 /// Not by what its name begins with: whoever may make a rule could choose that, on a bus of his own, too.
 #[test]
 fn each_rule_sends_where_it_is_to_and_no_other_rule_does() {
-    for world in worlds("prod").into_iter().chain([World::with("shop", "prod", ACCOUNT, &[("Trail", "own"), ("TrailBucketName", "")])]) {
+    for world in worlds("prod").into_iter().chain([World::with(
+        "shop",
+        "prod",
+        ACCOUNT,
+        &[("Trail", "own"), ("TrailBucketName", "")],
+    )]) {
         for queue in world.deployment.of_kind("AWS::SQS::Queue") {
             let arn = queue.arn.as_ref().unwrap();
             let document = resource_policy(&world, &queue.kind, arn).expect("every queue has a policy");
-            let events =
-                Principal { arn: "events.amazonaws.com".to_owned(), account: world.account.to_owned(), policies: Vec::new() };
+            let events = Principal {
+                arn: "events.amazonaws.com".to_owned(),
+                account: world.account.to_owned(),
+                policies: Vec::new(),
+            };
             let sends = |source: &str| {
                 let mut context = behalf(&world, "events.amazonaws.com").remove(0);
                 context.insert("aws:SourceArn".to_owned(), ContextValue::String(source.to_owned()));
@@ -229,7 +240,9 @@ fn a_heartbeat_that_somebody_else_writes_keeps_nothing_quiet() {
     };
     let sweep = world.deployment.named("AWS::Events::Rule", "shop-prod-sweep").expect("the sweep's rule");
     assert!(!sweep.properties["ScheduleExpression"].is_null());
-    assert!(watches("AWS/Events", "RuleName", &sweep.name) && watches("AWS/Lambda", "FunctionName", "shop-prod-respond"));
+    assert!(
+        watches("AWS/Events", "RuleName", &sweep.name) && watches("AWS/Lambda", "FunctionName", "shop-prod-respond")
+    );
 }
 
 /// What decides who gets in to a resource: its policy, or a function's permissions.

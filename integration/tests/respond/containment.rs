@@ -101,8 +101,7 @@ async fn a_request_of_which_respond_was_not_told_is_found_by_the_sweep() {
     let aws = &scene.cloud.aws;
     let bus = Bus::listen(aws).await.unwrap();
     let one = r#"{"decoys":{"names":["app"]}}"#;
-    let audit =
-        cloud::audit(aws, &[BOTH, ("RELATCH_AUDIT_POLICY", one), ("RELATCH_GROUP_WAIT_SECONDS", "0")]).unwrap();
+    let audit = cloud::audit(aws, &[BOTH, ("RELATCH_AUDIT_POLICY", one), ("RELATCH_GROUP_WAIT_SECONDS", "0")]).unwrap();
     aws.fault_always("events:PutEvents", Fault::Deny);
     assert!(audit.invoke(trail::read("app", Some("report"), a_minute_ago())).await.unwrap().is_ok());
     assert_eq!(bus.events().await.unwrap(), Vec::<Value>::new());
@@ -117,10 +116,8 @@ async fn a_request_of_which_respond_was_not_told_is_found_by_the_sweep() {
 async fn what_nobody_has_written_down_is_not_done_whoever_asks_for_it() {
     let scene = scene(&[BOTH]).await;
     let whole = request(&scene, "role/web", &["deny", "rotate"]);
-    let mut forged = wake_up(&WakeUp {
-        environment: "dev".to_owned(),
-        request: RequestId::try_from("a".repeat(64)).unwrap(),
-    });
+    let mut forged =
+        wake_up(&WakeUp { environment: "dev".to_owned(), request: RequestId::try_from("a".repeat(64)).unwrap() });
     let answer = scene.responds(forged.clone()).await;
     assert_eq!(answer["outcome"], "unknown", "{answer:#}");
     // As a former version was asked, with all of it in the event.
