@@ -166,3 +166,51 @@ async fn addresses(host: &str, port: u16) -> Result<Vec<IpAddr>, Login> {
     let found = lookup_host((host, port)).await.map_err(|_| Login::Unknown(Silence::Unreachable))?;
     Ok(found.map(|address| address.ip()).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use std::{
+        sync::mpsc::{Sender, channel},
+        thread::{self, ThreadId},
+    };
+    use tokio::net::TcpListener;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_login_computes_on_a_thread_that_nobody_else_waits_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let settings = DatabaseSettings {
+            patience: Duration::from_secs(20),
+            authorities: None,
+            allow_plaintext: true,
+            test_query: None,
+            always_scram: false,
+            weakest_login: crate::config::Authentication::Scram,
+            bind_channel: false,
+        };
+        let (place, places) = channel();
+        let mut config = Config::new();
+        config.user("app").host("127.0.0.1").port(listener.local_addr().unwrap().port());
+        config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
+        let postgres = Postgres::new(settings).unwrap();
+        let login = postgres.connect(config, Elsewhere(place), &Watch::default()).await;
+        assert!(login.is_err());
+        assert_ne!(places.recv().unwrap(), thread::current().id());
+    }
+
+    /// Tells on which thread it is asked to connect, and connects to nothing.
+    struct Elsewhere(Sender<ThreadId>);
+
+    impl<S: AsyncRead + AsyncWrite + Unpin> MakeTlsConnect<S> for Elsewhere {
+        type Stream = guard::Unprotected<S>;
+        type TlsConnect = Plaintext;
+        type Error = io::Error;
+
+        fn make_tls_connect(&mut self, _: &str) -> io::Result<Plaintext> {
+            self.0.send(thread::current().id()).unwrap();
+            Err(io::Error::other("nothing to connect to"))
+        }
+    }
+}

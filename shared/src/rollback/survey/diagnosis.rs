@@ -500,7 +500,7 @@ fn role(survey: &Survey) -> Finding {
         Some(RoleVerdict::Fit) => fine("role", "The database allows the next rotation."),
         Some(RoleVerdict::NeedsAdmin) => wrong("role", "The next rotation needs the admin secret.", None),
         Some(RoleVerdict::Unfit(problem)) => wrong("role", format!("The next rotation would fail: {problem}."), None),
-        Some(RoleVerdict::Unknown) => open("role", "The session broke off before the database had said."),
+        Some(RoleVerdict::Unknown) => wrong("role", "The session broke off before the database had said.", None),
         None => unseen("role"),
     }
 }
