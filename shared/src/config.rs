@@ -67,6 +67,22 @@ pub struct DatabaseSettings {
     pub test_query: Option<String>,
     /// Whether a SCRAM verifier is made also where the server makes md5 ones (`RELATCH_PASSWORD_ENCRYPTION`).
     pub always_scram: bool,
+    /// The weakest way in which a server may ask for a password (`RELATCH_WEAKEST_LOGIN`).
+    pub weakest_login: Authentication,
+    /// Whether SCRAM must be bound to the TLS connection (`RELATCH_CHANNEL_BINDING`).
+    pub bind_channel: bool,
+}
+
+/// A way in which a server asks for a password, from the one that gives it away to the one that does not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Authentication {
+    /// The password itself.
+    Password,
+    /// A hash that serves as the password.
+    Md5,
+    /// SCRAM: both sides prove that they know the password, and neither says it.
+    #[default]
+    Scram,
 }
 
 /// What is remembered between invocations, and who is told.
@@ -154,6 +170,15 @@ impl Config {
         let rds = choice.of("RELATCH_RDS", &[("auto", RdsLookup::Auto), ("off", RdsLookup::Off)]);
         let allow_plaintext = choice.of("RELATCH_ALLOW_PLAINTEXT", &[("false", false), ("true", true)]);
         let always_scram = choice.of("RELATCH_PASSWORD_ENCRYPTION", &[("server", false), ("scram-sha-256", true)]);
+        let weakest_login = choice.of(
+            "RELATCH_WEAKEST_LOGIN",
+            &[
+                ("scram-sha-256", Authentication::Scram),
+                ("md5", Authentication::Md5),
+                ("password", Authentication::Password),
+            ],
+        );
+        let bind_channel = choice.of("RELATCH_CHANNEL_BINDING", &[("prefer", false), ("require", true)]);
         let language = choice.of("RELATCH_LANGUAGE", &Language::ALL.map(|language| (language.name(), language)));
         let time_zone = match setting("RELATCH_TIME_ZONE").map(|name| (TimeZone::get(&name), name)) {
             None => TimeZone::UTC,
@@ -226,6 +251,8 @@ impl Config {
                     allow_plaintext: allow_plaintext.unwrap_or_default(),
                     test_query: setting("RELATCH_TEST_QUERY"),
                     always_scram: always_scram.unwrap_or_default(),
+                    weakest_login: weakest_login.unwrap_or_default(),
+                    bind_channel: bind_channel.unwrap_or_default(),
                 },
                 rds: rds.unwrap_or_default(),
                 secrets_endpoint: setting("SECRETS_MANAGER_ENDPOINT"),

@@ -334,6 +334,12 @@ pub enum Refusal {
     /// The role has as many sessions as it may have.
     #[error("the role's connection limit is reached")]
     ConnectionLimit,
+    /// The database has as many sessions as it may have.
+    #[error("the database's connection limit is reached")]
+    DatabaseLimit,
+    /// The database takes no sessions at all.
+    #[error("the database accepts no connections (ALLOW_CONNECTIONS false, or left invalid by an interrupted DROP)")]
+    DatabaseClosed,
     /// There is no such database.
     #[error("the database does not exist")]
     NoDatabase,
@@ -358,8 +364,42 @@ pub enum Silence {
     #[error("the server does not let this host or method in")]
     NotLetIn,
     /// The answer does not come from PostgreSQL itself.
-    #[error("a pooler answered in the database's place")]
+    #[error("a pooler answers in the database's place: name the server itself in `host` and `port`")]
     Pooler,
+    /// It refuses what every PostgreSQL understands and lets everybody do.
+    #[error(
+        "the server refuses the first statements of a session, with SQLSTATE {0}: it is not PostgreSQL, or PUBLIC may not call pg_backend_pid() or current_setting()"
+    )]
+    Foreign(SqlState),
+    /// It sends without end.
+    #[error(
+        "the server sent more than 1 MiB in one session, and the session was ended (what RELATCH_TEST_QUERY returns counts)"
+    )]
+    TooMuch,
+    /// It wants the password itself.
+    #[error(
+        "the server asks for the password in clear (`password`, LDAP, PAM or RADIUS in pg_hba.conf; on RDS, a member of rds_iam), and RELATCH_WEAKEST_LOGIN does not allow it"
+    )]
+    ClearText,
+    /// It wants the password's md5 hash, which is as good as the password.
+    #[error(
+        "the server asks for an md5 hash of the password, and RELATCH_WEAKEST_LOGIN does not allow it: set password_encryption to scram-sha-256 and give the role its password anew"
+    )]
+    Md5,
+    /// It wants nothing, so that nothing is proved by a login.
+    #[error("the server asked for no password (`trust` or `cert` in pg_hba.conf), so the login proves nothing")]
+    NotAsked,
+    /// It wants SCRAM with so many iterations that clients refuse to compute it.
+    #[error(
+        "the server asks for more than 100,000 SCRAM iterations, which clients refuse: lower scram_iterations and give the role its password anew"
+    )]
+    Iterations,
+    /// It cannot bind SCRAM to the TLS connection.
+    #[error("the server offers no channel binding, which RELATCH_CHANNEL_BINDING requires")]
+    NoBinding,
+    /// It knows neither the password nor its verifier.
+    #[error("the server did not prove that it knows the password: somebody may be answering in its place")]
+    Impostor,
     /// The server speaks no TLS, and plaintext is not allowed.
     #[error("the server offers no TLS, and Relatch does not go back to plaintext")]
     NoTls,
@@ -395,6 +435,14 @@ impl Silence {
             Silence::TimedOut | Silence::Unreachable | Silence::Busy => true,
             Silence::NotLetIn
             | Silence::Pooler
+            | Silence::Foreign(_)
+            | Silence::TooMuch
+            | Silence::ClearText
+            | Silence::Md5
+            | Silence::NotAsked
+            | Silence::Iterations
+            | Silence::NoBinding
+            | Silence::Impostor
             | Silence::NoTls
             | Silence::WrongName
             | Silence::WrongDate
@@ -417,7 +465,7 @@ pub trait Session {
     async fn unlock(&mut self);
 
     /// What the server says of itself, of a user, and of the user that serves as its model.
-    async fn look(&mut self, user: &str, model: &str) -> Result<Surroundings, SessionError>;
+    async fn look(&mut self, user: &str, model: &str) -> Result<Surroundings, Unseen>;
 
     /// Sets a role's password.
     async fn set_password(&mut self, user: &str, password: &SecretString) -> Result<(), SessionError>;
@@ -465,6 +513,34 @@ pub enum SessionError {
     Lost,
 }
 
+/// Why a session does not see what the server says of itself and of roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unseen {
+    /// The database said no.
+    Denied(Denial),
+    /// No answer.
+    Lost,
+}
+
+/// What a database does not let a session read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Denial {
+    /// The database's word.
+    pub state: SqlState,
+    /// The right that is missing, as in `GRANT … TO PUBLIC`, where it is known.
+    pub missing: Option<&'static str>,
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { state, missing } = self;
+        match missing {
+            Some(right) => write!(f, "SQLSTATE {state}: `GRANT {right} TO PUBLIC`, or to the role"),
+            None => write!(f, "SQLSTATE {state}: is it PostgreSQL, and may the role read its catalogs?"),
+        }
+    }
+}
+
 /// A SQLSTATE: five characters that name a kind of error.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SqlState(pub [u8; 5]);
@@ -497,6 +573,8 @@ pub struct Surroundings {
     /// Whether only members of `rds_password` may change passwords (`rds.restrict_password_commands`), and the
     /// session's user is none.
     pub restricted: bool,
+    /// Whether a module that checks passwords refuses verifiers, so that only a password in clear could be set.
+    pub refuses_verifiers: bool,
     /// The user; `None` if there is no such role.
     pub user: Option<Role>,
     /// Its model; `None` if there is no such role.

@@ -19,6 +19,16 @@ async fn roles_that_cannot_log_in() {
         ("no session allowed", "ALTER ROLE app CONNECTION LIMIT 0", "ALTER ROLE app CONNECTION LIMIT -1"),
         ("one session allowed", "ALTER ROLE app CONNECTION LIMIT 1", "ALTER ROLE app CONNECTION LIMIT -1"),
         ("no such database", "ALTER DATABASE app RENAME TO gone", "ALTER DATABASE gone RENAME TO app"),
+        (
+            "no session of the database",
+            "ALTER DATABASE app CONNECTION LIMIT 0",
+            "ALTER DATABASE app CONNECTION LIMIT -1",
+        ),
+        (
+            "a database that is closed",
+            "ALTER DATABASE app ALLOW_CONNECTIONS false",
+            "ALTER DATABASE app ALLOW_CONNECTIONS true",
+        ),
         ("no CONNECT", "REVOKE CONNECT ON DATABASE app FROM PUBLIC, app", "GRANT CONNECT ON DATABASE app TO PUBLIC"),
     ] {
         let before = scene.value("SELECT rolpassword FROM pg_authid WHERE rolname = 'app'").await;
@@ -50,10 +60,38 @@ async fn an_admin_secret_sees_what_is_wrong_with_a_role() {
 }
 
 #[tokio::test]
-async fn a_member_of_rds_iam_is_refused() {
+async fn a_password_that_opens_the_database_proves_that_the_role_is_not_iams() {
     let scene = Scene::single_user().await;
     scene.sql("CREATE ROLE rds_iam; GRANT rds_iam TO app").await;
-    insta::assert_snapshot!(scene.fails_and_stays_open().await, @"setSecret Rotation.Refused: refused: the role is a member of rds_iam and logs in by IAM, not by password");
+    scene.rotates().await;
+}
+
+#[tokio::test]
+async fn catalogs_that_may_not_be_read_are_named_with_the_right_that_is_missing() {
+    let scene = Scene::single_user().await;
+    let inside = scene.cloud.postgres.admin("app").await.unwrap();
+    let mut table = Vec::new();
+    for right in ["SELECT ON pg_catalog.pg_roles", "SELECT ON pg_catalog.pg_stat_activity"] {
+        inside.batch_execute(&format!("REVOKE {right} FROM PUBLIC")).await.unwrap();
+        table.push(format!("{right}: {}", scene.fails_and_stays_open().await));
+        inside.batch_execute(&format!("GRANT {right} TO PUBLIC")).await.unwrap();
+    }
+    // Of these the first statements of a session are made: this is what a server looks like that is no PostgreSQL.
+    inside.batch_execute("REVOKE EXECUTE ON FUNCTION pg_backend_pid() FROM PUBLIC").await.unwrap();
+    table.push(format!("pg_backend_pid(): {}", scene.fails_and_stays_open().await));
+    inside.batch_execute("GRANT EXECUTE ON FUNCTION pg_backend_pid() TO PUBLIC").await.unwrap();
+    insta::assert_snapshot!(table.join("\n"));
+    scene.rotates().await;
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_verifiers_is_refused_before_anything_is_changed() {
+    let scene = Scene::single_user().await;
+    scene.sql("ALTER DATABASE app SET credcheck.encrypted_password_allowed = 'off'").await;
+    insta::assert_snapshot!(scene.fails_and_stays_open().await, @"setSecret Rotation.Refused: refused: credcheck refuses verifiers, and Relatch sends no password in clear: set credcheck.encrypted_password_allowed to on");
+    // Whom it exempts may try.
+    scene.sql("ALTER DATABASE app SET credcheck.whitelist = 'app'").await;
+    scene.rotates().await;
 }
 
 #[tokio::test]
@@ -171,19 +209,58 @@ async fn the_settings_of_a_role_do_not_stand_in_the_way() {
 }
 
 #[tokio::test]
-async fn the_verifier_is_of_the_kind_that_the_server_makes() {
+async fn a_server_of_md5_is_talked_to_only_where_the_settings_allow_it() {
+    let md5 = ("RELATCH_WEAKEST_LOGIN", "md5");
+    let scene = Scene::single_user_with(&[], |options| options.setting("password_encryption", "md5")).await;
+    insta::assert_snapshot!(scene.fails_and_stays_open().await, @"setSecret Rotation.Refused: refused: the server asks for an md5 hash of the password, and RELATCH_WEAKEST_LOGIN does not allow it: set password_encryption to scram-sha-256 and give the role its password anew");
     for (settings, kind) in
-        [(&[][..], "md5"), (&[("RELATCH_PASSWORD_ENCRYPTION", "scram-sha-256")][..], "SCRAM-SHA-256")]
+        [(&[md5][..], "md5"), (&[md5, ("RELATCH_PASSWORD_ENCRYPTION", "scram-sha-256")][..], "SCRAM-SHA-256")]
     {
         let scene = Scene::single_user_with(settings, |options| options.setting("password_encryption", "md5")).await;
         scene.rotates().await;
-        let verifier = scene.value("SELECT rolpassword FROM pg_authid WHERE rolname = 'app'").await;
+        let verifier = scene.value(VERIFIER).await;
         assert!(verifier.starts_with(kind), "{kind}");
     }
+}
+
+const VERIFIER: &str = "SELECT rolpassword FROM pg_authid WHERE rolname = 'app'";
+
+#[tokio::test]
+async fn a_login_by_scram_means_a_scram_verifier_whatever_the_role_or_the_server_says() {
     let scene = Scene::single_user().await;
     scene.rotates().await;
-    let verifier = scene.value("SELECT rolpassword FROM pg_authid WHERE rolname = 'app'").await;
-    assert!(verifier.starts_with("SCRAM-SHA-256$4096:"));
+    assert!(scene.value(VERIFIER).await.starts_with("SCRAM-SHA-256$4096:"));
+    for says_md5 in
+        ["ALTER ROLE app SET password_encryption = 'md5'", "ALTER DATABASE app SET password_encryption = 'md5'"]
+    {
+        scene.sql(says_md5).await;
+        scene.rotates().await;
+        assert!(scene.value(VERIFIER).await.starts_with("SCRAM-SHA-256$"), "{says_md5}");
+    }
+}
+
+#[tokio::test]
+async fn the_way_back_does_not_lock_out_a_role_that_is_set_to_md5() {
+    let settings = [("RELATCH_TEST_QUERY", "SELECT 1/0"), ("RELATCH_WEAKEST_LOGIN", "md5")];
+    let scene = Scene::single_user_with(&settings, |options| options).await;
+    scene.sql("ALTER ROLE app SET password_encryption = 'md5'").await;
+    let said = scene.fails_and_stays_open().await;
+    assert!(said.contains("the previous one is back"), "{said}");
+    assert!(scene.value(VERIFIER).await.starts_with("SCRAM-SHA-256$"));
+}
+
+#[tokio::test]
+async fn a_role_cannot_make_its_rotations_compute_for_half_an_hour() {
+    let scene = Scene::single_user().await;
+    if scene.value("SHOW server_version_num").await.parse::<u32>().unwrap() < 160_000 {
+        // The setting came with PostgreSQL 16; before, `Kind::fit` alone is tested.
+        return;
+    }
+    for (iterations, made) in [("2147483647", "100000"), ("600000", "100000"), ("1", "4096"), ("5000", "5000")] {
+        scene.sql(&format!("ALTER ROLE app SET scram_iterations = {iterations}")).await;
+        scene.rotates().await;
+        assert!(scene.value(VERIFIER).await.starts_with(&format!("SCRAM-SHA-256${made}:")), "{iterations}");
+    }
 }
 
 #[tokio::test]

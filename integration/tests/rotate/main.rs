@@ -5,6 +5,7 @@
 mod alternating;
 mod at_the_same_time;
 mod database;
+mod hostile;
 mod input;
 mod rds;
 mod rollback;

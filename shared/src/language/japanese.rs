@@ -3,7 +3,7 @@
 use super::Spoken;
 use crate::{
     audit::chain::Break,
-    ports::{CallError, CallErrorKind, Refusal, Silence},
+    ports::{CallError, CallErrorKind, Denial, Refusal, Silence},
     rollback::{self, RepairError},
     rotation::{self, RotationError, facts::RoleProblem},
     secret::Problem,
@@ -254,6 +254,10 @@ impl Spoken for Refusal {
         match self {
             Self::NoLogin => "ロールのログインが許可されていません（NOLOGIN）",
             Self::ConnectionLimit => "ロールの接続数が上限に達しています",
+            Self::DatabaseLimit => "データベースの接続数が上限に達しています",
+            Self::DatabaseClosed => {
+                "データベースが接続を受け付けていません（ALLOW_CONNECTIONS falseか、中断されたDROPで無効になっています）"
+            }
             Self::NoDatabase => "データベースが存在しません",
             Self::NoConnect => "ロールにデータベースへの接続が許可されていません",
         }
@@ -268,7 +272,35 @@ impl Spoken for Silence {
             Self::Unreachable => "データベースに到達できません",
             Self::Busy => "データベースは存在しますが、接続を受け付けていません",
             Self::NotLetIn => "サーバーがこのホストまたは認証方式を許可していません",
-            Self::Pooler => "データベースではなくプーラーが応答しました",
+            Self::Pooler => {
+                "データベースではなくプーラーが応答しています。`host` と `port` にサーバー自体を指定してください"
+            }
+            Self::Foreign(state) => {
+                return format!(
+                    "サーバーがセッションの最初の文を拒否しました（SQLSTATE {state}）。PostgreSQLではないか、PUBLICにpg_backend_pid()またはcurrent_setting()の実行が許可されていません"
+                );
+            }
+            Self::TooMuch => {
+                "サーバーが1つのセッションで1 MiBを超えるデータを送信したため、セッションを終了しました（RELATCH_TEST_QUERYの結果も含みます）"
+            }
+            Self::ClearText => {
+                "サーバーがパスワードを平文で要求しています（pg_hba.confの `password`、LDAP、PAM、RADIUS。RDSではrds_iamのメンバー）。RELATCH_WEAKEST_LOGINで許可されていません"
+            }
+            Self::Md5 => {
+                "サーバーがパスワードのmd5ハッシュを要求していますが、RELATCH_WEAKEST_LOGINで許可されていません。password_encryptionをscram-sha-256にし、ロールのパスワードを設定し直してください"
+            }
+            Self::NotAsked => {
+                "サーバーがパスワードを要求しなかったため（pg_hba.confの `trust` または `cert`）、ログインは何の証明にもなりません"
+            }
+            Self::Iterations => {
+                "サーバーが100,000回を超えるSCRAMの反復を要求しています。クライアントは拒否します。scram_iterationsを下げ、ロールのパスワードを設定し直してください"
+            }
+            Self::NoBinding => {
+                "サーバーがチャネルバインディングに対応していませんが、RELATCH_CHANNEL_BINDINGで必須とされています"
+            }
+            Self::Impostor => {
+                "サーバーがパスワードを知っていることを証明しませんでした。別の誰かが応答している可能性があります"
+            }
             Self::NoTls => "サーバーがTLSに対応していません。Relatchは平文には切り替えません",
             Self::WrongName => {
                 "サーバー証明書が別のホスト用です（期待する名前はシークレットの `sslservername` で指定できます）"
@@ -307,6 +339,13 @@ impl Spoken for RoleProblem {
             }
             Self::Restricted => {
                 "rds.restrict_password_commandsによりロール自身はパスワードを変更できず、管理者シークレット（`masterarn`）も指定されていません"
+            }
+            Self::RefusesVerifiers => {
+                "credcheckがハッシュ化済みのパスワードを拒否します。Relatchはパスワードを平文で送信しません。credcheck.encrypted_password_allowedをonにしてください"
+            }
+            Self::Unreadable(Denial { state, missing }) => {
+                let remedy = missing.map_or(String::new(), |right| format!("。`GRANT {right} TO PUBLIC` を実行してください"));
+                return format!("ロールの情報を読み取れません（SQLSTATE {state}）{remedy}");
             }
         }
         .to_owned()

@@ -1,6 +1,6 @@
 //! What the state of a secret means for those who use it.
 
-use super::facts::{Facts, Rung};
+use super::facts::{Facts, Found, Rung};
 use crate::{language::Language, ports::Login, rotation::facts::Held};
 
 /// What the state of a secret means for those who use it.
@@ -56,13 +56,17 @@ impl Impact {
 
 /// What it means as it was found, before anything was done; `None` where it was not looked at.
 pub fn found(facts: &Facts) -> Option<Impact> {
-    let opens = |login: Option<Login>| matches!(login, Some(Login::Accepted | Login::Unfit(_) | Login::Refused(_)));
+    let opens = |login: Option<Login>| matches!(login, Some(Login::Accepted | Login::Unfit(_)));
     let silent = |login: Option<Login>| matches!(login, Some(Login::Unknown(_)));
     match (facts.current, facts.logins.current) {
         (Some(Held::Credentials), None) | (None, _) => return None,
         (_, Some(Login::Accepted | Login::Unfit(_))) => return Some(Impact::Safe),
-        (_, Some(Login::Refused(_) | Login::Unknown(_))) => return Some(Impact::Degraded),
-        (_, Some(Login::Rejected) | None) => {}
+        (_, Some(Login::Unknown(_))) => return Some(Impact::Degraded),
+        (_, Some(Login::Refused(_) | Login::Rejected) | None) => {}
+    }
+    if shut_out(facts) {
+        let somebody = [facts.logins.pending, facts.logins.previous, facts.logins.kept].into_iter().any(opens);
+        return Some(if somebody || another_may_open(facts) { Impact::Degraded } else { Impact::LockedOut });
     }
     let labelled = [facts.logins.pending, facts.logins.previous];
     Some(if labelled.into_iter().any(|login| opens(login) || silent(login)) || !facts.every_label_was_tried() {
@@ -73,6 +77,24 @@ pub fn found(facts: &Facts) -> Option<Impact> {
         Impact::Degraded
     } else {
         Impact::LockedOut
+    })
+}
+
+/// A password was right, and the role or the database let nobody in: whichever version of that user he holds.
+fn shut_out(facts: &Facts) -> bool {
+    let refused = |login: Option<Login>| matches!(login, Some(Login::Refused(_)));
+    let own = |found: Option<Found>, login| found != Some(Found::Alternate) && refused(login);
+    refused(facts.logins.current)
+        || own(facts.pending, facts.logins.pending)
+        || own(facts.previous, facts.logins.previous)
+        || own(facts.kept.found, facts.logins.kept)
+}
+
+/// A labelled version is that of the user that takes turns, and it was not seen to be shut out as well.
+fn another_may_open(facts: &Facts) -> bool {
+    let others = [(facts.pending, facts.logins.pending), (facts.previous, facts.logins.previous)];
+    others.into_iter().any(|(found, login)| {
+        found == Some(Found::Alternate) && !matches!(login, Some(Login::Refused(_) | Login::Rejected))
     })
 }
 
@@ -94,8 +116,36 @@ mod tests {
     use super::*;
     use crate::{
         ports::{Refusal, Silence},
-        rollback::facts::{Found, PendingLabel},
+        rollback::facts::PendingLabel,
     };
+
+    /// VALID UNTIL that is over is a rejection, and a server without a free connection is silent: see `postgres::login`.
+    #[test]
+    fn where_nobody_is_let_in_with_the_right_password_everybody_is_locked_out() {
+        let current = Login::Refused(Refusal::NoLogin);
+        let meant = |previous, login| {
+            let mut facts = Facts { current: Some(Held::Credentials), previous, ..Facts::default() };
+            (facts.logins.current, facts.logins.previous) = (Some(current), login);
+            found(&facts)
+        };
+        for refusal in [
+            Refusal::NoLogin,
+            Refusal::ConnectionLimit,
+            Refusal::DatabaseLimit,
+            Refusal::DatabaseClosed,
+            Refusal::NoDatabase,
+            Refusal::NoConnect,
+        ] {
+            let mut facts = Facts { current: Some(Held::Credentials), ..Facts::default() };
+            facts.logins.current = Some(Login::Refused(refusal));
+            assert_eq!((found(&facts), left(&facts)), (Some(Impact::LockedOut), Some(Impact::LockedOut)), "{refusal}");
+        }
+        assert_eq!(meant(Some(Found::SameUser), None), Some(Impact::LockedOut));
+        assert_eq!(meant(Some(Found::Alternate), None), Some(Impact::Degraded));
+        assert_eq!(meant(Some(Found::Alternate), Some(Login::Accepted)), Some(Impact::Degraded));
+        assert_eq!(meant(Some(Found::Alternate), Some(Login::Rejected)), Some(Impact::LockedOut));
+        assert_eq!(meant(Some(Found::Alternate), Some(current)), Some(Impact::LockedOut));
+    }
 
     #[test]
     fn what_the_logins_mean() {

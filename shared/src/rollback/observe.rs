@@ -8,10 +8,10 @@ use super::{
 use crate::{
     ports::{
         Attempt, CallError, CallErrorKind, Controls, Custody, Database, Description, Door, Failure, Kept, Label, Lock,
-        Login, MasterOf, Masters, Ports, Server, Session, Table, Version, Which,
+        Login, MasterOf, Masters, Ports, Server, Session, Table, Unseen, Version, Which,
     },
     rotation::{
-        facts::{Held, RoleVerdict, SecretState, Time},
+        facts::{Held, SecretState, Time},
         role,
         strategy::{self, Strategy},
     },
@@ -145,13 +145,13 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
                 };
                 let (user, has_admin) = (whose.username.clone(), whose.masterarn.is_some());
                 let surroundings = match self.session(source) {
-                    Some(session) => session.look(&user, &user).await.ok(),
-                    None => None,
+                    Some(session) => session.look(&user, &user).await,
+                    None => Err(Unseen::Lost),
                 };
                 let verdict = match (surroundings, source) {
-                    (None, _) => RoleVerdict::Unknown,
-                    (Some(seen), Source::Admin) => role::judge_reset(&seen),
-                    (Some(seen), _) => role::judge_single(&seen, has_admin),
+                    (Err(unseen), _) => role::unseen(unseen),
+                    (Ok(seen), Source::Admin) => role::judge_reset(&seen),
+                    (Ok(seen), _) => role::judge_single(&role::shown_by_password(seen), has_admin),
                 };
                 self.facts.roles[source as usize] = Some(verdict);
             }

@@ -270,8 +270,8 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Lookout<'_, S, D, R, T> {
             (Strategy::AlternatingUsers, None) => None,
             (Strategy::AlternatingUsers, Some(next)) => match self.visit.session(Source::Admin) {
                 Some(session) => {
-                    let seen = session.look(&next, &model).await.ok();
-                    Some(seen.map_or(RoleVerdict::Unknown, |seen| role::judge_alternate(&seen)))
+                    let seen = session.look(&next, &model).await.map(role::shown_by_password);
+                    Some(seen.map_or_else(role::unseen, |seen| role::judge_alternate(&seen)))
                 }
                 None => None,
             },

@@ -4,7 +4,7 @@
 //! situation a rotation can be in is a value that a test can write down.
 
 use crate::{
-    ports::{Controls, Description, Lock, Login, Server, ServerState, SqlState, Staged},
+    ports::{Controls, Denial, Description, Lock, Login, Server, ServerState, SqlState, Staged},
     rollback::undo,
     secret::{Field, Problem},
 };
@@ -233,6 +233,14 @@ pub enum RoleProblem {
         "rds.restrict_password_commands keeps the role from changing its password, and no admin secret (`masterarn`) is named"
     )]
     Restricted,
+    /// A module that checks passwords, and can check only what it is told in clear.
+    #[error(
+        "credcheck refuses verifiers, and Relatch sends no password in clear: set credcheck.encrypted_password_allowed to on"
+    )]
+    RefusesVerifiers,
+    /// The catalogs cannot be read.
+    #[error("the database does not let the session read what it says of roles, with {0}")]
+    Unreadable(Denial),
 }
 
 /// Whether enough of the invocation's time is left.

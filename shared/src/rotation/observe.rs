@@ -2,7 +2,7 @@
 
 use super::{
     RotationError, Settings,
-    facts::{Control, Facts, Held, Pair, RoleVerdict, SecretState, Standing, Time, Turn},
+    facts::{Control, Facts, Held, Pair, SecretState, Standing, Time, Turn},
     plan::{Look, Who},
     role,
     strategy::{self, Strategy},
@@ -10,7 +10,7 @@ use super::{
 use crate::{
     ports::{
         Attempt, Database, Description, Door, Label, Lock, Login, Ports, Secrets, Server, Servers, Session, Table,
-        Version, Which,
+        Unseen, Version, Which,
     },
     secret::{DatabaseCredentials, Field, Problem},
 };
@@ -120,14 +120,19 @@ impl<'a, S: Secrets, D: Database, R: Servers, T: Table> Visit<'a, S, D, R, T> {
                 let user = self.user()?;
                 let model = strategy::model(&user).to_owned();
                 let surroundings = match self.session(who) {
-                    Some(session) => session.look(&user, &model).await.ok(),
-                    None => None,
+                    Some(session) => session.look(&user, &model).await,
+                    None => Err(Unseen::Lost),
                 };
                 let has_admin = self.known.current.as_ref().is_some_and(|current| current.masterarn.is_some());
+                let opens = |login: Option<Login>| matches!(login, Some(Login::Accepted | Login::Unfit(_)));
+                // An alternate user shares the memberships of its model.
+                let logins = self.facts.logins;
+                let shown = [logins.current, logins.pending, logins.previous].into_iter().any(opens);
+                let surroundings = surroundings.map(|seen| if shown { role::shown_by_password(seen) } else { seen });
                 self.facts.role = Some(match (surroundings, self.facts.pair) {
-                    (None, _) => RoleVerdict::Unknown,
-                    (Some(seen), Some(Pair::Alternating)) => role::judge_alternate(&seen),
-                    (Some(seen), _) => role::judge_single(&seen, has_admin),
+                    (Err(unseen), _) => role::unseen(unseen),
+                    (Ok(seen), Some(Pair::Alternating)) => role::judge_alternate(&seen),
+                    (Ok(seen), _) => role::judge_single(&seen, has_admin),
                 });
             }
             Look::Time => {

@@ -1,7 +1,21 @@
 //! Whether a database allows a change, by what it says of itself and of the role.
 
 use super::facts::{RoleProblem, RoleVerdict};
-use crate::ports::{Role, Surroundings};
+use crate::ports::{Role, Surroundings, Unseen};
+
+/// Where nothing was seen.
+pub(crate) const fn unseen(unseen: Unseen) -> RoleVerdict {
+    match unseen {
+        Unseen::Denied(denial) => RoleVerdict::Unfit(RoleProblem::Unreadable(denial)),
+        Unseen::Lost => RoleVerdict::Unknown,
+    }
+}
+
+/// What is true of a role whose password has just opened the database: that is how it logs in, whatever it is a member of.
+pub(crate) fn shown_by_password(surroundings: Surroundings) -> Surroundings {
+    let proved = |role: Option<Role>| role.map(|role| Role { iam: false, ..role });
+    Surroundings { user: proved(surroundings.user), model: proved(surroundings.model), ..surroundings }
+}
 
 /// For a single user, whose own session this is.
 pub(crate) fn judge_single(surroundings: &Surroundings, has_admin: bool) -> RoleVerdict {
@@ -43,6 +57,7 @@ fn problem(surroundings: &Surroundings, model: Option<Role>, user: Option<Role>)
         (model.iam || user.is_some_and(|user| user.iam), RoleProblem::Iam),
         (user.is_some_and(full), RoleProblem::ConnectionLimit),
         (user.is_some_and(|user| !user.alterable), RoleProblem::NotAlterable),
+        (surroundings.refuses_verifiers, RoleProblem::RefusesVerifiers),
     ]
     .into_iter()
     .find_map(|(is_so, problem)| is_so.then_some(problem))
@@ -54,8 +69,13 @@ mod tests {
 
     const FIT: Role =
         Role { can_log_in: true, expired: false, sessions_left: None, iam: false, alterable: true, privileged: false };
-    const CALM: Surroundings =
-        Surroundings { in_recovery: false, restricted: false, user: Some(FIT), model: Some(FIT) };
+    const CALM: Surroundings = Surroundings {
+        in_recovery: false,
+        restricted: false,
+        refuses_verifiers: false,
+        user: Some(FIT),
+        model: Some(FIT),
+    };
 
     #[test]
     fn a_healthy_role_is_fit() {
@@ -79,8 +99,18 @@ mod tests {
         let nobody = Surroundings { user: None, model: None, ..CALM };
         assert_eq!(judge_single(&nobody, true), RoleVerdict::Unfit(RoleProblem::Missing));
         assert_eq!(judge_alternate(&nobody), RoleVerdict::Unfit(RoleProblem::Missing));
+        let checked = Surroundings { refuses_verifiers: true, ..CALM };
+        assert_eq!(judge_single(&checked, true), RoleVerdict::Unfit(RoleProblem::RefusesVerifiers));
         let standby = Surroundings { in_recovery: true, ..CALM };
         assert_eq!(judge_single(&standby, true), RoleVerdict::Unfit(RoleProblem::ReadOnly));
+    }
+
+    #[test]
+    fn a_login_by_password_proves_that_a_role_is_not_iams() {
+        let member = Role { iam: true, ..FIT };
+        let seen = shown_by_password(Surroundings { user: Some(member), model: Some(member), ..CALM });
+        assert_eq!(judge_single(&seen, false), RoleVerdict::Fit);
+        assert_eq!(judge_alternate(&seen), RoleVerdict::Fit);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use relatch::{
     ports::{
         Attempt, CallError, CallErrorKind, Controls, Custody, Database, Description, Door, Failure, Kept, Label, Lock,
         Login, Master, MasterOf, Masters, Page, Pause, Pending, Ports, Refusal, Role, Scope, Secrets, Server,
-        ServerState, Servers, Session, SessionError, Silence, Staged, Surroundings, Table, Version, Which,
+        ServerState, Servers, Session, SessionError, Silence, Staged, Surroundings, Table, Unseen, Version, Which,
     },
     rollback::{self, Impact, Intent, Order, Recovery, Repair},
     rotation::{
@@ -1015,17 +1015,19 @@ impl Session for OpenSession {
         }
     }
 
-    async fn look(&mut self, user: &str, model: &str) -> Result<Surroundings, SessionError> {
+    async fn look(&mut self, user: &str, model: &str) -> Result<Surroundings, Unseen> {
         let (by, user, model) = (self.user.clone(), user.to_owned(), model.to_owned());
         in_session(
             self.call("look", move |state| Surroundings {
                 in_recovery: false,
                 restricted: state.restricted && by != "admin",
+                refuses_verifiers: false,
                 user: state.role(&user),
                 model: state.role(&model),
             })
             .await,
         )
+        .map_err(|_| Unseen::Lost)
     }
 
     async fn set_password(&mut self, user: &str, password: &SecretString) -> Result<(), SessionError> {

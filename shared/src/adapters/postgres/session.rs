@@ -1,20 +1,22 @@
 //! What is done in an open session.
 
 use super::{
-    APPLICATION, login,
-    verifier::{self, DEFAULT_ITERATIONS, Kind},
+    APPLICATION,
+    guard::Seen,
+    login,
+    verifier::{self, Kind},
 };
 use crate::{
-    config::DatabaseSettings,
-    ports::{Lock, Login, Role, Session, SessionError, SqlState, Surroundings},
+    config::{Authentication, DatabaseSettings},
+    ports::{Denial, Lock, Login, Role, Session, SessionError, SqlState, Surroundings, Unseen},
 };
 use aws_lc_rs::digest;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use secrecy::SecretString;
-use std::{collections::HashSet, future::Future, time::Duration};
+use std::{collections::HashSet, future::Future, panic::resume_unwind, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    task::JoinHandle,
+    task::{JoinHandle, spawn_blocking},
     time::{Instant, sleep, timeout},
 };
 use tokio_postgres::{Client, Connection, Error, IsolationLevel, Row, SimpleQueryMessage, SimpleQueryRow, Transaction};
@@ -28,14 +30,21 @@ const PREPARE: &str = "SET ROLE NONE; SET synchronous_commit = on; SET default_t
 /// transaction from any), in case the function that opened it is frozen: then it cannot hold the lock, nor commit late.
 const IDLE: u32 = 5;
 
-/// Members of this role may change passwords where `rds.restrict_password_commands` is on.
+/// Members of this role may change passwords where `rds.restrict_password_commands` is on. credcheck refuses verifiers
+/// unless it is told otherwise (source: its README, "Limitations"); whom it exempts may try.
 const SURROUNDINGS: &str = "
     SELECT pg_is_in_recovery(),
            coalesce(current_setting('rds.restrict_password_commands', true), 'off') IN ('on', '1', 'true')
              AND NOT EXISTS (SELECT FROM pg_roles p WHERE p.rolname = 'rds_password'
-                             AND pg_has_role(session_user, p.oid, 'MEMBER'))";
+                             AND pg_has_role(session_user, p.oid, 'MEMBER')),
+           coalesce(pg_catalog.current_setting('credcheck.encrypted_password_allowed', true), 'on')
+               OPERATOR(pg_catalog.=) 'off'
+             AND coalesce(pg_catalog.current_setting('credcheck.whitelist', true), '') OPERATOR(pg_catalog.=) ''
+             AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles m WHERE m.rolsuper
+                             AND m.rolname OPERATOR(pg_catalog.=) session_user)";
 
-/// ADMIN on the role is needed from PostgreSQL 16 on; before, CREATEROLE is enough.
+/// ADMIN on the role is needed from PostgreSQL 16 on; before, CREATEROLE is enough. What RDS lets a member of
+/// `rds_superuser` do it says itself, before anything is changed.
 const ROLE: &str = "
     SELECT r.rolcanlogin,
            coalesce(r.rolvaliduntil <= now(), false),
@@ -46,7 +55,9 @@ const ROLE: &str = "
            current_user = session_user
              AND (r.rolname = session_user OR me.rolsuper OR (me.rolcreaterole AND NOT r.rolsuper
                   AND (current_setting('server_version_num')::int < 160000
-                       OR pg_has_role(session_user, r.oid, 'MEMBER WITH ADMIN OPTION')))),
+                       OR pg_has_role(session_user, r.oid, 'MEMBER WITH ADMIN OPTION')
+                       OR EXISTS (SELECT FROM pg_catalog.pg_roles d WHERE d.rolname OPERATOR(pg_catalog.=) 'rds_superuser'
+                                  AND pg_catalog.pg_has_role(session_user, d.oid, 'MEMBER'))))),
            r.rolsuper OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls
              OR EXISTS (SELECT FROM pg_roles s WHERE s.rolname = 'rds_superuser' AND pg_has_role(r.oid, s.oid, 'MEMBER'))
     FROM pg_roles r, pg_roles me
@@ -73,6 +84,9 @@ pub struct PostgresSession {
     connection: JoinHandle<()>,
     patience: Duration,
     always_scram: bool,
+    seen: Seen,
+    /// A password was set in this session before: this one is the way back.
+    changed: bool,
 }
 
 /// What the server itself is to keep to: below what the client waits, so that nothing is done after the client gave up.
@@ -82,14 +96,20 @@ pub(super) fn options(patience: Duration) -> String {
 }
 
 impl PostgresSession {
-    pub(super) fn new<S, T>(client: Client, connection: Connection<S, T>, settings: &DatabaseSettings) -> Self
+    pub(super) fn new<S, T>(
+        client: Client,
+        connection: Connection<S, T>,
+        settings: &DatabaseSettings,
+        seen: Seen,
+    ) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         // How the connection ends is told by the request that it ends under.
         let connection = tokio::spawn(async move { drop(connection.await) });
-        Self { client, connection, patience: settings.patience, always_scram: settings.always_scram }
+        let (patience, always_scram) = (settings.patience, settings.always_scram);
+        Self { client, connection, patience, always_scram, seen, changed: false }
     }
 
     /// Runs a query and throws its rows away.
@@ -106,14 +126,31 @@ impl PostgresSession {
         }))
     }
 
-    /// Makes the session fit for changes; its answer is the first proof that the session is one.
+    /// Fails where a pooler stands between: the process that answers is not the one that the login was told of, or it
+    /// does not keep to [`options`].
+    fn assurance(&self) -> String {
+        let (process, milliseconds) = (self.seen.process.unwrap_or_default(), self.patience.as_millis());
+        format!(
+            "SELECT 1 OPERATOR(pg_catalog./) CASE WHEN pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) {process}
+             AND pg_catalog.current_setting('statement_timeout')::pg_catalog.interval
+                 OPERATOR(pg_catalog.=) '{milliseconds} ms'::pg_catalog.interval THEN 1 ELSE 0 END;"
+        )
+    }
+
+    /// Is sure that the server itself answers. Nothing of the session is changed.
+    pub(super) async fn assure(&self) -> Result<(), Login> {
+        self.run(&self.assurance()).await.map_err(|error| login::read_first(&error))
+    }
+
+    /// Makes the session fit for changes; its answer is the first proof that the session is one. Statements of one
+    /// message are one transaction: where the first of them fails, nothing is set, in whosever session that would be.
     pub(super) async fn prepare(&self) -> Result<(), Login> {
-        let idle = (self.patience * IDLE).as_millis();
+        let (assurance, idle) = (self.assurance(), (self.patience * IDLE).as_millis());
         let statements = format!(
-            "{PREPARE} SET idle_in_transaction_session_timeout = {idle}; SELECT set_config('idle_session_timeout', '{idle}', false)
+            "{assurance} {PREPARE} SET idle_in_transaction_session_timeout = {idle}; SELECT set_config('idle_session_timeout', '{idle}', false)
              WHERE current_setting('server_version_num')::int >= 140000"
         );
-        self.run(&statements).await.map_err(|error| login::read(&error))
+        self.run(&statements).await.map_err(|error| login::read_first(&error))
     }
 
     async fn role(&self, name: &str) -> Result<Option<Role>, Error> {
@@ -138,25 +175,28 @@ impl PostgresSession {
         Ok(Surroundings {
             in_recovery: row.try_get(0)?,
             restricted: row.try_get(1)?,
+            refuses_verifiers: row.try_get(2)?,
             user: user_role,
             model: model_role,
         })
     }
 
-    /// `ALTER ROLE … PASSWORD …`, with a verifier of the kind that the server makes.
-    async fn password_statement(&self, user: &str, password: &SecretString) -> Result<String, Error> {
-        let query = "SELECT current_setting('password_encryption'), current_setting('scram_iterations', true)";
+    /// `ALTER ROLE … PASSWORD …`, with a verifier that can log in.
+    async fn password_statement(&mut self, user: &str, password: &SecretString) -> Result<String, Error> {
+        let query = "SELECT pg_catalog.current_setting('password_encryption'), pg_catalog.current_setting('scram_iterations', true)";
         let row = self.row(query).await?;
-        let iterations = row.as_ref().and_then(|row| row.get(1)).and_then(|text| text.parse().ok());
-        let kind = match row.as_ref().and_then(|row| row.get(0)) {
-            Some("md5") if !self.always_scram => Kind::Md5,
-            _ => Kind::Scram(iterations.unwrap_or(DEFAULT_ITERATIONS)),
-        };
-        let verifier = verifier::make(kind, user, password);
+        let said = |column| row.as_ref().and_then(|row| row.get(column));
+        let md5 = said(0) == Some("md5") && !self.always_scram && !self.changed;
+        let kind = Kind::fit(self.seen.asked == Some(Authentication::Scram), md5, said(1));
+        self.changed = true;
+        let (name, password) = (user.to_owned(), password.clone());
+        // A panic of that thread is one of ours.
+        let verifier = spawn_blocking(move || verifier::make(kind, &name, &password)).await;
+        let verifier = verifier.unwrap_or_else(|error| resume_unwind(error.into_panic()));
         Ok(format!("ALTER ROLE {} PASSWORD {}", escape_identifier(user), escape_literal(&verifier)))
     }
 
-    async fn change(&self, user: &str, password: &SecretString) -> Result<(), Error> {
+    async fn change(&mut self, user: &str, password: &SecretString) -> Result<(), Error> {
         let statement = self.password_statement(user, password).await?;
         self.run(&statement).await
     }
@@ -224,12 +264,15 @@ impl Session for PostgresSession {
         let _ = self.within(self.run("SELECT pg_advisory_unlock_all()")).await;
     }
 
-    async fn look(&mut self, user: &str, model: &str) -> Result<Surroundings, SessionError> {
-        self.within(self.surroundings(user, model)).await
+    async fn look(&mut self, user: &str, model: &str) -> Result<Surroundings, Unseen> {
+        match timeout(self.patience + self.patience / 2, self.surroundings(user, model)).await {
+            Ok(seen) => seen.map_err(|error| unseen(&error)),
+            Err(_) => Err(Unseen::Lost),
+        }
     }
 
     async fn set_password(&mut self, user: &str, password: &SecretString) -> Result<(), SessionError> {
-        self.within(self.change(user, password)).await
+        within(self.patience, self.change(user, password)).await
     }
 
     async fn provision(&mut self, user: &str, model: &str, password: &SecretString) -> Result<(), SessionError> {
@@ -264,6 +307,39 @@ async fn within<T>(patience: Duration, work: impl Future<Output = Result<T, Erro
             }
         })),
         Err(_) => Err(SessionError::Lost),
+    }
+}
+
+/// What PUBLIC may read of every PostgreSQL, and hardened ones do not let everybody read.
+const READ: [&str; 13] = [
+    "SELECT ON pg_catalog.pg_roles",
+    "SELECT ON pg_catalog.pg_stat_activity",
+    "SELECT ON pg_catalog.pg_auth_members",
+    "SELECT ON pg_catalog.pg_db_role_setting",
+    "SELECT ON pg_catalog.pg_database",
+    "SELECT ON pg_catalog.pg_locks",
+    "SELECT ON pg_catalog.pg_settings",
+    "EXECUTE ON FUNCTION pg_catalog.pg_has_role",
+    "EXECUTE ON FUNCTION pg_catalog.current_setting",
+    "EXECUTE ON FUNCTION pg_catalog.pg_is_in_recovery",
+    "EXECUTE ON FUNCTION pg_catalog.pg_stat_get_activity",
+    "EXECUTE ON FUNCTION pg_catalog.has_database_privilege",
+    "EXECUTE ON FUNCTION pg_catalog.now",
+];
+
+/// Why nothing was seen. Classes 42 and 0A are of the question and of rights: asking again does not help. The server's
+/// message is searched for names, in whatever language it is; it goes no further.
+fn unseen(error: &Error) -> Unseen {
+    match error.as_db_error() {
+        Some(error) if ["42", "0A"].iter().any(|class| error.code().code().starts_with(class)) => {
+            let words = || error.message().split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let missing = READ.into_iter().find(|right| {
+                let (_, name) = right.rsplit_once('.').unwrap_or_default();
+                error.code().code() == "42501" && words().any(|word| word == name)
+            });
+            Unseen::Denied(Denial { state: SqlState::from(error.code().code()), missing })
+        }
+        Some(_) | None => Unseen::Lost,
     }
 }
 

@@ -260,6 +260,22 @@ fn refused(reason: Reason, survey: &Survey) -> Option<Remedy> {
             "CONNECTION LIMIT -1",
             "It takes the role's limit away, if it is not too many sessions that are wrong.",
         ),
+        Reason::LoginRefused(Refusal::DatabaseLimit) => {
+            let place = survey.place.as_ref()?;
+            let outside = Place { dbname: "postgres".to_owned(), ..place.clone() };
+            let lift = format!("ALTER DATABASE {} CONNECTION LIMIT -1", identifier(&place.dbname));
+            Some(psql(
+                &outside,
+                &lift,
+                "It takes the database's limit away, if it is not too many sessions that are wrong.",
+            ))
+        }
+        Reason::LoginRefused(Refusal::DatabaseClosed) => {
+            let place = survey.place.as_ref()?;
+            let outside = Place { dbname: "postgres".to_owned(), ..place.clone() };
+            let open = format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", identifier(&place.dbname));
+            Some(psql(&outside, &open, "It lets the database accept connections again."))
+        }
         Reason::LoginRefused(Refusal::NoConnect) => {
             let place = survey.place.as_ref()?;
             let grant =
@@ -484,7 +500,7 @@ fn role(survey: &Survey) -> Finding {
         Some(RoleVerdict::Fit) => fine("role", "The database allows the next rotation."),
         Some(RoleVerdict::NeedsAdmin) => wrong("role", "The next rotation needs the admin secret.", None),
         Some(RoleVerdict::Unfit(problem)) => wrong("role", format!("The next rotation would fail: {problem}."), None),
-        Some(RoleVerdict::Unknown) => open("role", "The session broke off before the database had said."),
+        Some(RoleVerdict::Unknown) => wrong("role", "The session broke off before the database had said.", None),
         None => unseen("role"),
     }
 }
