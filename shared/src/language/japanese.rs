@@ -162,6 +162,14 @@ impl Spoken for rotation::Reason {
             Self::NoAdminSecret => {
                 "ユーザーの交互利用には管理者シークレットが必要です。`masterarn` に指定してください".to_owned()
             }
+            Self::AdminNotAllowed => {
+                "`masterarn` の管理者シークレットはデプロイ設定で許可されていないため、読み取っていません。許可する場合は、`masterarn` のARNを `AdminSecretArn`（テンプレートを使わない場合はRELATCH_ADMIN_SECRETS）に指定してください"
+                    .to_owned()
+            }
+            Self::NoNameLeft => {
+                "ユーザー名が `_clone` だけのため、交互に使うもう一方の名前が作れません。別の名前にするか、単一ユーザーでローテーションしてください（RELATCH_STRATEGY）"
+                    .to_owned()
+            }
             Self::AlternateTooLong => {
                 "交互利用する相手のユーザー名が、PostgreSQLの名前の上限である63バイトを超えます".to_owned()
             }
@@ -304,6 +312,12 @@ impl Spoken for RoleProblem {
             }
             Self::Privileged => {
                 "ロールがデータ操作以上の権限（superuser、CREATEROLE、REPLICATION、BYPASSRLS）を持ち、シークレットに書き込める人に乗っ取られるおそれがあります。パスワードは手動で設定してください"
+            }
+            Self::Stranger => {
+                "交互に使う2つのロール（`NAME` と `NAME_clone`）のうち、後者が前者のメンバーではないため、対のロールとは認められません。対であれば `GRANT \"NAME\" TO \"NAME_clone\"` を実行してください"
+            }
+            Self::NotNamed => {
+                "ロールを示しているのはシークレットの値だけで、値に書き込める人は任意のロールを指定できます。パスワードを手動で設定するか、シークレットのタグ `relatch:user` にロール名を設定してください"
             }
             Self::Restricted => {
                 "rds.restrict_password_commandsによりロール自身はパスワードを変更できず、管理者シークレット（`masterarn`）も指定されていません"

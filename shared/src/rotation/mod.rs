@@ -19,7 +19,7 @@ pub use reason::Reason;
 
 use crate::{
     ports::{CallError, Database, Failure, Ports, Secrets, Servers, Table},
-    secret::PasswordPolicy,
+    secret::{AdminSecrets, PasswordPolicy},
     telemetry::Metrics,
 };
 use jiff::Timestamp;
@@ -60,6 +60,8 @@ pub struct Settings {
     pub promote: Promote,
     /// How the strategy is chosen.
     pub strategy: StrategyChoice,
+    /// The admin secrets that may be used.
+    pub admins: AdminSecrets,
     /// Which passwords are made.
     pub passwords: PasswordPolicy,
     /// The longest that one login, one statement, or the wait for the lock may take.

@@ -2,10 +2,10 @@
 
 use super::{
     RotationError, Settings,
-    facts::{Control, Facts, Held, Pair, RoleVerdict, SecretState, Standing, Time, Turn},
+    facts::{Control, Facts, Held, Pair, RoleVerdict, SecretState, Standing, Time},
     plan::{Look, Who},
     role,
-    strategy::{self, Strategy},
+    strategy,
 };
 use crate::{
     ports::{
@@ -95,7 +95,11 @@ impl<'a, S: Secrets, D: Database, R: Servers, T: Table> Visit<'a, S, D, R, T> {
             }
             Look::Admin => {
                 let version = match self.known.current.as_ref().and_then(|current| current.masterarn.clone()) {
-                    Some(arn) => secrets.read(secret, Which::Admin(&arn)).await?,
+                    Some(arn) if self.settings.admins.allow(&arn) => secrets.read(secret, Which::Admin(&arn)).await?,
+                    Some(_) => {
+                        self.facts.admin = Some(Held::NotAllowed);
+                        return Ok(());
+                    }
                     None => None,
                 };
                 self.learn_admin(version);
@@ -110,7 +114,7 @@ impl<'a, S: Secrets, D: Database, R: Servers, T: Table> Visit<'a, S, D, R, T> {
                 self.learn_login(who, attempt);
             }
             Look::Lock(who) => {
-                let (arn, patience) = (self.known.arn.clone().unwrap_or_default(), self.settings.patience);
+                let (arn, patience) = (self.arn()?, self.settings.patience);
                 self.facts.lock = Some(match self.session(who) {
                     Some(session) => session.lock(&arn, patience).await,
                     None => Lock::Lost,
@@ -136,12 +140,12 @@ impl<'a, S: Secrets, D: Database, R: Servers, T: Table> Visit<'a, S, D, R, T> {
                 self.facts.time = Some(if left >= needed { Time::Enough } else { Time::Short });
             }
             Look::Control => {
-                let arn = self.known.arn.clone().unwrap_or_else(|| secret.to_string());
+                let arn = self.arn()?;
                 self.facts.control = Some(Control::of(&self.ports.table.controls(&arn).await?));
             }
             Look::Reopened => self.reopen().await?,
             Look::LockAgain => {
-                let (arn, patience) = (self.known.arn.clone().unwrap_or_default(), self.settings.patience);
+                let (arn, patience) = (self.arn()?, self.settings.patience);
                 self.facts.rollback.lock = Some(match self.session(Who::Pending) {
                     Some(session) => session.lock(&arn, patience).await,
                     None => Lock::Lost,
@@ -204,6 +208,12 @@ impl<'a, S: Secrets, D: Database, R: Servers, T: Table> Visit<'a, S, D, R, T> {
         self.sessions.iter_mut().rev().find_map(|(whose, session)| (*whose == who).then_some(session))
     }
 
+    /// The secret's full ARN: the key of its lock and of what people have asked for. Under any other, the secret's name
+    /// among them, nobody would be excluded and no pause be seen.
+    fn arn(&self) -> Result<String, RotationError> {
+        self.known.arn.clone().filter(|arn| !arn.is_empty()).ok_or(RotationError::Fault("a secret without an ARN"))
+    }
+
     /// The user whose password is being set.
     pub(super) fn user(&self) -> Result<String, RotationError> {
         Ok(self.credentials(Who::Pending)?.username.clone())
@@ -247,7 +257,7 @@ impl<'a, S: Secrets, D: Database, R: Servers, T: Table> Visit<'a, S, D, R, T> {
     }
 
     fn learn_pending(&mut self, version: Option<Version>) {
-        self.known.arn = version.as_ref().map(|version| version.arn.clone());
+        self.known.arn = version.as_ref().map(|version| version.arn.clone()).or(self.known.arn.take());
         let (held, credentials) = held(version);
         (self.facts.pending, self.known.pending) = (Some(held), credentials);
         self.pair_up();
@@ -255,17 +265,13 @@ impl<'a, S: Secrets, D: Database, R: Servers, T: Table> Visit<'a, S, D, R, T> {
 
     fn learn_current(&mut self, version: Option<Version>) {
         self.known.current_id = version.as_ref().map(|version| version.id.clone());
+        self.known.arn = version.as_ref().map(|version| version.arn.clone()).or(self.known.arn.take());
         let this_token = self.known.current_id.as_ref() == Some(&self.event.client_request_token);
         let (held, credentials) = held(version);
         self.facts.current = Some(if this_token { Held::ThisToken } else { held });
         self.known.current = credentials;
         self.facts.turn = self.known.current.as_ref().map(|current| {
-            let strategy = self.settings.strategy.of(current);
-            match (strategy, strategy::next_user(strategy, &current.username), &current.masterarn) {
-                (_, None, _) => Turn::NameTooLong,
-                (Strategy::AlternatingUsers, Some(_), None) => Turn::NoAdminSecret,
-                (Strategy::SingleUser | Strategy::AlternatingUsers, Some(_), _) => Turn::Known,
-            }
+            strategy::turn(self.settings.strategy.of(current), current, &self.settings.admins)
         });
         self.pair_up();
         // The labels may have been read before: then they have to tell the same.

@@ -3,10 +3,12 @@
 //! Text becomes a type here, once; nothing further inside has to ask whether a field is there. Nothing in this module
 //! calls anything.
 
+mod admins;
 mod channels;
 mod credentials;
 mod password;
 
+pub use admins::AdminSecrets;
 pub use channels::{BadChannelKeys, ChannelKeys};
 pub use credentials::{DatabaseCredentials, Field, Problem, Tls, USERNAME_LIMIT};
 pub use password::{PasswordPolicy, PolicyProblem};

@@ -1,10 +1,12 @@
 //! PostgreSQL, through tokio-postgres and rustls.
 //!
+//! * `kinship`: whether two roles that would take turns are each other's.
 //! * `login`: what a refusal tells of a password.
 //! * `session`: what is done in an open session.
 //! * `verifier`: passwords as the server keeps them, made here, so that no password is ever in a statement.
 //! * `tls`: whom to trust.
 
+mod kinship;
 mod login;
 mod session;
 mod tls;

@@ -1,7 +1,7 @@
 //! What is done in an open session.
 
 use super::{
-    APPLICATION, login,
+    APPLICATION, kinship, login,
     verifier::{self, DEFAULT_ITERATIONS, Kind},
 };
 use crate::{
@@ -140,6 +140,7 @@ impl PostgresSession {
             restricted: row.try_get(1)?,
             user: user_role,
             model: model_role,
+            strangers: kinship::strangers(&self.client, model).await?,
         })
     }
 
