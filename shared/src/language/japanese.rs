@@ -6,7 +6,7 @@ use crate::{
     ports::{CallError, CallErrorKind, Refusal, Silence},
     rollback::{self, RepairError},
     rotation::{self, RotationError, facts::RoleProblem},
-    secret::Problem,
+    secret::{HostProblem, Problem},
     telemetry::chain,
 };
 
@@ -327,6 +327,31 @@ impl Spoken for RoleProblem {
     }
 }
 
+impl Spoken for HostProblem {
+    fn japanese(&self) -> String {
+        match self {
+            Self::Blank => "`host` に空白または改行が含まれています。ホスト名だけを指定してください",
+            Self::Url => {
+                "`host` がURLです。ホスト名だけを指定し、ユーザー、ポート、データベースはそれぞれのフィールドに指定してください"
+            }
+            Self::User => "`host` にユーザー（`@`）が含まれています。ユーザーは `username` に指定してください",
+            Self::Path => {
+                "`host` にパスまたはオプションが含まれています。データベースは `dbname` に指定してください"
+            }
+            Self::Brackets => {
+                "`host` が角括弧で囲まれています。角括弧なしで指定し、ポートは数値の `port` に指定してください"
+            }
+            Self::Port => {
+                "`host` にポートが含まれています。名前だけを指定し、ポートは数値の `port` に指定してください"
+            }
+            Self::NotAName => {
+                "`host` がホスト名ではありません。英数字、`-`、`_` とドットからなる名前（国際化ドメイン名は `xn--` の形式）、またはアドレスを1つ指定してください"
+            }
+        }
+        .to_owned()
+    }
+}
+
 impl Spoken for Problem {
     fn japanese(&self) -> String {
         match self {
@@ -336,6 +361,12 @@ impl Spoken for Problem {
             Self::Missing(field) => format!("フィールド `{field}` がありません"),
             Self::NotText(field) => format!("フィールド `{field}` がテキストではありません"),
             Self::Empty(field) => format!("フィールド `{field}` が空です"),
+            Self::Twice(field) => {
+                format!(
+                    "フィールド `{field}` が重複しており、どちらが使われるかは読み手によって異なります。片方だけを残してください"
+                )
+            }
+            Self::Host(problem) => problem.japanese(),
             Self::WrongEngine => "engineが `postgres` でも `aurora-postgresql` でもありません".to_owned(),
             Self::WrongPort => "`port` は引用符なしの1から65535までの数値でなければなりません".to_owned(),
             Self::NullDatabase => {

@@ -11,6 +11,7 @@ use crate::{
         Login, MasterOf, Masters, Ports, Server, Session, Table, Version, Which,
     },
     rotation::{
+        BETWEEN_KNOCKS, KNOCKS,
         facts::{Held, RoleVerdict, SecretState, Time},
         role,
         strategy::{self, Strategy},
@@ -23,10 +24,6 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 use uuid::Uuid;
-
-/// How often a login is tried when nothing is learned from it.
-const KNOCKS: u32 = 3;
-const BETWEEN_KNOCKS: Duration = Duration::from_millis(200);
 
 /// The longest way from a change to its proof, in units of the patience that each operation has: the change (1.5), the end
 /// of other sessions (3), its proof (3, and pauses).
@@ -502,11 +499,9 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
             return (
                 match held {
                     Held::Unusable(problem) => Found::Unusable(problem),
-                    Held::Credentials
-                    | Held::Nothing
-                    | Held::ThisToken
-                    | Held::Elsewhere(_)
-                    | Held::NotAllowed => Found::Nothing,
+                    Held::Credentials | Held::Nothing | Held::ThisToken | Held::Elsewhere(_) | Held::NotAllowed => {
+                        Found::Nothing
+                    }
                 },
                 None,
             );

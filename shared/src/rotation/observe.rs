@@ -1,11 +1,10 @@
 //! How a fact is learned: one port call for each look, and the small word that its answer comes down to.
 
 use super::{
-    RotationError, Settings,
+    BETWEEN_KNOCKS, KNOCKS, RotationError, Settings,
     facts::{Control, Facts, Held, Pair, RoleVerdict, SecretState, Standing, Time},
     plan::{Look, Who},
-    role,
-    strategy,
+    role, strategy,
 };
 use crate::{
     ports::{
@@ -18,11 +17,6 @@ use relatch_events::{rotation::RotationEvent, secret::VersionId};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
-
-/// How often a login is tried when nothing is learned from it. What follows is a rollback, or a failed rotation with
-/// AWSCURRENT shut until it is tried again, so a single lost packet should not be the reason.
-const KNOCKS: u32 = 3;
-const BETWEEN_KNOCKS: Duration = Duration::from_millis(200);
 
 /// The longest way from a change to the proof that it is undone, in units of the patience that each operation has: the
 /// change (1.5), its proof (3, and pauses), putting back in the session (1.5) and under the lock through a new one
@@ -270,9 +264,11 @@ impl<'a, S: Secrets, D: Database, R: Servers, T: Table> Visit<'a, S, D, R, T> {
         let (held, credentials) = held(version);
         self.facts.current = Some(if this_token { Held::ThisToken } else { held });
         self.known.current = credentials;
-        self.facts.turn = self.known.current.as_ref().map(|current| {
-            strategy::turn(self.settings.strategy.of(current), current, &self.settings.admins)
-        });
+        self.facts.turn = self
+            .known
+            .current
+            .as_ref()
+            .map(|current| strategy::turn(self.settings.strategy.of(current), current, &self.settings.admins));
         self.pair_up();
         // The labels may have been read before: then they have to tell the same.
         if let Some(description) = self.known.description.take() {

@@ -771,13 +771,8 @@ mod tests {
             }
             Plan::Look(Look::Current) => {
                 let known = facts.pending.is_some();
-                let turns = [
-                    Turn::Known,
-                    Turn::NoAdminSecret,
-                    Turn::AdminNotAllowed,
-                    Turn::NameTooLong,
-                    Turn::NoNameLeft,
-                ];
+                let turns =
+                    [Turn::Known, Turn::NoAdminSecret, Turn::AdminNotAllowed, Turn::NameTooLong, Turn::NoNameLeft];
                 let usable: Vec<_> = match known {
                     true => pairs.iter().map(|pair| (Held::Credentials, Some(Turn::Known), Some(*pair))).collect(),
                     false => turns.iter().map(|turn| (Held::Credentials, Some(*turn), None)).collect(),

@@ -126,7 +126,9 @@ mod tests {
             (long.as_str(), Some("arn"), Turn::NameTooLong),
             ("_clone", Some("arn"), Turn::NoNameLeft),
         ] {
-            let current = DatabaseCredentials { masterarn: named.map(str::to_owned), ..credentials(user, "p") };
+            let admin = named.map_or("null".to_owned(), |arn| format!("\"{arn}\""));
+            let text = credentials(user, "p").text().expose_secret().replace('}', &format!(",\"masterarn\":{admin}}}"));
+            let current = DatabaseCredentials::parse(text.into()).unwrap();
             assert_eq!(turn(AlternatingUsers, &current, &admins), expected, "{user} {named:?}");
             assert_eq!(turn(SingleUser, &current, &admins), Turn::Known, "{user} {named:?}");
         }

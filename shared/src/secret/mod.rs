@@ -6,9 +6,11 @@
 mod admins;
 mod channels;
 mod credentials;
+mod host;
 mod password;
 
 pub use admins::AdminSecrets;
 pub use channels::{BadChannelKeys, ChannelKeys};
 pub use credentials::{DatabaseCredentials, Field, Problem, Tls, USERNAME_LIMIT};
+pub use host::HostProblem;
 pub use password::{PasswordPolicy, PolicyProblem};

@@ -431,7 +431,9 @@ fn value(survey: &Survey) -> Finding {
             format!("User `{}`, database `{}` on {}:{}.", place.user, place.dbname, place.host, place.port),
         ),
         (Some(Held::Unusable(problem)), _) => wrong("value", format!("AWSCURRENT cannot be used: {problem}."), back()),
-        (Some(Held::Nothing | Held::Elsewhere(_) | Held::NotAllowed), _) => wrong("value", "AWSCURRENT holds no value.", back()),
+        (Some(Held::Nothing | Held::Elsewhere(_) | Held::NotAllowed), _) => {
+            wrong("value", "AWSCURRENT holds no value.", back())
+        }
         (Some(Held::Credentials | Held::ThisToken) | None, _) => unseen("value"),
     }
 }
@@ -527,7 +529,10 @@ fn admin(survey: &Survey) -> Finding {
             let named = survey.description.tags.contains_key("relatch:user");
             let user = survey.place.as_ref().map(|place| strategy::model(&place.user)).filter(|_| !named);
             let to_do = user.map(|user| {
-                format!("To let it set a password that nobody knows any more: `{}`.", tag(survey, &[("relatch:user", user)]))
+                format!(
+                    "To let it set a password that nobody knows any more: `{}`.",
+                    tag(survey, &[("relatch:user", user)])
+                )
             });
             Finding { to_do, ..fine("admin", "The admin secret opens the database.") }
         }
