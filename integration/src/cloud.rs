@@ -148,7 +148,8 @@ impl Cloud {
         let authorities = self.files.path().join("ca.pem");
         Ok(operator
             .setting("AWS_ENDPOINT_URL", self.aws.url())
-            .setting("RELATCH_CA_FILE", authorities.to_str().context("the temporary folder's name is not text")?))
+            .setting("RELATCH_CA_FILE", authorities.to_str().context("the temporary folder's name is not text")?)
+            .setting("RELATCH_ADMIN_SECRETS", &self.admins()))
     }
 
     /// The settings that give a handler the table and the topic.
@@ -165,13 +166,20 @@ impl Cloud {
         published(&self.aws)
     }
 
+    /// What a deployment names as admin secrets: those that have been made for it so far.
+    fn admins(&self) -> String {
+        self.aws.store().named("admin").join(",")
+    }
+
     fn function(&self, name: &str, settings: &[(&str, &str)]) -> Result<Function> {
         let authorities = self.files.path().join("ca.pem");
+        let admins = self.admins();
         let common = [
             ("AWS_ENDPOINT_URL", self.aws.url()),
             ("RELATCH_ENVIRONMENT", "dev"),
             ("RELATCH_CA_FILE", authorities.to_str().context("the temporary folder's name is not text")?),
             ("RELATCH_TIMEOUT_MS", "2000"),
+            ("RELATCH_ADMIN_SECRETS", &admins),
         ];
         let env = common.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Ok(Function::new(handler(name)?, env))
@@ -205,7 +213,8 @@ impl Cloud {
         self.secret(name, json!({ "masterarn": masterarn }))
     }
 
-    /// A secret for a role that is there, with more fields, or other ones; its rotation is switched on.
+    /// A secret for a role that is there, with more fields, or other ones; its rotation is switched on, and a tag says
+    /// whose it is.
     ///
     /// # Errors
     /// When the name is taken.
@@ -221,7 +230,11 @@ impl Cloud {
         let lambda_arn = format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:rotate");
         let rules = json!({ "AutomaticallyAfterDays": 30, "Duration": "2h" });
         let schedule = Schedule { enabled: true, lambda_arn, rules };
-        self.aws.store().edit(&arn, |secret| secret.rotation = Some(schedule))?;
+        let tag = ("relatch:user".to_owned(), name.to_owned());
+        self.aws.store().edit(&arn, |secret| {
+            secret.rotation = Some(schedule);
+            secret.tags.extend([tag]);
+        })?;
         Ok(arn)
     }
 

@@ -20,7 +20,7 @@ use crate::{
         plan::Promote,
         strategy::{Strategy, StrategyChoice},
     },
-    secret::PasswordPolicy,
+    secret::{AdminSecrets, PasswordPolicy},
     telemetry::Metrics,
 };
 use jiff::{SignedDuration, tz::TimeZone};
@@ -188,6 +188,12 @@ impl Config {
                 TimeZone::UTC
             }
         };
+        let admins = AdminSecrets::read(&setting("RELATCH_ADMIN_SECRETS").unwrap_or_default()).unwrap_or_else(|wrong| {
+            problems.push(format!(
+                "RELATCH_ADMIN_SECRETS must be full ARNs of secrets (`arn:…:secret:NAME-AbCdEf`), with commas between them, not `{wrong}`"
+            ));
+            AdminSecrets::default()
+        });
         let runbooks = setting("RELATCH_RUNBOOKS");
         if let Some(url) = runbooks.as_ref().filter(|url| !url.starts_with("https://") || url.len() > LONGEST_URL) {
             problems.push(format!("RELATCH_RUNBOOKS must be a URL that begins with `https://`, not `{url}`"));
@@ -219,11 +225,13 @@ impl Config {
                 rotation: Settings {
                     promote: promote.unwrap_or_default(),
                     strategy: strategy.unwrap_or_default(),
+                    admins: admins.clone(),
                     passwords,
                     patience,
                 },
                 repair: rollback::Settings {
                     strategy: strategy.unwrap_or_default(),
+                    admins,
                     patience,
                     in_flight: IN_FLIGHT,
                     stuck,

@@ -579,6 +579,8 @@ pub struct Surroundings {
     pub user: Option<Role>,
     /// Its model; `None` if there is no such role.
     pub model: Option<Role>,
+    /// Whether there is a role by the name of the model's alternate that was not made for it.
+    pub strangers: bool,
 }
 
 /// A role.

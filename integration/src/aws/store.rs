@@ -223,6 +223,13 @@ impl Store {
         })??)
     }
 
+    /// The ARNs of the secrets whose names end so.
+    pub fn named(&self, ending: &str) -> Vec<String> {
+        self.with(|secrets| {
+            secrets.iter().filter(|secret| secret.name.ends_with(ending)).map(|secret| secret.arn.clone()).collect()
+        })
+    }
+
     /// Changes anything about a secret by hand: its owning service, tags, dates, versions. No rule applies.
     ///
     /// # Errors

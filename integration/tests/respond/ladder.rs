@@ -1,7 +1,10 @@
 //! Whatever opens the database is used to make AWSCURRENT open it again.
 
 use crate::scene::Scene;
-use relatch_integration::cloud::{FIRST_PASSWORD, Standing};
+use relatch_integration::{
+    cloud::{FIRST_PASSWORD, Standing},
+    postgres::Login,
+};
 use serde_json::json;
 
 #[tokio::test]
@@ -63,6 +66,36 @@ async fn a_password_changed_by_hand_is_mended_by_the_admin() {
     let answer = scene.sweeps().await;
     assert_eq!(answer["repaired"], json!([scene.secret]), "{answer:#}");
     assert_eq!(scene.standing().await, Standing::Fine);
+}
+
+/// A principal that may write one secret's value, and nothing else, writes another application's role there with a
+/// password of its own; twice, so that AWSPREVIOUS names that role as well.
+#[tokio::test]
+async fn another_applications_role_is_not_reset_on_the_word_of_a_secrets_value() {
+    let scene = Scene::with_admin().await;
+    scene.cloud.postgres.create_role("team_a", "theirs").await.unwrap();
+    let text = scene.labelled("AWSCURRENT").unwrap().text().unwrap().to_owned();
+    let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    (value["username"], value["password"]) = (json!("team_a"), json!("the attacker's"));
+    for version in ["1", "2"].map(|n| format!("{n}1111111-1111-1111-1111-111111111111")) {
+        scene.cloud.aws.store().put(&scene.secret, &version, &value.to_string(), &["AWSCURRENT"]).unwrap();
+    }
+    assert!(scene.labelled("AWSPREVIOUS").unwrap().text().unwrap().contains("team_a"));
+    let answer = scene.sweeps().await;
+    assert_eq!(answer["broken"], json!([scene.secret]), "{answer:#}");
+    for (password, login) in [("theirs", Login::Accepted), ("the attacker's", Login::Rejected)] {
+        assert_eq!(scene.cloud.postgres.logs_in("team_a", password, "postgres").await, login);
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_no_tag_names_is_for_a_person() {
+    let scene = Scene::with_admin().await;
+    scene.cloud.aws.store().edit(&scene.secret, |secret| secret.tags.clear()).unwrap();
+    scene.sql("ALTER ROLE app PASSWORD 'by hand'").await;
+    let answer = scene.sweeps().await;
+    assert_eq!(answer["broken"], json!([scene.secret]), "{answer:#}");
+    assert_eq!(scene.standing().await, Standing::LockedOut);
 }
 
 #[tokio::test]

@@ -92,6 +92,51 @@ async fn an_admin_secret_of_another_server_is_never_connected_to() {
 }
 
 #[tokio::test]
+async fn an_admin_secret_that_the_deployment_does_not_name_is_never_read() {
+    let other = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:other-AbCdEf";
+    for named in ["", other] {
+        let scene = Scene::alternating_users(&[("RELATCH_ADMIN_SECRETS", named)]).await;
+        let said = scene.fails_and_stays_open().await;
+        assert!(said.contains("`masterarn` names an admin secret that this deployment does not"), "{said}");
+        let admin = scene.cloud.aws.store().secret("app-admin").unwrap().arn;
+        let reads = scene.cloud.aws.calls().into_iter().filter(|call| call.parameters["SecretId"] == json!(admin));
+        assert_eq!((reads.count(), scene.cloud.wire.tally().connections), (0, 0));
+    }
+}
+
+/// Somebody with CREATEROLE, and a secret of his own, makes a role that is called like another application's alternate.
+/// The admin must not give him that application's password, nor him the password of a role that only looks like his.
+#[tokio::test]
+async fn a_role_that_only_bears_the_others_name_is_never_given_a_password() {
+    for made in [
+        "CREATE ROLE victim LOGIN PASSWORD 'theirs'; CREATE ROLE victim_clone LOGIN PASSWORD 'mine'",
+        "CREATE ROLE victim_clone LOGIN PASSWORD 'theirs'; CREATE ROLE victim LOGIN PASSWORD 'mine'",
+    ] {
+        let scene = Scene::alternating_users(&[]).await;
+        scene.sql(made).await;
+        let mine = if made.ends_with("victim LOGIN PASSWORD 'mine'") { "victim" } else { "victim_clone" };
+        scene.sql("GRANT CONNECT ON DATABASE app TO victim, victim_clone").await;
+        scene.tamper("AWSCURRENT", |value| (value["username"], value["password"]) = (json!(mine), json!("mine")));
+        let said = scene.fails_and_stays_open().await;
+        assert!(said.contains("the second is not a member of the first"), "{said}");
+        let theirs = if mine == "victim" { "victim_clone" } else { "victim" };
+        assert_eq!(scene.cloud.postgres.logs_in(theirs, "theirs", "app").await, Login::Accepted);
+    }
+}
+
+/// On the word of the value alone the admin does nothing: AWSCURRENT has to log in.
+#[tokio::test]
+async fn another_applications_role_is_never_given_a_twin() {
+    let scene = Scene::alternating_users(&[]).await;
+    scene.cloud.postgres.create_role("team_a", "theirs").await.unwrap();
+    scene.tamper("AWSCURRENT", |value| (value["username"], value["password"]) = (json!("team_a"), json!("guessed")));
+    let said = scene.fails().await;
+    assert!(said.contains("the database rejects AWSCURRENT"), "{said}");
+    assert_eq!(scene.value("SELECT count(*)::text FROM pg_roles WHERE rolname = 'team_a_clone'").await, "0");
+    assert_eq!(scene.cloud.postgres.logs_in("team_a", "theirs", "postgres").await, Login::Accepted);
+}
+
+#[tokio::test]
 async fn an_admin_without_the_right_is_told_so() {
     let scene = Scene::alternating_users(&[]).await;
     scene.sql("ALTER ROLE app_admin NOCREATEROLE").await;
@@ -115,6 +160,15 @@ async fn the_names_of_alternates_keep_to_postgresqls_limit() {
     scene.tamper("AWSCURRENT", |value| (value["username"], value["password"]) = (json!(long), json!("MARKED")));
     let said = scene.fails_and_stays_open().await;
     insta::assert_snapshot!(said, @"createSecret Rotation.Refused: refused: the alternate user's name would be longer than the 63 bytes that PostgreSQL keeps of a name");
+}
+
+#[tokio::test]
+async fn a_user_that_leaves_its_partner_no_name_is_told_so() {
+    let scene = Scene::alternating_users(&[]).await;
+    scene.cloud.postgres.create_role("_clone", "MARKED").await.unwrap();
+    scene.tamper("AWSCURRENT", |value| (value["username"], value["password"]) = (json!("_clone"), json!("MARKED")));
+    let said = scene.fails_and_stays_open().await;
+    assert!(said.contains("the user is called just `_clone`"), "{said}");
 }
 
 #[tokio::test]

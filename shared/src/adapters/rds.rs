@@ -1,7 +1,7 @@
 //! RDS, through the AWS SDK: is the server fit to be worked on, and where is its writer?
 //!
 //! A host of RDS's own tells what it is: `NAME.cluster-…` is an Aurora cluster's writer, `NAME.cluster-ro-…` its readers,
-//! `NAME.proxy-…` an RDS Proxy, anything else an instance. A proxy checks passwords against its own copy of the secret,
+//! `NAME.proxy-…` an RDS Proxy, `NAME.` and a bare id an instance. Of any other the secret's identifiers tell. A proxy checks passwords against its own copy of the secret,
 //! so a login through it proves nothing of the database; changes and proofs go to the writer behind it.
 //!
 //! RDS can also set the password of the user that it created together with the server.
@@ -159,26 +159,53 @@ fn reset_error<E: ProvideErrorMetadata, R>(operation: &'static str, error: &SdkE
     }
 }
 
+/// What a secret's host names, and where that says nothing, its identifiers.
 fn name(credentials: &DatabaseCredentials) -> Name {
-    let labels: Vec<&str> = credentials.host.split('.').collect();
-    let of_rds = credentials.host.ends_with(".rds.amazonaws.com")
-        || credentials.host.contains(".rds.cn-") && credentials.host.ends_with(".amazonaws.com.cn");
-    match labels.as_slice() {
-        [proxy, kind, ..] if of_rds && kind.starts_with("proxy-") => Name::Proxy((*proxy).to_owned()),
-        [_, "endpoint", kind, ..] if of_rds && kind.starts_with("proxy-") => Name::ProxyEndpoint,
-        [_, kind, ..] if of_rds && kind.starts_with("cluster-ro-") => Name::Readers,
-        [cluster, kind, ..] if of_rds && kind.starts_with("cluster-") && !kind.starts_with("cluster-custom-") => {
-            Name::Cluster((*cluster).to_owned())
-        }
-        // Of a custom endpoint only the cluster itself could tell more.
-        [instance, kind, ..] if of_rds && !kind.starts_with("cluster-custom-") => {
-            Name::Instance((*instance).to_owned())
-        }
-        _ => match (&credentials.cluster, &credentials.instance) {
+    match of_rds(&credentials.host) {
+        Some(name) => name,
+        None => match (&credentials.cluster, &credentials.instance) {
             (Some(cluster), _) => Name::Cluster(cluster.clone()),
             (None, Some(instance)) => Name::Instance(instance.clone()),
             (None, None) => Name::Foreign,
         },
+    }
+}
+
+/// The domains that RDS's names end in, in all partitions. Source: `RdsUtils` of AWS's own driver
+/// (aws-advanced-jdbc-wrapper), and the partitions in botocore's `endpoints.json`.
+const DOMAINS: [&str; 9] = [
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "amazonaws.eu",
+    "amazonaws.au",
+    "amazonaws.uk",
+    "c2s.ic.gov",
+    "sc2s.sgov.gov",
+    "cloud.adc-e.uk",
+    "csp.hci.ic.gov",
+];
+
+/// What a name of RDS's own names: `NAME.KIND-ID.REGION.rds.DOMAIN`, in China and in closed partitions
+/// `NAME.KIND-ID.rds.REGION.DOMAIN`. `None` of any other: also of a kind that tells no cluster or instance, such as
+/// Aurora's custom endpoints (`cluster-custom-`), the writer of a global database (`global-`), a shard group
+/// (`shardgrp-`), and whatever RDS invents next.
+fn of_rds(host: &str) -> Option<Name> {
+    let name = DOMAINS.iter().find_map(|domain| host.strip_suffix(domain)?.strip_suffix('.'))?;
+    let mut labels: Vec<&str> = name.split('.').collect();
+    let service = labels.iter().rposition(|label| matches!(*label, "rds" | "rds-fips"))?;
+    if service + 2 < labels.len() {
+        return None;
+    }
+    labels.remove(service);
+    let is_id = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let of_kind = |label: &str, kind: &str| label.strip_prefix(kind).is_some_and(is_id);
+    match labels.as_slice() {
+        [_, "endpoint", kind, _region] if of_kind(kind, "proxy-") => Some(Name::ProxyEndpoint),
+        [proxy, kind, _region] if of_kind(kind, "proxy-") => Some(Name::Proxy((*proxy).to_owned())),
+        [_, kind, _region] if of_kind(kind, "cluster-ro-") => Some(Name::Readers),
+        [cluster, kind, _region] if of_kind(kind, "cluster-") => Some(Name::Cluster((*cluster).to_owned())),
+        [instance, id, _region] if is_id(id) => Some(Name::Instance((*instance).to_owned())),
+        _ => None,
     }
 }
 
@@ -253,7 +280,30 @@ mod tests {
             ("app.proxy-c1a2b3.eu-central-1.rds.amazonaws.com", ""),
             ("more.endpoint.proxy-c1a2b3.eu-central-1.rds.amazonaws.com", ""),
             ("app-1.c1a2b3.eu-central-1.rds.amazonaws.com", ""),
+            ("App.Cluster-C1A2B3.eu-central-1.RDS.amazonaws.com.", ""),
+            ("shop.global-c1a2b3.global.rds.amazonaws.com", ""),
+            ("shop.global-c1a2b3.global.rds.amazonaws.com", r#","dbClusterIdentifier":"shop""#),
+            ("shop.shardgrp-c1a2b3.eu-central-1.rds.amazonaws.com", ""),
+            ("shop.shardgrp-c1a2b3.eu-central-1.rds.amazonaws.com", r#","dbClusterIdentifier":"shop""#),
+            ("shop.invented-c1a2b3.eu-central-1.rds.amazonaws.com", ""),
+            ("shop.cluster-next-c1a2b3.eu-central-1.rds.amazonaws.com", ""),
+            ("a.b.cluster-c1a2b3.eu-central-1.rds.amazonaws.com", ""),
+            ("rds.amazonaws.com", ""),
+            ("eu-central-1.rds.amazonaws.com", ""),
             ("app-1.c1a2b3.rds.cn-north-1.amazonaws.com.cn", ""),
+            ("app.cluster-c1a2b3.rds.cn-northwest-1.amazonaws.com.cn", ""),
+            ("app.cluster-ro-c1a2b3.rds.cn-northwest-1.amazonaws.com.cn", ""),
+            ("app.proxy-c1a2b3.rds.cn-northwest-1.amazonaws.com.cn", ""),
+            ("more.endpoint.proxy-c1a2b3.rds.cn-northwest-1.amazonaws.com.cn", ""),
+            ("app-1.c1a2b3.cn-north-1.rds.amazonaws.com.cn", ""),
+            ("app.cluster-c1a2b3.us-gov-west-1.rds.amazonaws.com", ""),
+            ("app.cluster-c1a2b3.rds.us-gov-east-1.amazonaws.com", ""),
+            ("app.cluster-c1a2b3.rds.us-iso-east-1.c2s.ic.gov", ""),
+            ("app-1.c1a2b3.rds.us-isob-east-1.sc2s.sgov.gov", ""),
+            ("app.cluster-c1a2b3.eusc-de-east-1.rds.amazonaws.eu", ""),
+            ("app-1.c1a2b3.us-east-1.rds-fips.amazonaws.com", ""),
+            ("shop-green-ab12cd.c1a2b3.eu-central-1.rds.amazonaws.com", ""),
+            ("app.cluster-c1a2b3.rds.eu-central-1.on.aws", ""),
             ("app-1.c1a2b3.eu-central-1.rds.amazonaws.com.example.com", ""),
             ("db.example.com", ""),
             ("db.example.com", r#","dbClusterIdentifier":"app-prod-cluster""#),

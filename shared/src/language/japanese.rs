@@ -6,7 +6,7 @@ use crate::{
     ports::{CallError, CallErrorKind, Denial, Refusal, Silence},
     rollback::{self, RepairError},
     rotation::{self, RotationError, facts::RoleProblem},
-    secret::Problem,
+    secret::{HostProblem, Problem},
     telemetry::chain,
 };
 
@@ -161,6 +161,14 @@ impl Spoken for rotation::Reason {
             }
             Self::NoAdminSecret => {
                 "ユーザーの交互利用には管理者シークレットが必要です。`masterarn` に指定してください".to_owned()
+            }
+            Self::AdminNotAllowed => {
+                "`masterarn` の管理者シークレットはデプロイ設定で許可されていないため、読み取っていません。許可する場合は、`masterarn` のARNを `AdminSecretArn`（テンプレートを使わない場合はRELATCH_ADMIN_SECRETS）に指定してください"
+                    .to_owned()
+            }
+            Self::NoNameLeft => {
+                "ユーザー名が `_clone` だけのため、交互に使うもう一方の名前が作れません。別の名前にするか、単一ユーザーでローテーションしてください（RELATCH_STRATEGY）"
+                    .to_owned()
             }
             Self::AlternateTooLong => {
                 "交互利用する相手のユーザー名が、PostgreSQLの名前の上限である63バイトを超えます".to_owned()
@@ -337,6 +345,12 @@ impl Spoken for RoleProblem {
             Self::Privileged => {
                 "ロールがデータ操作以上の権限（superuser、CREATEROLE、REPLICATION、BYPASSRLS）を持ち、シークレットに書き込める人に乗っ取られるおそれがあります。パスワードは手動で設定してください"
             }
+            Self::Stranger => {
+                "交互に使う2つのロール（`NAME` と `NAME_clone`）のうち、後者が前者のメンバーではないため、対のロールとは認められません。対であれば `GRANT \"NAME\" TO \"NAME_clone\"` を実行してください"
+            }
+            Self::NotNamed => {
+                "ロールを示しているのはシークレットの値だけで、値に書き込める人は任意のロールを指定できます。パスワードを手動で設定するか、シークレットのタグ `relatch:user` にロール名を設定してください"
+            }
             Self::Restricted => {
                 "rds.restrict_password_commandsによりロール自身はパスワードを変更できず、管理者シークレット（`masterarn`）も指定されていません"
             }
@@ -352,6 +366,31 @@ impl Spoken for RoleProblem {
     }
 }
 
+impl Spoken for HostProblem {
+    fn japanese(&self) -> String {
+        match self {
+            Self::Blank => "`host` に空白または改行が含まれています。ホスト名だけを指定してください",
+            Self::Url => {
+                "`host` がURLです。ホスト名だけを指定し、ユーザー、ポート、データベースはそれぞれのフィールドに指定してください"
+            }
+            Self::User => "`host` にユーザー（`@`）が含まれています。ユーザーは `username` に指定してください",
+            Self::Path => {
+                "`host` にパスまたはオプションが含まれています。データベースは `dbname` に指定してください"
+            }
+            Self::Brackets => {
+                "`host` が角括弧で囲まれています。角括弧なしで指定し、ポートは数値の `port` に指定してください"
+            }
+            Self::Port => {
+                "`host` にポートが含まれています。名前だけを指定し、ポートは数値の `port` に指定してください"
+            }
+            Self::NotAName => {
+                "`host` がホスト名ではありません。英数字、`-`、`_` とドットからなる名前（国際化ドメイン名は `xn--` の形式）、またはアドレスを1つ指定してください"
+            }
+        }
+        .to_owned()
+    }
+}
+
 impl Spoken for Problem {
     fn japanese(&self) -> String {
         match self {
@@ -361,6 +400,12 @@ impl Spoken for Problem {
             Self::Missing(field) => format!("フィールド `{field}` がありません"),
             Self::NotText(field) => format!("フィールド `{field}` がテキストではありません"),
             Self::Empty(field) => format!("フィールド `{field}` が空です"),
+            Self::Twice(field) => {
+                format!(
+                    "フィールド `{field}` が重複しており、どちらが使われるかは読み手によって異なります。片方だけを残してください"
+                )
+            }
+            Self::Host(problem) => problem.japanese(),
             Self::WrongEngine => "engineが `postgres` でも `aurora-postgresql` でもありません".to_owned(),
             Self::WrongPort => "`port` は引用符なしの1から65535までの数値でなければなりません".to_owned(),
             Self::NullDatabase => {

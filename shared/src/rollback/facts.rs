@@ -132,8 +132,8 @@ pub enum MasterVerdict {
     Resettable,
     /// The user is not a master user, or the server is not RDS's.
     NotMaster,
-    /// It is, but the tag `relatch:resource-id` does not say whose: whoever could write the secret could have any
-    /// database's master password set.
+    /// It is, but the tags `relatch:resource-id` and `relatch:user` do not say so: a principal that can write the
+    /// secret's value could have any database's master password set.
     NotPinned,
     /// AWSCURRENT's password is none that RDS takes.
     UnfitPassword,

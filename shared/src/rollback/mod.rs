@@ -25,6 +25,7 @@ pub use recovery::Recovery;
 use crate::{
     ports::{CallError, Custody, Database, Masters, Ports, Table},
     rotation::strategy::StrategyChoice,
+    secret::AdminSecrets,
 };
 use observe::Visit;
 use plan::Plan;
@@ -54,6 +55,8 @@ pub struct Repair<S, D, R, T> {
 pub struct Settings {
     /// How the strategy is chosen: it tells which user takes turns with which.
     pub strategy: StrategyChoice,
+    /// The admin secrets that may be used.
+    pub admins: AdminSecrets,
     /// The longest that one login, one statement, or the wait for the lock may take.
     pub patience: Duration,
     /// A rotation that began less than this ago, and of which no failure is known, may be under way.

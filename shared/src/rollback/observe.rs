@@ -11,6 +11,7 @@ use crate::{
         Login, MasterOf, Masters, Ports, Server, Session, Table, Unseen, Version, Which,
     },
     rotation::{
+        BETWEEN_KNOCKS, KNOCKS,
         facts::{Held, SecretState, Time},
         role,
         strategy::{self, Strategy},
@@ -23,10 +24,6 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 use uuid::Uuid;
-
-/// How often a login is tried when nothing is learned from it.
-const KNOCKS: u32 = 3;
-const BETWEEN_KNOCKS: Duration = Duration::from_millis(200);
 
 /// The longest way from a change to its proof, in units of the patience that each operation has: the change (1.5), the end
 /// of other sessions (3), its proof (3, and pauses).
@@ -145,12 +142,12 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
                 };
                 let (user, has_admin) = (whose.username.clone(), whose.masterarn.is_some());
                 let surroundings = match self.session(source) {
-                    Some(session) => session.look(&user, &user).await,
+                    Some(session) => session.look(&user, strategy::model(&user)).await,
                     None => Err(Unseen::Lost),
                 };
                 let verdict = match (surroundings, source) {
                     (Err(unseen), _) => role::unseen(unseen),
-                    (Ok(seen), Source::Admin) => role::judge_reset(&seen),
+                    (Ok(seen), Source::Admin) => role::judge_reset(&seen, &user, self.tag("relatch:user")),
                     (Ok(seen), _) => role::judge_single(&role::shown_by_password(seen), has_admin),
                 };
                 self.facts.roles[source as usize] = Some(verdict);
@@ -252,13 +249,18 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
         }
     }
 
+    /// What a tag of the secret says. A principal that may write the value may not, for that, write a tag.
+    fn tag(&self, name: &str) -> Option<&str> {
+        self.known.description.as_ref()?.tags.get(name).map(String::as_str)
+    }
+
     fn door(&self) -> Door {
         self.known.server.as_ref().map(|server| server.door.clone()).unwrap_or_default()
     }
 
     /// A pause has to hold, so where a table is named and cannot be asked, nothing is repaired without a person's word.
     async fn look_at_table(&mut self) -> Result<(), RepairError> {
-        let arn = self.arn();
+        let arn = self.arn()?;
         let controls = self.ports.table.controls(&arn).await?;
         self.facts.paused = Some(controls.paused.is_some() || controls.everything_paused.is_some());
         self.known.controls = Some(controls);
@@ -299,7 +301,13 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
             }
             Source::Admin => {
                 let version = match self.reference()?.masterarn.clone() {
-                    Some(arn) => permitted(secrets.read(secret, Which::Admin(&arn)).await)?,
+                    Some(arn) if self.settings.admins.allow(&arn) => {
+                        permitted(secrets.read(secret, Which::Admin(&arn)).await)?
+                    }
+                    Some(_) => {
+                        self.facts.admin = Some(Held::NotAllowed);
+                        return Ok(());
+                    }
                     None => None,
                 };
                 self.learn_admin(version);
@@ -333,7 +341,7 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
 
     /// The exclusive right to act. One session after another may ask for it, and each lets the one before go.
     async fn take(&mut self, holder: Holder) -> Result<Lock, RepairError> {
-        let (arn, patience) = (self.arn(), self.settings.patience);
+        let (arn, patience) = (self.arn()?, self.settings.patience);
         match holder {
             Holder::Session(source) => {
                 for (whose, mut session) in self.sessions.extract_if(.., |(whose, _)| *whose != source) {
@@ -398,8 +406,10 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
         Ok(self.ports.database.log_in(credentials, &door, false).await)
     }
 
-    fn arn(&self) -> String {
-        self.known.arn.clone().unwrap_or_else(|| self.order.secret.to_string())
+    /// The secret's full ARN: the key of its lock, its lease and its controls. Under any other, the secret's name among
+    /// them, nobody would be excluded and no pause be seen.
+    fn arn(&self) -> Result<String, RepairError> {
+        self.known.arn.clone().filter(|arn| !arn.is_empty()).ok_or(RepairError::Fault("a secret without an ARN"))
     }
 
     fn learn_labels(&mut self, description: Description) {
@@ -438,7 +448,7 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
 
     fn learn_current(&mut self, version: Option<Version>) {
         if let Some(version) = &version {
-            self.known.arn = Some(version.arn.clone());
+            self.known.arn = Some(version.arn.clone()).filter(|arn| !arn.is_empty()).or(self.known.arn.take());
         }
         let id = version.as_ref().map(|version| version.id.clone());
         let (held, credentials) = crate::rotation::held(version);
@@ -465,12 +475,13 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
 
     fn learn_server(&mut self, server: Server) -> Result<(), RepairError> {
         let current = self.reference()?;
-        let pinned = self.known.description.as_ref().and_then(|known| known.tags.get("relatch:resource-id"));
+        let (pinned, named) = (self.tag("relatch:resource-id"), self.tag("relatch:user"));
         let password = current.password_fits(RDS_PASSWORD_LENGTHS, &RDS_FORBIDS);
         self.facts.master = Some(match &server.master {
             Some(master) if master.username != current.username => MasterVerdict::NotMaster,
             None => MasterVerdict::NotMaster,
-            Some(_) if pinned.is_none() || pinned != server.resource_id.as_ref() => MasterVerdict::NotPinned,
+            Some(_) if pinned.is_none() || pinned != server.resource_id.as_deref() => MasterVerdict::NotPinned,
+            Some(_) if named != Some(&current.username) => MasterVerdict::NotPinned,
             Some(_) if !password => MasterVerdict::UnfitPassword,
             Some(_) => MasterVerdict::Resettable,
         });
@@ -488,7 +499,9 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
             return (
                 match held {
                     Held::Unusable(problem) => Found::Unusable(problem),
-                    Held::Credentials | Held::Nothing | Held::ThisToken | Held::Elsewhere(_) => Found::Nothing,
+                    Held::Credentials | Held::Nothing | Held::ThisToken | Held::Elsewhere(_) | Held::NotAllowed => {
+                        Found::Nothing
+                    }
                 },
                 None,
             );

@@ -251,7 +251,7 @@ fn set_password(f: &Facts, rung: Rung, source: Source) -> Next<()> {
 fn through_admin(f: &Facts) -> Next<()> {
     match f.admin.ok_or(Plan::Look(Look::Value(Source::Admin)))? {
         Held::Credentials => {}
-        Held::Nothing | Held::ThisToken | Held::Unusable(_) | Held::Elsewhere(_) => return Ok(()),
+        Held::Nothing | Held::ThisToken | Held::Unusable(_) | Held::Elsewhere(_) | Held::NotAllowed => return Ok(()),
     }
     match login(f, Source::Admin)? {
         Login::Accepted | Login::Unfit(_) => set_password(f, Rung::ThroughAdmin, Source::Admin),
@@ -335,7 +335,12 @@ fn roll_back(f: &Facts) -> Next {
     }
     match f.admin.ok_or(Plan::Look(Look::Value(Source::Admin)))? {
         Held::Credentials if opens(login(f, Source::Admin)?)? => to_previous(f, Source::Admin)?,
-        Held::Credentials | Held::Nothing | Held::ThisToken | Held::Unusable(_) | Held::Elsewhere(_) => {}
+        Held::Credentials
+        | Held::Nothing
+        | Held::ThisToken
+        | Held::Unusable(_)
+        | Held::Elsewhere(_)
+        | Held::NotAllowed => {}
     }
     Ok(Plan::Refuse(Reason::NothingToGoBackThrough))
 }
@@ -406,7 +411,7 @@ fn current(f: &Facts) -> Next<()> {
     match f.current.ok_or(Plan::Look(Look::Value(Source::Current)))? {
         _ if f.moving => Err(Plan::Wait(Reason::LabelsMoved)),
         Held::Credentials | Held::ThisToken => Ok(()),
-        Held::Nothing | Held::Elsewhere(_) => Err(Plan::Refuse(Reason::NoCurrent)),
+        Held::Nothing | Held::Elsewhere(_) | Held::NotAllowed => Err(Plan::Refuse(Reason::NoCurrent)),
         Held::Unusable(problem) => Err(Plan::Refuse(Reason::CurrentUnusable(problem))),
     }
 }
@@ -416,7 +421,7 @@ fn current_or_broken(f: &Facts) -> Next<()> {
     match f.current.ok_or(Plan::Look(Look::Value(Source::Current)))? {
         _ if f.moving => Err(Plan::Wait(Reason::LabelsMoved)),
         Held::Credentials | Held::ThisToken | Held::Unusable(_) => Ok(()),
-        Held::Nothing | Held::Elsewhere(_) => Err(Plan::Refuse(Reason::NoCurrent)),
+        Held::Nothing | Held::Elsewhere(_) | Held::NotAllowed => Err(Plan::Refuse(Reason::NoCurrent)),
     }
 }
 
@@ -476,6 +481,8 @@ fn may_change(f: &Facts, source: Source) -> Next<bool> {
             | RoleProblem::Restricted
             | RoleProblem::Privileged
             | RoleProblem::RefusesVerifiers
+            | RoleProblem::NotNamed
+            | RoleProblem::Stranger
             | RoleProblem::Unreadable(_) => Ok(false),
             RoleProblem::Missing
             | RoleProblem::NoLogin

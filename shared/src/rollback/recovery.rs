@@ -134,7 +134,7 @@ impl Recovery {
         });
         let current = match self.facts.current {
             Some(Held::Unusable(problem)) => Some(unusable_line("AWSCURRENT", problem, language)),
-            Some(Held::Nothing | Held::Elsewhere(_)) => Some(
+            Some(Held::Nothing | Held::Elsewhere(_) | Held::NotAllowed) => Some(
                 language
                     .choose("No version holds AWSCURRENT.", "AWSCURRENTの付いたバージョンがありません。")
                     .to_owned(),
@@ -247,6 +247,14 @@ impl Recovery {
                 format!("The admin user does not help: {problem}."),
                 format!("管理者ユーザーでは解決できません（{}）。", problem.japanese()),
             )),
+            _ if self.facts.admin == Some(Held::NotAllowed) => lines.push(
+                language
+                    .choose(
+                        "The deployment does not name the admin secret in `masterarn`, so it was not used. If it may act for this secret: deploy with `AdminSecretArn` (without the template: RELATCH_ADMIN_SECRETS), and run `relatch recover`.",
+                        "`masterarn` の管理者シークレットはデプロイ設定で許可されていないため、使用していません。許可する場合は `AdminSecretArn`（テンプレートを使わない場合はRELATCH_ADMIN_SECRETS）を指定してデプロイし、`relatch recover` を実行してください。",
+                    )
+                    .to_owned(),
+            ),
             _ if self.facts.admin == Some(Held::Nothing) => lines.push(
                 language
                     .choose(
@@ -261,8 +269,8 @@ impl Recovery {
             Some(MasterVerdict::NotPinned) => lines.push(
                 language
                     .choose(
-                        "RDS could set this master user's password: tag the secret `relatch:resource-id` with the cluster's or instance's resource id, and run `relatch recover`.",
-                        "RDSからこのマスターユーザーのパスワードを設定できます。シークレットのタグ `relatch:resource-id` にクラスターまたはインスタンスのリソースIDを設定し、`relatch recover` を実行してください。",
+                        "RDS could set this master user's password: tag the secret `relatch:resource-id` with the cluster's or instance's resource id and `relatch:user` with the user's name, and run `relatch recover`.",
+                        "RDSからこのマスターユーザーのパスワードを設定できます。シークレットのタグ `relatch:resource-id` にクラスターまたはインスタンスのリソースIDを、`relatch:user` にユーザー名を設定し、`relatch recover` を実行してください。",
                     )
                     .to_owned(),
             ),

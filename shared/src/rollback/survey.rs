@@ -339,7 +339,7 @@ const fn usable(found: Option<Found>) -> bool {
 const fn as_found(held: Held) -> Found {
     match held {
         Held::Credentials | Held::ThisToken => Found::SameUser,
-        Held::Nothing => Found::Nothing,
+        Held::Nothing | Held::NotAllowed => Found::Nothing,
         Held::Unusable(problem) => Found::Unusable(problem),
         Held::Elsewhere(field) => Found::Elsewhere(field),
     }

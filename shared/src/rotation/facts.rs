@@ -147,6 +147,8 @@ pub enum Held {
     Unusable(Problem),
     /// Credentials that lead to another server; never used.
     Elsewhere(Field),
+    /// Not read, since the deployment does not name it (of the admin secret only).
+    NotAllowed,
 }
 
 /// Whose turn is next.
@@ -156,8 +158,12 @@ pub enum Turn {
     Known,
     /// Alternating users, and no admin secret to create the other one.
     NoAdminSecret,
+    /// Alternating users, and the deployment does not name the admin secret that the value names.
+    AdminNotAllowed,
     /// The alternate's name would be too long.
     NameTooLong,
+    /// The user is called just `_clone`, so that there would be no name left for the other one.
+    NoNameLeft,
 }
 
 /// How pending and current relate.
@@ -223,6 +229,16 @@ pub enum RoleProblem {
     /// Not allowed to change the role.
     #[error("the admin user may not change the role: it needs CREATEROLE, and ADMIN on the role from PostgreSQL 16 on")]
     NotAlterable,
+    /// A role by the alternate's name that is not the alternate.
+    #[error(
+        "of the two roles that take turns (`NAME` and `NAME_clone`) the second is not a member of the first, so they are not each other's: if they are meant to be, `GRANT \"NAME\" TO \"NAME_clone\"`"
+    )]
+    Stranger,
+    /// A role that only the value of the secret names.
+    #[error(
+        "only the value of the secret names the role, and whoever can write the value could name any: set its password by hand, or let the admin user do it by the tag `relatch:user` on the secret, with the role's name"
+    )]
+    NotNamed,
     /// A role that the admin secret's word alone does not suffice for.
     #[error(
         "the role may do more than work with data (superuser, CREATEROLE, REPLICATION, BYPASSRLS), and whoever can write the secret could take it over: set its password by hand"

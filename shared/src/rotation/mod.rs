@@ -19,7 +19,7 @@ pub use reason::Reason;
 
 use crate::{
     ports::{CallError, Database, Failure, Ports, Secrets, Servers, Table},
-    secret::PasswordPolicy,
+    secret::{AdminSecrets, PasswordPolicy},
     telemetry::Metrics,
 };
 use jiff::Timestamp;
@@ -38,6 +38,11 @@ const SETTLING: [Duration; 3] = [Duration::from_millis(100), Duration::from_mill
 
 /// What leaving word may take where the step has used all of its time.
 const LAST_WORDS: Duration = Duration::from_millis(150);
+
+/// How often a login is tried when nothing is learned from it. What follows is a rollback, a failed rotation with
+/// AWSCURRENT shut until it is tried again, or a repair, so a single lost packet should not be the reason.
+pub const KNOCKS: u32 = 3;
+pub(crate) const BETWEEN_KNOCKS: Duration = Duration::from_millis(200);
 
 /// More than any step can need; reached only if a plan asks for what it has already been told.
 const MOST_MOVES: usize = 64;
@@ -60,6 +65,8 @@ pub struct Settings {
     pub promote: Promote,
     /// How the strategy is chosen.
     pub strategy: StrategyChoice,
+    /// The admin secrets that may be used.
+    pub admins: AdminSecrets,
     /// Which passwords are made.
     pub passwords: PasswordPolicy,
     /// The longest that one login, one statement, or the wait for the lock may take.

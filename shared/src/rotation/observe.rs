@@ -1,11 +1,10 @@
 //! How a fact is learned: one port call for each look, and the small word that its answer comes down to.
 
 use super::{
-    RotationError, Settings,
-    facts::{Control, Facts, Held, Pair, SecretState, Standing, Time, Turn},
+    BETWEEN_KNOCKS, KNOCKS, RotationError, Settings,
+    facts::{Control, Facts, Held, Pair, SecretState, Standing, Time},
     plan::{Look, Who},
-    role,
-    strategy::{self, Strategy},
+    role, strategy,
 };
 use crate::{
     ports::{
@@ -18,11 +17,6 @@ use relatch_events::{rotation::RotationEvent, secret::VersionId};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
-
-/// How often a login is tried when nothing is learned from it. What follows is a rollback, or a failed rotation with
-/// AWSCURRENT shut until it is tried again, so a single lost packet should not be the reason.
-const KNOCKS: u32 = 3;
-const BETWEEN_KNOCKS: Duration = Duration::from_millis(200);
 
 /// The longest way from a change to the proof that it is undone, in units of the patience that each operation has: the
 /// change (1.5), its proof (3, and pauses), putting back in the session (1.5) and under the lock through a new one
@@ -95,7 +89,11 @@ impl<'a, S: Secrets, D: Database, R: Servers, T: Table> Visit<'a, S, D, R, T> {
             }
             Look::Admin => {
                 let version = match self.known.current.as_ref().and_then(|current| current.masterarn.clone()) {
-                    Some(arn) => secrets.read(secret, Which::Admin(&arn)).await?,
+                    Some(arn) if self.settings.admins.allow(&arn) => secrets.read(secret, Which::Admin(&arn)).await?,
+                    Some(_) => {
+                        self.facts.admin = Some(Held::NotAllowed);
+                        return Ok(());
+                    }
                     None => None,
                 };
                 self.learn_admin(version);
@@ -110,7 +108,7 @@ impl<'a, S: Secrets, D: Database, R: Servers, T: Table> Visit<'a, S, D, R, T> {
                 self.learn_login(who, attempt);
             }
             Look::Lock(who) => {
-                let (arn, patience) = (self.known.arn.clone().unwrap_or_default(), self.settings.patience);
+                let (arn, patience) = (self.arn()?, self.settings.patience);
                 self.facts.lock = Some(match self.session(who) {
                     Some(session) => session.lock(&arn, patience).await,
                     None => Lock::Lost,
@@ -141,12 +139,12 @@ impl<'a, S: Secrets, D: Database, R: Servers, T: Table> Visit<'a, S, D, R, T> {
                 self.facts.time = Some(if left >= needed { Time::Enough } else { Time::Short });
             }
             Look::Control => {
-                let arn = self.known.arn.clone().unwrap_or_else(|| secret.to_string());
+                let arn = self.arn()?;
                 self.facts.control = Some(Control::of(&self.ports.table.controls(&arn).await?));
             }
             Look::Reopened => self.reopen().await?,
             Look::LockAgain => {
-                let (arn, patience) = (self.known.arn.clone().unwrap_or_default(), self.settings.patience);
+                let (arn, patience) = (self.arn()?, self.settings.patience);
                 self.facts.rollback.lock = Some(match self.session(Who::Pending) {
                     Some(session) => session.lock(&arn, patience).await,
                     None => Lock::Lost,
@@ -209,6 +207,12 @@ impl<'a, S: Secrets, D: Database, R: Servers, T: Table> Visit<'a, S, D, R, T> {
         self.sessions.iter_mut().rev().find_map(|(whose, session)| (*whose == who).then_some(session))
     }
 
+    /// The secret's full ARN: the key of its lock and of what people have asked for. Under any other, the secret's name
+    /// among them, nobody would be excluded and no pause be seen.
+    fn arn(&self) -> Result<String, RotationError> {
+        self.known.arn.clone().filter(|arn| !arn.is_empty()).ok_or(RotationError::Fault("a secret without an ARN"))
+    }
+
     /// The user whose password is being set.
     pub(super) fn user(&self) -> Result<String, RotationError> {
         Ok(self.credentials(Who::Pending)?.username.clone())
@@ -252,7 +256,7 @@ impl<'a, S: Secrets, D: Database, R: Servers, T: Table> Visit<'a, S, D, R, T> {
     }
 
     fn learn_pending(&mut self, version: Option<Version>) {
-        self.known.arn = version.as_ref().map(|version| version.arn.clone());
+        self.known.arn = version.as_ref().map(|version| version.arn.clone()).or(self.known.arn.take());
         let (held, credentials) = held(version);
         (self.facts.pending, self.known.pending) = (Some(held), credentials);
         self.pair_up();
@@ -260,18 +264,16 @@ impl<'a, S: Secrets, D: Database, R: Servers, T: Table> Visit<'a, S, D, R, T> {
 
     fn learn_current(&mut self, version: Option<Version>) {
         self.known.current_id = version.as_ref().map(|version| version.id.clone());
+        self.known.arn = version.as_ref().map(|version| version.arn.clone()).or(self.known.arn.take());
         let this_token = self.known.current_id.as_ref() == Some(&self.event.client_request_token);
         let (held, credentials) = held(version);
         self.facts.current = Some(if this_token { Held::ThisToken } else { held });
         self.known.current = credentials;
-        self.facts.turn = self.known.current.as_ref().map(|current| {
-            let strategy = self.settings.strategy.of(current);
-            match (strategy, strategy::next_user(strategy, &current.username), &current.masterarn) {
-                (_, None, _) => Turn::NameTooLong,
-                (Strategy::AlternatingUsers, Some(_), None) => Turn::NoAdminSecret,
-                (Strategy::SingleUser | Strategy::AlternatingUsers, Some(_), _) => Turn::Known,
-            }
-        });
+        self.facts.turn = self
+            .known
+            .current
+            .as_ref()
+            .map(|current| strategy::turn(self.settings.strategy.of(current), current, &self.settings.admins));
         self.pair_up();
         // The labels may have been read before: then they have to tell the same.
         if let Some(description) = self.known.description.take() {

@@ -125,7 +125,9 @@ fn create(f: &Facts) -> Next {
     match f.turn.ok_or(Plan::Look(Look::Current))? {
         Turn::Known => {}
         Turn::NoAdminSecret => return Ok(Plan::Refuse(Reason::NoAdminSecret)),
+        Turn::AdminNotAllowed => return Ok(Plan::Refuse(Reason::AdminNotAllowed)),
         Turn::NameTooLong => return Ok(Plan::Refuse(Reason::AlternateTooLong)),
+        Turn::NoNameLeft => return Ok(Plan::Refuse(Reason::NoNameLeft)),
     }
     allowed(f)?;
     match f.staged.ok_or(Plan::Act(Action::Stage))? {
@@ -176,7 +178,9 @@ fn set_single_user(f: &Facts, promote: Promote) -> Next {
     }
     match f.previous.ok_or(Plan::Look(Look::Previous))? {
         Held::Credentials => {}
-        Held::Nothing | Held::ThisToken | Held::Unusable(_) | Held::Elsewhere(_) => return no_version_opens(f),
+        Held::Nothing | Held::ThisToken | Held::Unusable(_) | Held::Elsewhere(_) | Held::NotAllowed => {
+            return no_version_opens(f);
+        }
     }
     match login(f, Who::Previous)? {
         Login::Accepted | Login::Unfit(_) => change(f, promote, Pair::SingleUser, Who::Previous),
@@ -264,6 +268,7 @@ fn already_set(f: &Facts, promote: Promote) -> Next {
     }
 }
 
+/// Of what RDS says only the writer behind a proxy is used, as in [`finish`].
 fn test(f: &Facts) -> Next {
     let pair = versions(f)?;
     server(f)?;
@@ -276,6 +281,10 @@ fn test(f: &Facts) -> Next {
 }
 
 /// Only a login of this moment permits the promotion, and the lock is held on that connection until the label has moved.
+///
+/// RDS is asked for the writer behind a proxy only. What else it says, and a server that the secret's tag does not pin
+/// (`OtherServer`), stopped setSecret before it changed anything. Here the change is made: the server that accepts
+/// AWSPENDING rejects AWSCURRENT, and to hold the label back would leave consumers with the password that is rejected.
 /// Whoever had to wait for the lock logs in once more: a login that is older than somebody else's turn proves nothing.
 fn finish(f: &Facts) -> Next {
     let pair = versions(f)?;
@@ -361,7 +370,7 @@ fn no_version_opens(f: &Facts) -> Next {
     let blind = Ok(Plan::Refuse(Reason::NoVersionOpens));
     match f.admin.ok_or(Plan::Look(Look::Admin))? {
         Held::Credentials => {}
-        Held::Nothing | Held::ThisToken | Held::Unusable(_) | Held::Elsewhere(_) => return blind,
+        Held::Nothing | Held::ThisToken | Held::Unusable(_) | Held::Elsewhere(_) | Held::NotAllowed => return blind,
     }
     if login(f, Who::Admin)? != Login::Accepted {
         return blind;
@@ -400,7 +409,7 @@ fn pending(f: &Facts) -> Next<()> {
     match f.pending.ok_or(Plan::Look(Look::Pending))? {
         Held::Credentials => Ok(()),
         Held::Unusable(problem) => Err(Plan::Refuse(Reason::PendingUnusable(problem))),
-        Held::Nothing | Held::ThisToken | Held::Elsewhere(_) => {
+        Held::Nothing | Held::ThisToken | Held::Elsewhere(_) | Held::NotAllowed => {
             standing(f)?;
             eligible(f)?;
             Err(Plan::Wait(Reason::NotStaged))
@@ -412,7 +421,7 @@ fn current(f: &Facts) -> Next<()> {
     match f.current.ok_or(Plan::Look(Look::Current))? {
         Held::Credentials => Ok(()),
         Held::ThisToken => Err(Plan::Done(Reason::AlreadyCurrent)),
-        Held::Nothing | Held::Elsewhere(_) => Err(Plan::Refuse(Reason::NoCurrent)),
+        Held::Nothing | Held::Elsewhere(_) | Held::NotAllowed => Err(Plan::Refuse(Reason::NoCurrent)),
         Held::Unusable(problem) => Err(Plan::Refuse(Reason::CurrentUnusable(problem))),
     }
 }
@@ -431,6 +440,7 @@ fn admin(f: &Facts) -> Next<()> {
         Held::Nothing | Held::ThisToken => Err(Plan::Refuse(Reason::AdminMissing)),
         Held::Unusable(problem) => Err(Plan::Refuse(Reason::AdminUnusable(problem))),
         Held::Elsewhere(field) => Err(Plan::Refuse(Reason::AdminMismatch(field))),
+        Held::NotAllowed => Err(Plan::Refuse(Reason::AdminNotAllowed)),
     }
 }
 
@@ -761,7 +771,8 @@ mod tests {
             }
             Plan::Look(Look::Current) => {
                 let known = facts.pending.is_some();
-                let turns = [Turn::Known, Turn::NoAdminSecret, Turn::NameTooLong];
+                let turns =
+                    [Turn::Known, Turn::NoAdminSecret, Turn::AdminNotAllowed, Turn::NameTooLong, Turn::NoNameLeft];
                 let usable: Vec<_> = match known {
                     true => pairs.iter().map(|pair| (Held::Credentials, Some(Turn::Known), Some(*pair))).collect(),
                     false => turns.iter().map(|turn| (Held::Credentials, Some(*turn), None)).collect(),
@@ -773,7 +784,10 @@ mod tests {
                 })
             }
             Plan::Look(Look::Previous) => each(&HELD, facts, |facts, held| facts.previous = Some(held)),
-            Plan::Look(Look::Admin) => each(&HELD, facts, |facts, held| facts.admin = Some(held)),
+            Plan::Look(Look::Admin) => {
+                let all = [&HELD[..], &[Held::NotAllowed]].concat();
+                each(&all, facts, |facts, held| facts.admin = Some(held))
+            }
             Plan::Look(Look::Server) => {
                 let states = [
                     ServerState::Available,

@@ -127,6 +127,16 @@ pub enum Reason {
     /// Alternating users need an admin secret.
     #[error("alternating users need an admin secret: name it in `masterarn`")]
     NoAdminSecret,
+    /// The deployment does not name the admin secret.
+    #[error(
+        "`masterarn` names an admin secret that this deployment does not, so it was not read: if it may act for this secret, deploy with `AdminSecretArn=` and the ARN in `masterarn` (without the template: `RELATCH_ADMIN_SECRETS=` and the ARN, for rotate, respond and the command)"
+    )]
+    AdminNotAllowed,
+    /// The user is called just `_clone`.
+    #[error(
+        "the user is called just `_clone`, so that there is no name left for the other one: give it another name, or rotate it as a single user (RELATCH_STRATEGY)"
+    )]
+    NoNameLeft,
     /// The alternate's name is too long.
     #[error("the alternate user's name would be longer than the 63 bytes that PostgreSQL keeps of a name")]
     AlternateTooLong,
@@ -223,6 +233,8 @@ impl Reason {
             Reason::Mismatch(_) => "mismatch",
             Reason::AdminMismatch(_) => "admin-mismatch",
             Reason::NoAdminSecret => "no-admin-secret",
+            Reason::AdminNotAllowed => "admin-not-allowed",
+            Reason::NoNameLeft => "no-name-left",
             Reason::AlternateTooLong => "alternate-too-long",
             Reason::ReaderEndpoint => "reader-endpoint",
             Reason::ServerMissing => "server-missing",

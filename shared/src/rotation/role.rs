@@ -1,6 +1,9 @@
 //! Whether a database allows a change, by what it says of itself and of the role.
 
-use super::facts::{RoleProblem, RoleVerdict};
+use super::{
+    facts::{RoleProblem, RoleVerdict},
+    strategy,
+};
 use crate::ports::{Role, Surroundings, Unseen};
 
 /// Where nothing was seen.
@@ -31,17 +34,22 @@ pub(crate) fn judge_single(surroundings: &Surroundings, has_admin: bool) -> Role
 pub(crate) fn judge_alternate(surroundings: &Surroundings) -> RoleVerdict {
     match problem(surroundings, surroundings.model, surroundings.user) {
         Some(problem) => RoleVerdict::Unfit(problem),
+        None if surroundings.strangers => RoleVerdict::Unfit(RoleProblem::Stranger),
         None if surroundings.restricted => RoleVerdict::Unfit(RoleProblem::Restricted),
         None => RoleVerdict::Fit,
     }
 }
 
-/// For a role whose password the admin is to set although nobody has shown that he knows it.
-pub(crate) fn judge_reset(surroundings: &Surroundings) -> RoleVerdict {
+/// For a role whose password the admin is to set although nobody has shown that he knows it. `named` is the role that
+/// the tag `relatch:user` names: the value of the secret alone could name anybody's.
+pub(crate) fn judge_reset(surroundings: &Surroundings, user: &str, named: Option<&str>) -> RoleVerdict {
+    let takes_turns = |named| !surroundings.strangers && strategy::partner(named).is_some_and(|other| other == user);
+    let is_named = named.is_some_and(|named| named == user || takes_turns(named));
     let privileged = surroundings.user.is_some_and(|user| user.privileged);
     match problem(surroundings, surroundings.user, surroundings.user) {
         Some(problem) => RoleVerdict::Unfit(problem),
         None if privileged => RoleVerdict::Unfit(RoleProblem::Privileged),
+        None if !is_named => RoleVerdict::Unfit(RoleProblem::NotNamed),
         None if surroundings.restricted => RoleVerdict::Unfit(RoleProblem::Restricted),
         None => RoleVerdict::Fit,
     }
@@ -75,6 +83,7 @@ mod tests {
         refuses_verifiers: false,
         user: Some(FIT),
         model: Some(FIT),
+        strangers: false,
     };
 
     #[test]
@@ -117,6 +126,31 @@ mod tests {
     fn the_last_free_session_is_enough() {
         let role = Role { sessions_left: Some(1), ..FIT };
         assert_eq!(judge_single(&Surroundings { user: Some(role), ..CALM }, false), RoleVerdict::Fit);
+    }
+
+    #[test]
+    fn a_role_that_only_the_values_writer_names_is_not_reset() {
+        let strangers = Surroundings { strangers: true, ..CALM };
+        for (seen, user, named, expected) in [
+            (CALM, "app", Some("app"), RoleVerdict::Fit),
+            (CALM, "app_clone", Some("app"), RoleVerdict::Fit),
+            (CALM, "app", Some("app_clone"), RoleVerdict::Fit),
+            (CALM, "app", None, RoleVerdict::Unfit(RoleProblem::NotNamed)),
+            (CALM, "team_a", Some("app"), RoleVerdict::Unfit(RoleProblem::NotNamed)),
+            (CALM, "app_clone_clone", Some("app"), RoleVerdict::Unfit(RoleProblem::NotNamed)),
+            (CALM, "APP", Some("app"), RoleVerdict::Unfit(RoleProblem::NotNamed)),
+            (strangers, "app", Some("app"), RoleVerdict::Fit),
+            (strangers, "app_clone", Some("app"), RoleVerdict::Unfit(RoleProblem::NotNamed)),
+        ] {
+            assert_eq!(judge_reset(&seen, user, named), expected, "{user} {named:?}");
+        }
+    }
+
+    #[test]
+    fn a_role_that_only_bears_the_alternates_name_is_not_the_alternate() {
+        let strangers = Surroundings { strangers: true, ..CALM };
+        assert_eq!(judge_alternate(&strangers), RoleVerdict::Unfit(RoleProblem::Stranger));
+        assert_eq!(judge_single(&strangers, true), RoleVerdict::Fit);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The two ways to rotate a user: change its password, or take turns with another user.
 
-use super::facts::Pair;
-use crate::secret::{DatabaseCredentials, Field, USERNAME_LIMIT};
+use super::facts::{Pair, Turn};
+use crate::secret::{AdminSecrets, DatabaseCredentials, Field, USERNAME_LIMIT};
 
 /// What AWS's alternating-users function appends; kept, so that Relatch can take over from it.
 const ALTERNATE: &str = "_clone";
@@ -46,6 +46,23 @@ pub fn next_user(strategy: Strategy, current: &str) -> Option<String> {
         },
     };
     (!next.is_empty() && next.len() <= USERNAME_LIMIT).then_some(next)
+}
+
+/// Whether the next rotation can name its user, and may use the admin secret that it needs.
+pub fn turn(strategy: Strategy, current: &DatabaseCredentials, admins: &AdminSecrets) -> Turn {
+    match (strategy, next_user(strategy, &current.username), &current.masterarn) {
+        (_, None, _) if current.username == ALTERNATE => Turn::NoNameLeft,
+        (_, None, _) => Turn::NameTooLong,
+        (Strategy::SingleUser, Some(_), _) => Turn::Known,
+        (Strategy::AlternatingUsers, Some(_), None) => Turn::NoAdminSecret,
+        (Strategy::AlternatingUsers, Some(_), Some(arn)) if admins.allow(arn) => Turn::Known,
+        (Strategy::AlternatingUsers, Some(_), Some(_)) => Turn::AdminNotAllowed,
+    }
+}
+
+/// The other one of two users that take turns, whatever the strategy; `None` if it cannot be named.
+pub fn partner(user: &str) -> Option<String> {
+    next_user(Strategy::AlternatingUsers, user)
 }
 
 /// The user that an alternate is modelled on: the one of the two that was there first.
@@ -94,6 +111,27 @@ mod tests {
         assert_eq!(next_user(AlternatingUsers, &"x".repeat(58)), None);
         assert_eq!(next_user(AlternatingUsers, &"é".repeat(29)), None);
         assert_eq!(next_user(AlternatingUsers, "_clone"), None);
+    }
+
+    #[test]
+    fn whose_turn_it_is_and_why_it_is_nobodys() {
+        let admins: AdminSecrets = ["arn".to_owned()].into_iter().collect();
+        let long = "x".repeat(58);
+        for (user, named, expected) in [
+            ("app", Some("arn"), Turn::Known),
+            ("app_clone", Some("arn"), Turn::Known),
+            ("app", Some("other"), Turn::AdminNotAllowed),
+            ("app", Some("ARN"), Turn::AdminNotAllowed),
+            ("app", None, Turn::NoAdminSecret),
+            (long.as_str(), Some("arn"), Turn::NameTooLong),
+            ("_clone", Some("arn"), Turn::NoNameLeft),
+        ] {
+            let admin = named.map_or("null".to_owned(), |arn| format!("\"{arn}\""));
+            let text = credentials(user, "p").text().expose_secret().replace('}', &format!(",\"masterarn\":{admin}}}"));
+            let current = DatabaseCredentials::parse(text.into()).unwrap();
+            assert_eq!(turn(AlternatingUsers, &current, &admins), expected, "{user} {named:?}");
+            assert_eq!(turn(SingleUser, &current, &admins), Turn::Known, "{user} {named:?}");
+        }
     }
 
     #[test]

@@ -1,24 +1,35 @@
 //! The credentials of a PostgreSQL database, as AWS's rotation functions and RDS write them.
 
+use super::host::{self, HostProblem};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Map, Value};
-use std::{fmt, ops::RangeInclusive};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::{Value, value::RawValue};
+use std::{
+    fmt,
+    ops::{Range, RangeInclusive},
+};
 
 /// PostgreSQL cuts longer names off without an error (`NAMEDATALEN` - 1), in bytes.
 pub const USERNAME_LIMIT: usize = 63;
 
 const DEFAULT_PORT: u16 = 5432;
+/// Fields that only [`Tls`] is made of.
+const AUTHORITY: &str = "sslrootcert";
+const SERVER_NAME: &str = "sslservername";
 /// What AWS's PostgreSQL functions connect to when the secret names no database.
 const DEFAULT_DATABASE: &str = "postgres";
 
-/// One version of a database secret. Fields that Relatch does not know are kept as they are.
+/// One version of a database secret. Fields that Relatch does not know are kept as they are, to the byte.
 ///
 /// `Debug` shows neither the password nor the text it came from.
 #[derive(Debug, Clone)]
 pub struct DatabaseCredentials {
     /// `postgres` or `aurora-postgresql`.
     pub engine: String,
-    /// Host name or address of the database.
+    /// Host name or address of the database, in the form in which DNS's comparison is one of text.
     pub host: String,
     /// TCP port; 5432 when the secret names none.
     pub port: u16,
@@ -90,6 +101,12 @@ pub enum Problem {
     /// A field is there and empty.
     #[error("the field `{0}` is empty")]
     Empty(Field),
+    /// A field that Relatch reads is there twice. Readers differ in which one they take.
+    #[error("the field `{0}` is there twice, and readers differ in which one they take: leave one")]
+    Twice(&'static str),
+    /// The host is none.
+    #[error("{0}")]
+    Host(HostProblem),
     /// Relatch rotates `postgres` and `aurora-postgresql`.
     #[error("the engine is neither `postgres` nor `aurora-postgresql`")]
     WrongEngine,
@@ -110,20 +127,19 @@ impl DatabaseCredentials {
     /// # Errors
     /// Says which field is wrong and how; never what it holds.
     pub fn parse(text: SecretString) -> Result<Self, Problem> {
-        let value: Value = serde_json::from_str(text.expose_secret()).map_err(|_| Problem::NotJson)?;
-        let Value::Object(fields) = value else { return Err(Problem::NotAnObject) };
+        let fields = Fields::read(text.expose_secret())?;
         let credentials = Self {
             engine: required(&fields, Field::Engine)?,
-            host: required(&fields, Field::Host)?,
+            host: host::read(&required(&fields, Field::Host)?).map_err(Problem::Host)?,
             port: port(&fields)?,
             dbname: database(&fields)?,
             username: required(&fields, Field::Username)?,
             password: required(&fields, Field::Password)?.into(),
-            tls: tls(&fields)?,
+            tls: tls(&fields),
             masterarn: optional(&fields, Field::Masterarn)?,
             cluster: optional(&fields, Field::ClusterIdentifier)?,
             instance: optional(&fields, Field::InstanceIdentifier)?,
-            text,
+            text: text.clone(),
         };
         if !matches!(credentials.engine.as_str(), "postgres" | "aurora-postgresql") {
             return Err(Problem::WrongEngine);
@@ -134,13 +150,22 @@ impl DatabaseCredentials {
         Ok(credentials)
     }
 
-    /// The same secret with another user and password, everything else unchanged.
+    /// The same secret with another user and password. Every other byte of the text stays as it is: how a number is
+    /// spelled, a string is escaped, and what stands between the fields.
     pub fn with_login(&self, username: &str, password: SecretString) -> Self {
-        let mut fields: Map<String, Value> = serde_json::from_str(self.text.expose_secret()).unwrap_or_default();
-        fields.insert("username".into(), username.into());
-        fields.insert("password".into(), password.expose_secret().into());
-        let text = Value::Object(fields).to_string().into();
-        Self { username: username.to_owned(), password, text, ..self.clone() }
+        let text = self.text.expose_secret();
+        let fields = Fields::read(text).unwrap_or_default();
+        let mut changes = vec![(fields.span(Field::Password, text), password.expose_secret())];
+        if username != self.username {
+            changes.push((fields.span(Field::Username, text), username));
+        }
+        // From the last to the first, so that the places of the others hold.
+        changes.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
+        let mut next = text.to_owned();
+        for (span, value) in changes {
+            next.replace_range(span, &Value::from(value).to_string());
+        }
+        Self { username: username.to_owned(), password, text: next.into(), ..self.clone() }
     }
 
     /// The same login to another database of the same server. The text stays as it was: this is not to be stored.
@@ -220,44 +245,125 @@ impl fmt::Display for Field {
     }
 }
 
-fn required(fields: &Map<String, Value>, field: Field) -> Result<String, Problem> {
-    optional(fields, field)?.ok_or(Problem::Missing(field))
-}
+/// The fields of a JSON object, in their order: name, and what stands there, to the byte.
+#[derive(Default)]
+struct Fields<'a>(Vec<(String, &'a RawValue)>);
 
-fn optional(fields: &Map<String, Value>, field: Field) -> Result<Option<String>, Problem> {
-    match fields.get(field.name()) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.is_empty() => Err(Problem::Empty(field)),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => Err(Problem::NotText(field)),
+impl<'a> Fields<'a> {
+    /// What Relatch reads; of anything else a secret may hold what it likes.
+    const READ: [&'static str; 12] = [
+        "engine",
+        "host",
+        "port",
+        "dbname",
+        "username",
+        "password",
+        "ssl",
+        "masterarn",
+        "dbClusterIdentifier",
+        "dbInstanceIdentifier",
+        AUTHORITY,
+        SERVER_NAME,
+    ];
+
+    fn read(text: &'a str) -> Result<Self, Problem> {
+        let fields: Self = serde_json::from_str(text)
+            .map_err(|error| if error.is_data() { Problem::NotAnObject } else { Problem::NotJson })?;
+        let count = |name: &str| fields.0.iter().filter(|(known, _)| known == name).count();
+        match Self::READ.into_iter().find(|name| count(name) > 1) {
+            Some(name) => Err(Problem::Twice(name)),
+            None => Ok(fields),
+        }
+    }
+
+    fn raw(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().find_map(|(known, value)| (known == name).then_some(value.get()))
+    }
+
+    /// A field's value; `Err` where it is none that a text, a number or a word can be made of (`1e400`, half a character).
+    fn get(&self, name: &str) -> Option<Result<Value, serde_json::Error>> {
+        self.raw(name).map(serde_json::from_str)
+    }
+
+    /// Where a field's value stands in the text that the fields were read from.
+    fn span(&self, field: Field, text: &str) -> Range<usize> {
+        let value = self.raw(field.name()).unwrap_or_default();
+        let start = value.as_ptr().addr().saturating_sub(text.as_ptr().addr());
+        start..start + value.len()
     }
 }
 
-fn port(fields: &Map<String, Value>) -> Result<u16, Problem> {
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    fields.push(entry);
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+fn required(fields: &Fields<'_>, field: Field) -> Result<String, Problem> {
+    optional(fields, field)?.ok_or(Problem::Missing(field))
+}
+
+fn optional(fields: &Fields<'_>, field: Field) -> Result<Option<String>, Problem> {
+    match fields.get(field.name()) {
+        None | Some(Ok(Value::Null)) => Ok(None),
+        Some(Ok(Value::String(text))) if text.is_empty() => Err(Problem::Empty(field)),
+        Some(Ok(Value::String(text))) => Ok(Some(text)),
+        Some(Ok(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) | Err(_)) => {
+            Err(Problem::NotText(field))
+        }
+    }
+}
+
+fn port(fields: &Fields<'_>) -> Result<u16, Problem> {
     match fields.get("port") {
         None => Ok(DEFAULT_PORT),
         Some(value) => value
-            .as_u64()
+            .ok()
+            .and_then(|value| value.as_u64())
             .and_then(|number| u16::try_from(number).ok())
             .filter(|number| *number != 0)
             .ok_or(Problem::WrongPort),
     }
 }
 
-fn database(fields: &Map<String, Value>) -> Result<String, Problem> {
-    if fields.get("dbname") == Some(&Value::Null) {
+fn database(fields: &Fields<'_>) -> Result<String, Problem> {
+    if matches!(fields.get("dbname"), Some(Ok(Value::Null))) {
         return Err(Problem::NullDatabase);
     }
     Ok(optional(fields, Field::Dbname)?.unwrap_or_else(|| DEFAULT_DATABASE.to_owned()))
 }
 
 /// Only the literal `false` is plaintext. Every other value, `"false"` in quotes among them, means TLS.
-fn tls(fields: &Map<String, Value>) -> Result<Tls, Problem> {
-    let text = |name: &str| fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
-    Ok(match fields.get("ssl") {
-        Some(Value::Bool(false)) => Tls::Plaintext,
-        _ => Tls::Verified { authority: text("sslrootcert"), server_name: text("sslservername") },
-    })
+fn tls(fields: &Fields<'_>) -> Tls {
+    let text = |name: &str| match fields.get(name) {
+        Some(Ok(Value::String(text))) if !text.is_empty() => Some(text),
+        _ => None,
+    };
+    match fields.get("ssl") {
+        Some(Ok(Value::Bool(false))) => Tls::Plaintext,
+        _ => Tls::Verified {
+            authority: text(AUTHORITY),
+            server_name: text(SERVER_NAME).map(|name| host::canonical(&name)),
+        },
+    }
 }
 
 #[cfg(test)]
@@ -265,6 +371,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use proptest::prelude::*;
 
     const GOOD: &str = r#"{"username":"app_user","password":"MARKED","engine":"postgres","host":"db.example.com",
         "port":5433,"dbname":"app","dbClusterIdentifier":"app-prod-cluster","zz":1.50,"aa":[null,{"b":"ü"}]}"#;
@@ -283,16 +390,101 @@ mod tests {
         assert_eq!((credentials.port, credentials.dbname.as_str()), (5432, "postgres"));
     }
 
+    /// What JSON can say in several ways, and what does not fit into a number of 64 bits.
+    const ODD: &str = concat!(
+        "\n{ \"b\" : 12345678901234567890123,\"a\":1e400 ,\t\"one\": 1.0, \"e\":1E3,\"zero\":-0,\"zz\":1.50,",
+        "\"host\":\"DB.example.com\",\"note\":\"\\u00e9\\/\\ud83d é \\ud800\",\"twice\":1,\"twice\":[ ],",
+        "\"passw\\u006frd\" :\"p\\u0041\\/\\\"\\\\\", \"engine\":\"postgres\", \"port\":5432,\"username\":\"u\\u0031\" , \"nested\":{\"password\":\"no\"} }\r\n "
+    );
+
     #[test]
-    fn other_fields_and_their_order_survive_a_rotation() {
-        let next = parse(GOOD).unwrap().with_login("app_user_clone", "new".to_owned().into());
-        let text = next.text().expose_secret();
+    fn nothing_but_user_and_password_changes_by_a_byte() {
+        let secret = parse(ODD).unwrap();
+        assert_eq!((secret.password.expose_secret(), secret.username.as_str()), ("pA/\"\\", "u1"));
+        let same_user = ODD.replace(r#""p\u0041\/\"\\""#, r#""n\"ew""#);
+        assert_eq!(secret.with_login("u1", "n\"ew".to_owned().into()).text().expose_secret(), same_user);
+        let another = same_user.replace(r#""u\u0031""#, r#""u1_clone""#);
+        let next = secret.with_login("u1_clone", "n\"ew".to_owned().into());
+        assert_eq!(next.text().expose_secret(), another);
+        let again = parse(&another).unwrap();
+        assert_eq!((again.username.as_str(), again.password.expose_secret()), ("u1_clone", "n\"ew"));
+        // And back.
         assert_eq!(
-            text,
-            r#"{"username":"app_user_clone","password":"new","engine":"postgres","host":"db.example.com","port":5433,"dbname":"app","dbClusterIdentifier":"app-prod-cluster","zz":1.5,"aa":[null,{"b":"ü"}]}"#
+            next.with_login("u1", "x".to_owned().into()).text().expose_secret(),
+            ODD.replace(r#""p\u0041\/\"\\""#, r#""x""#).replace(r#""u\u0031""#, r#""u1""#)
         );
-        let again = parse(text).unwrap();
-        assert_eq!((again.username, again.password.expose_secret()), ("app_user_clone".to_owned(), "new"));
+    }
+
+    #[test]
+    fn a_field_that_is_read_is_there_once_however_its_name_is_spelled() {
+        for (more, name) in [
+            (r#""password":"x""#, "password"),
+            (r#""usern\u0061me":"x""#, "username"),
+            (r#""dbClusterIdentifier":null"#, "dbClusterIdentifier"),
+            (r#""ssl":true,"ssl":false"#, "ssl"),
+            (r#""sslrootcert":"a","sslrootcert":"a""#, "sslrootcert"),
+        ] {
+            let text = GOOD.replace("\"zz\"", &format!("{more},\"zz\""));
+            assert_eq!(parse(&text).unwrap_err(), Problem::Twice(name), "{more}");
+        }
+    }
+
+    #[test]
+    fn however_deep_other_fields_are_they_are_kept() {
+        let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+        let text = GOOD.replace("1.50", &deep);
+        let next = parse(&text).unwrap().with_login("app_user", "new".to_owned().into());
+        assert_eq!(next.text().expose_secret(), &text.replace("MARKED", "new"));
+    }
+
+    #[test]
+    fn another_spelling_of_the_host_is_no_other_host() {
+        let here = parse(GOOD).unwrap();
+        let there = parse(&GOOD.replace("db.example.com", "DB.Example.com.")).unwrap();
+        assert_eq!((here.leads_elsewhere(&there), here.serves_elsewhere(&there)), (None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn the_new_text_is_the_old_one_but_for_what_was_changed(
+            before in proptest::collection::vec((key(), anything()), 0..4),
+            between in proptest::collection::vec((key(), anything()), 0..4),
+            after in proptest::collection::vec((key(), anything()), 0..4),
+            (old, user, new, next) in (any::<String>(), "[a-z]{1,9}", any::<String>(), "[a-z]{1,9}"),
+            blank in "[ \t\r\n]{0,3}",
+            password_first in any::<bool>(),
+        ) {
+            prop_assume!(!old.is_empty());
+            let with = |user: &str, password: &str| {
+                let list = |fields: &[(String, String)]| -> Vec<String> {
+                    fields.iter().map(|(key, value)| format!("{blank}{key}{blank}:{value}{blank}")).collect()
+                };
+                let mut two = [format!("\"password\":{blank}{}", Value::from(password)), format!("\"username\":{}{blank}", Value::from(user))];
+                if !password_first { two.reverse(); }
+                let [first, second] = two;
+                let fixed = r#""engine":"postgres","host":"h""#.to_owned();
+                let parts = [list(&before), vec![first], list(&between), vec![second, fixed], list(&after)].concat();
+                format!("{blank}{{{}}}{blank}", parts.join(","))
+            };
+            let secret = parse(&with(&user, &old)).unwrap();
+            let changed = secret.with_login(&next, new.clone().into());
+            prop_assert_eq!(changed.text().expose_secret(), with(&next, &new));
+        }
+    }
+
+    /// The name of a field that is none of ours.
+    fn key() -> impl Strategy<Value = String> {
+        "[a-z]{0,6}".prop_map(|name| format!("\"x-{name}\""))
+    }
+
+    fn anything() -> impl Strategy<Value = String> {
+        prop_oneof![
+            r#"-?[1-9][0-9]{0,40}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,5})?"#,
+            any::<String>().prop_map(|text| Value::from(text).to_string()),
+            Just(r#""\u00e9\/\ud800""#.to_owned()),
+            Just(r#"{ "password" : "x", "username":[ 1.0 , null ] }"#.to_owned()),
+            Just("-0".to_owned()),
+        ]
     }
 
     #[test]
@@ -322,6 +514,11 @@ mod tests {
             GOOD.replace("5433", "null"),
             GOOD.replace("\"app\"", "null"),
             GOOD.replace("\"app_user\"", &long),
+            GOOD.replace("db.example.com", "MARKED.example.com:5432"),
+            GOOD.replace("db.example.com", "postgres://MARKED:MARKED@db.example.com/app"),
+            GOOD.replace("\"zz\"", "\"host\":\"MARKED\",\"zz\""),
+            GOOD.replace("5433", "1e400"),
+            GOOD.replace("\"app_user\"", r#""MARKED\ud800""#),
         ];
         let errors: Vec<String> = cases.iter().map(|text| parse(text).unwrap_err().to_string()).collect();
         assert!(!errors.concat().contains("MARKED"));

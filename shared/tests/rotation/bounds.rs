@@ -3,7 +3,7 @@
 use crate::world::{End, Fault, Kind, World, every_setup};
 use relatch::{
     ports::{Label, Login},
-    rotation::{Reason, plan::Promote},
+    rotation::{Reason, facts::RoleProblem, plan::Promote},
     secret::Field,
 };
 use relatch_events::rotation::Step;
@@ -25,7 +25,14 @@ async fn a_pending_version_that_leads_elsewhere_is_never_tried() {
             for step in Step::ALL {
                 let next = if kind.alternates() { "\"username\":\"app_clone\"" } else { "\"username\":\"app\"" };
                 let staged = |current: &str| {
-                    let pending = current.replace("password-one", "password-two").replace(from, to);
+                    let pending = current.replace("password-one", "password-two");
+                    // Of a secret that names an admin already, another one.
+                    let pending = match field {
+                        Field::Masterarn if pending.contains("masterarn") => {
+                            pending.replace("admin-GhIjKl", "evil-GhIjKl")
+                        }
+                        _ => pending.replace(from, to),
+                    };
                     pending.replace("\"username\":\"app\"", next)
                 };
                 let world = World::at_rest(kind, promote).staged(staged);
@@ -48,6 +55,30 @@ async fn an_admin_secret_that_leads_elsewhere_is_never_tried() {
         let before = world.portrait();
         assert!(world.step(Step::Set).await.is_refused(Reason::AdminMismatch(Field::Host)));
         assert!(world.logins().is_empty());
+        assert_eq!(world.portrait(), before);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_admin_secret_that_the_deployment_does_not_name_is_refused_before_anything_is_done() {
+    for (kind, promote) in every_setup().filter(|(kind, _)| kind.alternates()) {
+        let world = World::at_rest(kind, promote).rotating();
+        world.by_hand(|state| state.name_admin("arn:aws:secretsmanager:eu-central-1:123456789012:secret:other-AbCdEf"));
+        let before = world.portrait();
+        assert!(world.step(Step::Create).await.is_refused(Reason::AdminNotAllowed));
+        assert_eq!(world.portrait(), before);
+    }
+}
+
+/// Whoever could make a role `NAME_clone` (CREATEROLE), and a secret for it, would be given `NAME`'s password.
+#[tokio::test(start_paused = true)]
+async fn a_role_that_only_bears_the_others_name_is_never_given_a_password() {
+    for promote in [Promote::AtFinish, Promote::AfterVerify] {
+        let world = World::at_rest(Kind::AlternatingUsers, promote).rotating();
+        world.by_hand(|state| state.strangers = true);
+        assert!(world.step(Step::Create).await.is_done());
+        let before = world.portrait();
+        assert!(world.step(Step::Set).await.is_refused(Reason::Role(RoleProblem::Stranger)));
         assert_eq!(world.portrait(), before);
     }
 }

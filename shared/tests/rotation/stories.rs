@@ -202,3 +202,53 @@ fn tells(recovery: &Recovery, found: Impact, reason: Reason, climbed: &[Rung]) {
     assert_eq!((recovery.found(), recovery.left()), (Some(found), Some(Impact::Safe)));
     assert_eq!(recovery.climbed().collect::<Vec<_>>(), climbed);
 }
+
+/// The attack: a principal that may write one secret's value, and nothing else, writes another application's role there
+/// with a password of its own; and again, so that every version names that role.
+#[tokio::test(start_paused = true)]
+async fn a_role_that_only_the_value_of_the_secret_names_is_never_reset() {
+    for kind in [Kind::ThroughAdmin, Kind::FirstAlternation] {
+        for tagged in [None, Some("team_b"), Some("app_clone_clone"), Some("admin")] {
+            let world = changed_by_hand(kind);
+            world.by_hand(|state| {
+                state.tagged = tagged;
+                for id in ["v7", "v8"] {
+                    state.put_by_hand(id, "the attacker's", &[Label::Current]);
+                }
+            });
+            let before = world.portrait();
+            for intent in [Intent::Heal, Intent::Recover, Intent::RollBack] {
+                let recovery = world.repair(order(intent)).await.unwrap();
+                assert!(matches!(recovery.outcome, Outcome::Refuses(_)), "{kind:?} {tagged:?}: {:?}", recovery.outcome);
+                assert!(!world.opens(Label::Current), "{}", world.story());
+                assert_eq!(world.portrait(), before, "{}", world.story());
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_master_user_that_only_the_value_of_the_secret_names_is_never_reset() {
+    for tagged in [None, Some("team_b"), Some("app_clone")] {
+        let world = changed_by_hand(Kind::SingleUser);
+        world.by_hand(|state| {
+            state.lead_to_rds(true);
+            state.tagged = tagged;
+        });
+        let recovery = sweeps(&world).await;
+        assert!(matches!(recovery.outcome, Outcome::Refuses(Reason::Exhausted)), "{:?}", recovery.outcome);
+        assert!(!world.names().contains(&"reset master"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_admin_secret_that_the_deployment_does_not_name_is_never_read() {
+    let world = changed_by_hand(Kind::ThroughAdmin);
+    world.by_hand(|state| state.name_admin("arn:aws:secretsmanager:eu-central-1:123456789012:secret:other-AbCdEf"));
+    // The world knows of one admin secret only, and panics where another is asked for.
+    for intent in [Intent::Heal, Intent::Recover] {
+        let recovery = world.repair(order(intent)).await.unwrap();
+        assert!(matches!(recovery.outcome, Outcome::Refuses(Reason::Exhausted)), "{:?}", recovery.outcome);
+        assert!(!recovery.changed());
+    }
+}

@@ -17,7 +17,7 @@ use relatch::{
         plan::Promote,
         strategy::{Strategy, StrategyChoice},
     },
-    secret::{DatabaseCredentials, PasswordPolicy},
+    secret::{AdminSecrets, DatabaseCredentials, PasswordPolicy},
     telemetry::Metrics,
 };
 use relatch_events::{
@@ -182,6 +182,10 @@ pub(crate) struct State {
     pub(crate) restricted: bool,
     /// The secret's user may do more than work with data.
     pub(crate) privileged: bool,
+    /// Whose the secret is, by its tag.
+    pub(crate) tagged: Option<&'static str>,
+    /// The role by the alternate's name was not made for it.
+    pub(crate) strangers: bool,
     alternates: bool,
     server: Server,
     pinned: bool,
@@ -226,6 +230,8 @@ impl World {
             locks: BTreeMap::new(),
             restricted: kind == Kind::ThroughAdmin,
             privileged: false,
+            tagged: Some("app"),
+            strangers: false,
             alternates: kind.alternates(),
             server: Server::default(),
             pinned: false,
@@ -313,6 +319,7 @@ impl World {
             settings: Settings {
                 promote: self.promote,
                 strategy: self.strategy(),
+                admins: admins(),
                 passwords: PasswordPolicy::from_settings(|_| None).unwrap(),
                 patience: PATIENCE,
             },
@@ -326,6 +333,7 @@ impl World {
     pub(crate) async fn repair(&self, order: Order) -> Option<Recovery> {
         let settings = rollback::Settings {
             strategy: self.strategy(),
+            admins: admins(),
             patience: PATIENCE,
             in_flight: Duration::from_secs(15 * 60),
             stuck: Duration::from_secs(60 * 60),
@@ -609,6 +617,14 @@ impl State {
         user
     }
 
+    /// AWSCURRENT names another admin secret.
+    pub(crate) fn name_admin(&mut self, arn: &str) {
+        let text = self.secret.holder(Label::Current).unwrap().text().expose_secret().replace(ADMIN_ARN, arn);
+        let id = self.secret.labels[&Label::Current].clone();
+        let value = DatabaseCredentials::parse(text.into()).unwrap();
+        self.change_secret(|secret| drop(secret.versions.insert(id, Some(value))));
+    }
+
     /// A label is moved by hand, or taken off.
     pub(crate) fn move_by_hand(&mut self, label: Label, to: Option<&str>) {
         self.change_secret(|secret| match to {
@@ -792,8 +808,9 @@ impl Secrets for World {
             for (label, id) in &state.secret().labels {
                 labels.entry(id.clone()).or_default().push(*label);
             }
-            let tags = state.pinned.then(|| ("relatch:resource-id".to_owned(), RESOURCE_ID.to_owned()));
-            let tags = tags.into_iter().collect();
+            let pin = state.pinned.then(|| ("relatch:resource-id".to_owned(), RESOURCE_ID.to_owned()));
+            let user = state.tagged.map(|user| ("relatch:user".to_owned(), user.to_owned()));
+            let tags = pin.into_iter().chain(user).collect();
             Description { arn: Some(ARN.to_owned()), rotation_enabled: true, labels, tags, ..Description::default() }
         });
         reply.await.of_aws("secretsmanager:DescribeSecret")
@@ -1024,6 +1041,7 @@ impl Session for OpenSession {
                 refuses_verifiers: false,
                 user: state.role(&user),
                 model: state.role(&model),
+                strangers: state.strangers,
             })
             .await,
         )
@@ -1060,6 +1078,10 @@ impl Session for OpenSession {
 /// A repair of the secret.
 pub(crate) fn order(intent: Intent) -> Order {
     Order { secret: SecretId::try_from(ARN).unwrap(), intent, failed: None, rehearse: false }
+}
+
+fn admins() -> AdminSecrets {
+    [ADMIN_ARN.to_owned()].into_iter().collect()
 }
 
 fn value(kind: Kind, user: &str, password: &str) -> DatabaseCredentials {

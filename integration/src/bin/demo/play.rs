@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anstyle::Style;
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
+use relatch::rotation::KNOCKS;
 use relatch_integration::aws::store::{CURRENT, PENDING};
 use relatch_integration::consumer::{Report, Window};
 use relatch_integration::lambda::{Function, Outcome};
@@ -18,10 +19,6 @@ use crate::intruder::Watch;
 use crate::people::OnCall;
 use crate::screen::{BAD, GOOD, PLAIN, QUIET, STRONG, Screen, painted};
 use crate::stage::{Key, Keys, Scene, Stage, Strike};
-
-/// So many logins the function makes before it gives up on a proof of which it has learned nothing: `PROOFS` in
-/// `relatch::rotation`. With fewer the proof would succeed, and the demo would say that something is not as told.
-const PROOFS: u64 = 3;
 
 /// The goals of a calm rotation: calls to Secrets Manager, connections to the database.
 pub(crate) const MOST_CALLS: u64 = 12;
@@ -168,7 +165,7 @@ impl Play {
         )?;
         let before = (stage.until_the_application_logs_in().await?, Instant::now());
         let proof = self.calm_operation(proof_after_change, "a proof after the change")?;
-        let strike = Strike { numbers: proof..=proof + PROOFS - 1, fault: Fault::Refuse };
+        let strike = Strike { numbers: proof..=proof + u64::from(KNOCKS) - 1, fault: Fault::Refuse };
         let first = attempt(screen, stage, function, Some(strike)).await?;
         let kept = stage.holder(PENDING)?.as_ref() == Some(&first.token);
         screen.line("")?;
@@ -184,7 +181,7 @@ impl Play {
         let struck = set.operations.iter().filter(|operation| operation.outcome == wire::Outcome::Refused).count();
         let back = set.keys.current == Key::Opens && set.keys.pending == Key::Rejected;
         let rolled_back = reason(set) == Some("rolled-back");
-        self.expect(struck as u64 == PROOFS, "the fault struck every login of the proof");
+        self.expect(struck as u64 == u64::from(KNOCKS), "the fault struck every login of the proof");
         self.expect(rolled_back && back, "the old password is back");
         self.expect(kept, "AWSPENDING is kept after the rollback");
         Ok(())

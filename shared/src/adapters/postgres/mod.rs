@@ -1,12 +1,14 @@
 //! PostgreSQL, through tokio-postgres and rustls.
 //!
 //! * `guard`: what a server may send, and ask for.
+//! * `kinship`: whether two roles that would take turns are each other's.
 //! * `login`: what a refusal tells of a password.
 //! * `session`: what is done in an open session.
 //! * `verifier`: passwords as the server keeps them, made here, so that no password is ever in a statement.
 //! * `tls`: whom to trust.
 
 mod guard;
+mod kinship;
 mod login;
 mod session;
 mod tls;

@@ -3,7 +3,7 @@
 use super::{
     APPLICATION,
     guard::Seen,
-    login,
+    kinship, login,
     verifier::{self, Kind},
 };
 use crate::{
@@ -178,6 +178,7 @@ impl PostgresSession {
             refuses_verifiers: row.try_get(2)?,
             user: user_role,
             model: model_role,
+            strangers: kinship::strangers(&self.client, model).await?,
         })
     }
 

@@ -17,7 +17,7 @@ use crate::{
     },
     rotation::{
         facts::{Held, RoleProblem, RoleVerdict, SecretState, Time},
-        strategy::Strategy,
+        strategy::{self, Strategy},
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -326,13 +326,14 @@ fn leads_back(survey: &Survey) -> bool {
 /// Every rung fails: what would add one?
 fn exhausted(survey: &Survey) -> Option<Remedy> {
     let pin = survey.server.as_ref().and_then(|server| server.resource_id.as_deref());
+    let not_named = survey.facts.role(Source::Admin) == Some(RoleVerdict::Unfit(RoleProblem::NotNamed));
     match (survey.facts.master, pin, survey.place.as_ref()) {
-        (Some(MasterVerdict::NotPinned), Some(pin), _) => Some(Remedy {
-            command: Command::Aws(format!(
-                "aws secretsmanager tag-resource --secret-id {} --tags Key=relatch:resource-id,Value={}",
-                survey.secret,
-                quoted(pin)
-            )),
+        (_, _, Some(place)) if not_named => Some(Remedy {
+            command: Command::Aws(tag(survey, &[("relatch:user", strategy::model(&place.user))])),
+            effect: "It allows `relatch recover` to have the admin user set this role's password. Do it only if the role is the secret's own.".to_owned(),
+        }),
+        (Some(MasterVerdict::NotPinned), Some(pin), Some(place)) => Some(Remedy {
+            command: Command::Aws(tag(survey, &[("relatch:resource-id", pin), ("relatch:user", &place.user)])),
             effect: "It allows `relatch recover` to have RDS set this master user's password. Do it only if that is the secret's own database.".to_owned(),
         }),
         (_, _, Some(place)) => Some(psql(
@@ -342,6 +343,12 @@ fn exhausted(survey: &Survey) -> Option<Remedy> {
         )),
         (_, _, None) => None,
     }
+}
+
+/// The command that tags the secret.
+fn tag(survey: &Survey, tags: &[(&str, &str)]) -> String {
+    let tags: String = tags.iter().map(|(key, value)| format!(" Key={key},Value={}", quoted(value))).collect();
+    format!("aws secretsmanager tag-resource --secret-id {} --tags{tags}", survey.secret)
 }
 
 fn secret(survey: &Survey) -> Finding {
@@ -440,7 +447,9 @@ fn value(survey: &Survey) -> Finding {
             format!("User `{}`, database `{}` on {}:{}.", place.user, place.dbname, place.host, place.port),
         ),
         (Some(Held::Unusable(problem)), _) => wrong("value", format!("AWSCURRENT cannot be used: {problem}."), back()),
-        (Some(Held::Nothing | Held::Elsewhere(_)), _) => wrong("value", "AWSCURRENT holds no value.", back()),
+        (Some(Held::Nothing | Held::Elsewhere(_) | Held::NotAllowed), _) => {
+            wrong("value", "AWSCURRENT holds no value.", back())
+        }
         (Some(Held::Credentials | Held::ThisToken) | None, _) => unseen("value"),
     }
 }
@@ -518,6 +527,13 @@ fn admin(survey: &Survey) -> Finding {
             wrong("admin", "Alternating users need an admin secret, and `masterarn` names none.", None)
         }
         (Some((Some(_), _)), None, _) => unseen("admin"),
+        (Some((Some(arn), _)), Some(Held::NotAllowed), _) => wrong(
+            "admin",
+            "`masterarn` names an admin secret that the settings do not (RELATCH_ADMIN_SECRETS), so it was not read.",
+            Some(format!(
+                "If it may act for this secret: `AdminSecretArn={arn}` for the deployment, and `RELATCH_ADMIN_SECRETS={arn}` for this command."
+            )),
+        ),
         (_, Some(Held::Nothing), _) => wrong("admin", "The admin secret that `masterarn` names cannot be found.", None),
         (_, Some(Held::Unusable(problem)), _) => {
             wrong("admin", format!("The admin secret cannot be used: {problem}."), look())
@@ -526,7 +542,15 @@ fn admin(survey: &Survey) -> Finding {
             wrong("admin", format!("The admin secret leads to another `{field}`, so it was not used."), None)
         }
         (_, Some(Held::Credentials | Held::ThisToken), Some(Login::Accepted | Login::Unfit(_))) => {
-            fine("admin", "The admin secret opens the database.")
+            let named = survey.description.tags.contains_key("relatch:user");
+            let user = survey.place.as_ref().map(|place| strategy::model(&place.user)).filter(|_| !named);
+            let to_do = user.map(|user| {
+                format!(
+                    "To let it set a password that nobody knows any more: `{}`.",
+                    tag(survey, &[("relatch:user", user)])
+                )
+            });
+            Finding { to_do, ..fine("admin", "The admin secret opens the database.") }
         }
         (_, Some(Held::Credentials | Held::ThisToken), Some(Login::Unknown(silence))) => {
             wrong("admin", format!("Nothing was learned of the admin secret: {silence}."), look())
