@@ -39,7 +39,8 @@ pub(super) struct Installation {
 impl Installation {
     /// The server of this version, or the newest of the machine's own.
     pub(super) fn find(version: Option<Version>) -> Result<Self> {
-        version.map_or_else(Self::newest, |version| Self::of(version, env::var_os("RELATCH_POSTGRES").map(PathBuf::from)))
+        version
+            .map_or_else(Self::newest, |version| Self::of(version, env::var_os("RELATCH_POSTGRES").map(PathBuf::from)))
     }
 
     /// There is no second place to look in: a test that names a version runs on the server that is pinned, or fails.
@@ -47,7 +48,8 @@ impl Installation {
         let how = "run `scripts/setup tests`, and the tests by `make test` or after `. scripts/environment`";
         let servers = servers.with_context(|| format!("RELATCH_POSTGRES is not set: {how}"))?;
         let bin = servers.join(version.to_string()).join("bin");
-        let found = self::version(&bin).with_context(|| format!("no PostgreSQL {version} in {}: {how}", bin.display()))?;
+        let found =
+            self::version(&bin).with_context(|| format!("no PostgreSQL {version} in {}: {how}", bin.display()))?;
         ensure!(major(&found) == Some(version.major()), "{} has PostgreSQL {found}: {how}", bin.display());
         Self::at(bin, found)
     }

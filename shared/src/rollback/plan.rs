@@ -472,7 +472,9 @@ fn may_change(f: &Facts, source: Source) -> Next<bool> {
         RoleVerdict::Unfit(problem) => match problem {
             // A session refused for its number only has been let in by its password.
             RoleProblem::ConnectionLimit => Ok(true),
-            RoleProblem::NotAlterable | RoleProblem::Restricted | RoleProblem::Privileged => Ok(false),
+            RoleProblem::NotAlterable | RoleProblem::Restricted | RoleProblem::Privileged | RoleProblem::Unequal(_) => {
+                Ok(false)
+            }
             RoleProblem::Missing
             | RoleProblem::NoLogin
             | RoleProblem::Expired

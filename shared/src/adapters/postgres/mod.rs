@@ -2,11 +2,19 @@
 //!
 //! * `login`: what a refusal tells of a password.
 //! * `session`: what is done in an open session.
+//! * `setting`: what every session of ours runs under.
+//! * `role`: what the server says of itself and of a role.
+//! * `likeness`: making one role the equal of another.
 //! * `verifier`: passwords as the server keeps them, made here, so that no password is ever in a statement.
 //! * `tls`: whom to trust.
 
+mod likeness;
 mod login;
+mod role;
 mod session;
+mod setting;
+#[cfg(test)]
+mod statements;
 mod tls;
 mod verifier;
 
@@ -43,7 +51,12 @@ impl Postgres {
         Ok(Self { settings, roots })
     }
 
-    async fn open(&self, credentials: &DatabaseCredentials, door: &Door) -> Result<PostgresSession, Login> {
+    async fn open(
+        &self,
+        credentials: &DatabaseCredentials,
+        door: &Door,
+        as_application: bool,
+    ) -> Result<PostgresSession, Login> {
         let (host, port) = match &door.endpoint {
             Some((host, port)) => (host.as_str(), *port),
             None => (credentials.host.as_str(), credentials.port),
@@ -59,7 +72,7 @@ impl Postgres {
             // The kernel counts whole seconds here, and refuses none at all.
             .keepalives_idle(self.settings.patience.max(Duration::from_secs(1)))
             // Poolers refuse what they do not know here, and so give themselves away.
-            .options(session::options(self.settings.patience))
+            .options(setting::options(self.settings.patience, as_application))
             .port(port);
         match &credentials.tls {
             Tls::Plaintext if self.settings.allow_plaintext => {
@@ -87,7 +100,8 @@ impl Postgres {
         }
     }
 
-    /// What an application would meet: the session as the role's own settings make it.
+    /// What an application would meet: the session as the role's own settings make it. It is the role's own session, so
+    /// that whatever the query calls has no more rights than the role; an admin's session is never opened like this.
     async fn probe(&self, session: &PostgresSession) -> Result<(), Login> {
         let Some(query) = &self.settings.test_query else { return Ok(()) };
         session.run(query).await.map_err(|error| match error.code() {
@@ -102,7 +116,8 @@ impl Database for Postgres {
 
     async fn log_in(&self, credentials: &DatabaseCredentials, door: &Door, probe: bool) -> Attempt<PostgresSession> {
         let attempt = async {
-            let session = self.open(credentials, door).await?;
+            let probe = probe && self.settings.test_query.is_some();
+            let session = self.open(credentials, door, probe).await?;
             let login = match if probe { self.probe(&session).await } else { Ok(()) } {
                 Ok(()) => Login::Accepted,
                 Err(unfit @ Login::Unfit(_)) => unfit,
