@@ -1,7 +1,7 @@
 //! A real PostgreSQL with TLS, for one test or one demo, that is gone when its owner is.
 //!
-//! [`Postgres::start`] runs the machine's own server (15 or newer) on a free port of 127.0.0.1, in a directory of its
-//! own. Clients reach it as `localhost` over TLS, directly or through [`crate::wire`]; because the wire ends TLS
+//! [`Postgres::start`] runs the machine's own server (15 or newer), or with [`Options::version`] one of that version, on
+//! a free port of 127.0.0.1, in a directory of its own. Clients reach it as `localhost` over TLS, directly or through [`crate::wire`]; because the wire ends TLS
 //! itself, the server also takes plain connections from loopback. That a program insists on TLS is therefore to be
 //! tested by what it does, with [`Options::without_tls`], and not by what the server refuses.
 //!
@@ -42,19 +42,63 @@ pub struct Options {
     leaf: Option<Leaf>,
     settings: Vec<(String, String)>,
     access: Vec<String>,
+    version: Option<Version>,
+}
+
+/// A major version that Relatch supports. Its server is installed by `scripts/setup tests`; where it is missing, a test
+/// on it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// PostgreSQL 15.
+    V15,
+    /// PostgreSQL 16.
+    V16,
+    /// PostgreSQL 17.
+    V17,
+    /// PostgreSQL 18.
+    V18,
+}
+
+impl Version {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::V15, Self::V16, Self::V17, Self::V18];
+
+    /// Its number.
+    #[must_use]
+    pub fn major(self) -> u32 {
+        match self {
+            Self::V15 => 15,
+            Self::V16 => 16,
+            Self::V17 => 17,
+            Self::V18 => 18,
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.major().fmt(formatter)
+    }
 }
 
 impl Options {
     /// TLS with this certificate.
     #[must_use]
     pub fn with_tls(leaf: Leaf) -> Self {
-        Self { leaf: Some(leaf), settings: Vec::new(), access: Vec::new() }
+        Self { leaf: Some(leaf), settings: Vec::new(), access: Vec::new(), version: None }
     }
 
     /// A server that answers "no" to a request for TLS (`ssl=off`).
     #[must_use]
     pub fn without_tls() -> Self {
-        Self { leaf: None, settings: Vec::new(), access: Vec::new() }
+        Self { leaf: None, settings: Vec::new(), access: Vec::new(), version: None }
+    }
+
+    /// A server of this version in place of the machine's own.
+    #[must_use]
+    pub fn version(mut self, version: Version) -> Self {
+        self.version = Some(version);
+        self
     }
 
     /// Adds a line to `postgresql.conf`, after and thus above our own.
@@ -100,7 +144,7 @@ impl Postgres {
     /// # Errors
     /// When no server is installed, or it does not start; then with the end of its log.
     pub async fn start(options: Options) -> Result<Self> {
-        let installation = Installation::find()?;
+        let installation = Installation::find(options.version)?;
         let home = Home::new(&installation)?;
         installation.data_directory(&home.data()).await?;
         configure(&home.data(), &options, &installation)?;

@@ -479,7 +479,10 @@ pub trait Session {
     async fn close(self);
 
     /// Creates a role if it is not there, makes it the equal of its model, and sets its password: all or nothing.
-    async fn provision(&mut self, user: &str, model: &str, password: &SecretString) -> Result<(), SessionError>;
+    async fn provision(&mut self, user: &str, model: &str, password: &SecretString) -> Result<Likeness, SessionError>;
+
+    /// Finds out whether a role could be made the equal of its model: does so, without a password, and undoes it.
+    async fn rehearse(&mut self, user: &str, model: &str) -> Result<Likeness, SessionError>;
 }
 
 /// Whether the lock was had.
@@ -538,6 +541,87 @@ impl fmt::Display for Denial {
             Some(right) => write!(f, "SQLSTATE {state}: `GRANT {right} TO PUBLIC`, or to the role"),
             None => write!(f, "SQLSTATE {state}: is it PostgreSQL, and may the role read its catalogs?"),
         }
+    }
+}
+
+/// That a role is the equal of its model, or what keeps it from being that; then nothing was changed.
+pub type Likeness = Result<(), Obstacle>;
+
+/// What keeps an alternate user from being made the equal of its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum Obstacle {
+    /// It is not there, and may not be created.
+    #[error("the admin user may not create the alternate user: it needs CREATEROLE")]
+    Creation,
+    /// An attribute may not be given to it, or taken from it.
+    #[error(
+        "the admin user may not make the alternate user {0}, as its user is: the admin user needs the attribute itself, or a superuser sets it (ALTER ROLE)"
+    )]
+    Attribute(&'static str),
+    /// It may not become a member of its model.
+    #[error(
+        "the admin user may not make the alternate user a member of {0}: as a superuser, GRANT {0} TO the admin user WITH ADMIN OPTION"
+    )]
+    Model(Name),
+    /// A membership of its own may not be ended.
+    #[error(
+        "the alternate user is a member of {0} by itself or may grant it, and the admin user may not end that: as a superuser, REVOKE {0} FROM the alternate user (from PostgreSQL 16 on with GRANTED BY, as pg_auth_members has it)"
+    )]
+    Group(Name),
+    /// A setting may not be given to it, or taken from it.
+    #[error(
+        "the admin user may not copy the setting {0} to the alternate user, or take it away: as a superuser, GRANT SET ON PARAMETER {0} TO the admin user (from PostgreSQL 15 on), or set or reset it for both users"
+    )]
+    Setting(Name),
+}
+
+impl Obstacle {
+    /// The obstacle in a word or two, for the log.
+    pub fn what(&self) -> String {
+        match self {
+            Obstacle::Creation => "CREATE ROLE".to_owned(),
+            Obstacle::Attribute(name) => format!("attribute {name}"),
+            Obstacle::Model(name) => format!("membership in {name}"),
+            Obstacle::Group(name) => format!("membership of its own in {name}"),
+            Obstacle::Setting(name) => format!("setting {name}"),
+        }
+    }
+}
+
+/// A name of the database's, as far as PostgreSQL keeps it. It is quoted where a statement needs it to be, and shows
+/// neither line breaks nor anything else that is no text: somebody else has chosen it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name([u8; Self::LONGEST]);
+
+impl Name {
+    const LONGEST: usize = 63;
+}
+
+impl From<&str> for Name {
+    fn from(name: &str) -> Self {
+        let mut bytes = [0; Self::LONGEST];
+        let kept = name.floor_char_boundary(Self::LONGEST);
+        bytes.iter_mut().zip(name[..kept].bytes()).for_each(|(to, from)| *to = from);
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = String::from_utf8_lossy(&self.0);
+        let name = name.trim_end_matches('\0');
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if name.chars().all(plain) {
+            return f.write_str(name);
+        }
+        let shown = |c: char| if c.is_alphanumeric() || c.is_ascii_punctuation() || c == ' ' { c } else { '\u{fffd}' };
+        write!(f, "\"{}\"", name.chars().map(shown).collect::<String>().replace('"', "\"\""))
     }
 }
 

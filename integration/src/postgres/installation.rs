@@ -1,4 +1,4 @@
-//! The PostgreSQL that this machine has.
+//! The PostgreSQL that this machine has, and those that `scripts/setup tests` brings.
 
 use std::env;
 use std::fs;
@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::{User, geteuid};
+
+use super::Version;
 
 const OLDEST: u32 = 15;
 
@@ -25,7 +27,7 @@ const INITDB: [&str; 6] = [
 /// To be raised whenever [`INITDB`] changes, because what it makes is kept between runs.
 const INITDB_REVISION: u32 = 1;
 
-/// The newest server found, and the account it is to run under.
+/// A server's programs, and the account they are to run under.
 #[derive(Clone)]
 pub(super) struct Installation {
     bin: PathBuf,
@@ -35,7 +37,24 @@ pub(super) struct Installation {
 }
 
 impl Installation {
-    pub(super) fn find() -> Result<Self> {
+    /// The server of this version, or the newest of the machine's own.
+    pub(super) fn find(version: Option<Version>) -> Result<Self> {
+        version
+            .map_or_else(Self::newest, |version| Self::of(version, env::var_os("RELATCH_POSTGRES").map(PathBuf::from)))
+    }
+
+    /// There is no second place to look in: a test that names a version runs on the server that is pinned, or fails.
+    fn of(version: Version, servers: Option<PathBuf>) -> Result<Self> {
+        let how = "run `scripts/setup tests`, and the tests by `make test` or after `. scripts/environment`";
+        let servers = servers.with_context(|| format!("RELATCH_POSTGRES is not set: {how}"))?;
+        let bin = servers.join(version.to_string()).join("bin");
+        let found =
+            self::version(&bin).with_context(|| format!("no PostgreSQL {version} in {}: {how}", bin.display()))?;
+        ensure!(major(&found) == Some(version.major()), "{} has PostgreSQL {found}: {how}", bin.display());
+        Self::at(bin, found)
+    }
+
+    fn newest() -> Result<Self> {
         let (bin, version) =
             debian_folders().into_iter().chain(path_folders()).find_map(usable).with_context(|| {
                 format!(
@@ -43,6 +62,10 @@ impl Installation {
                  install one (Debian, Ubuntu: apt-get install postgresql)"
                 )
             })?;
+        Self::at(bin, version)
+    }
+
+    fn at(bin: PathBuf, version: String) -> Result<Self> {
         let account = if geteuid().is_root() {
             let found = User::from_name("postgres")?;
             Some(found.context("PostgreSQL refuses to run as root, and there is no account \"postgres\" to run it")?)
@@ -99,7 +122,9 @@ impl Installation {
             .or_else(|| env::home_dir().map(|home| home.join(".cache")))
             .filter(|cache| cache.is_absolute())?;
         // The user is part of the name because the copy keeps its owner, and a cache may be shared through sudo.
-        let name = format!("postgres-{}-{INITDB_REVISION}-{}", self.version, geteuid());
+        // Who built the server is, too: two of one version may differ in what they are built with.
+        let origin = if self.bin.starts_with(DEBIAN) { "debian" } else { "other" };
+        let name = format!("postgres-{origin}-{}-{INITDB_REVISION}-{}", self.version, geteuid());
         Some(cache.join("relatch").join(name))
     }
 }
@@ -155,8 +180,11 @@ fn usable(bin: PathBuf) -> Option<(PathBuf, String)> {
         return None;
     }
     let version = version(&bin).ok()?;
-    let major: u32 = version.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()?;
-    (major >= OLDEST).then_some((bin, version))
+    (major(&version)? >= OLDEST).then_some((bin, version))
+}
+
+fn major(version: &str) -> Option<u32> {
+    version.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// From a line such as `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
@@ -166,5 +194,25 @@ fn version(bin: &Path) -> Result<String> {
     match line.split_whitespace().nth(2) {
         Some(version) => Ok(version.to_owned()),
         None => bail!("postgres --version said {line:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_is_missing_or_another_fails_the_test_that_names_it() {
+        let says = |servers: Option<&Path>| {
+            let found = Installation::of(Version::V17, servers.map(Path::to_owned));
+            format!("{:#}", found.map(|installation| installation.bin).unwrap_err())
+        };
+        let servers = tempfile::tempdir().unwrap();
+        assert!(says(None).contains("RELATCH_POSTGRES is not set: run `scripts/setup tests`"));
+        assert!(says(Some(servers.path())).contains("no PostgreSQL 17 in"), "{}", says(Some(servers.path())));
+        let bin = servers.path().join("17/bin");
+        fs::create_dir_all(&bin).unwrap();
+        std::os::unix::fs::symlink("/bin/echo", bin.join("postgres")).unwrap();
+        assert!(says(Some(servers.path())).contains("run `scripts/setup tests`"), "{}", says(Some(servers.path())));
     }
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use relatch_integration::certificates::{Authority, Leaf};
-use relatch_integration::postgres::{Login, Options, Postgres};
+use relatch_integration::postgres::{Login, Options, Postgres, Version};
 use rustls::ClientConfig;
 use tokio::time::timeout;
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -134,4 +134,13 @@ async fn sum_over_tls(postgres: &Postgres, trusted: &Authority) -> Result<String
     tokio::spawn(connection);
     let row = client.query_one("SELECT sum(amount)::text FROM orders", &[]).await.unwrap();
     Ok(row.get(0))
+}
+
+#[tokio::test]
+async fn every_supported_version_has_a_server() {
+    for version in Version::ALL {
+        let postgres = Postgres::start(Options::without_tls().version(version)).await.unwrap();
+        let says = postgres.value("SHOW server_version").await.unwrap().unwrap();
+        assert!(says.starts_with(&format!("{version}.")), "{version}: {says}");
+    }
 }

@@ -3,7 +3,7 @@
 use super::Spoken;
 use crate::{
     audit::chain::Break,
-    ports::{CallError, CallErrorKind, Denial, Refusal, Silence},
+    ports::{CallError, CallErrorKind, Denial, Obstacle, Refusal, Silence},
     rollback::{self, RepairError},
     rotation::{self, RotationError, facts::RoleProblem},
     secret::{HostProblem, Problem},
@@ -343,7 +343,7 @@ impl Spoken for RoleProblem {
                 "管理者ユーザーがロールを変更できません。CREATEROLEと、PostgreSQL 16以降ではロールに対するADMINが必要です"
             }
             Self::Privileged => {
-                "ロールがデータ操作以上の権限（superuser、CREATEROLE、REPLICATION、BYPASSRLS）を持ち、シークレットに書き込める人に乗っ取られるおそれがあります。パスワードは手動で設定してください"
+                "ロールが自身として、または他のロールのメンバーとして、データ操作以上の権限（superuser、CREATEROLE、REPLICATION、BYPASSRLS、PostgreSQLやRDSの定義済みロール、サーバーの設定や関数）を持ち、シークレットに書き込める人に乗っ取られるおそれがあります。パスワードは手動で設定してください"
             }
             Self::Stranger => {
                 "交互に使う2つのロール（`NAME` と `NAME_clone`）のうち、後者が前者のメンバーではないため、対のロールとは認められません。対であれば `GRANT \"NAME\" TO \"NAME_clone\"` を実行してください"
@@ -351,6 +351,7 @@ impl Spoken for RoleProblem {
             Self::NotNamed => {
                 "ロールを示しているのはシークレットの値だけで、値に書き込める人は任意のロールを指定できます。パスワードを手動で設定するか、シークレットのタグ `relatch:user` にロール名を設定してください"
             }
+            Self::Unequal(obstacle) => return obstacle.japanese(),
             Self::Restricted => {
                 "rds.restrict_password_commandsによりロール自身はパスワードを変更できず、管理者シークレット（`masterarn`）も指定されていません"
             }
@@ -388,6 +389,26 @@ impl Spoken for HostProblem {
             }
         }
         .to_owned()
+    }
+}
+
+impl Spoken for Obstacle {
+    fn japanese(&self) -> String {
+        match self {
+            Self::Creation => "管理者ユーザーが交代用ユーザーを作成できません。CREATEROLEが必要です".to_owned(),
+            Self::Attribute(attribute) => format!(
+                "管理者ユーザーが交代用ユーザーを元のユーザーと同じ{attribute}にできません。管理者ユーザー自身にその属性が必要です。またはスーパーユーザーがALTER ROLEで設定してください"
+            ),
+            Self::Model(name) => format!(
+                "管理者ユーザーが交代用ユーザーを{name}のメンバーにできません。スーパーユーザーとして、管理者ユーザーに対してGRANT {name} … WITH ADMIN OPTIONを実行してください"
+            ),
+            Self::Group(name) => format!(
+                "交代用ユーザー自身が{name}のメンバーであるか、それを付与でき、管理者ユーザーがそれを取り消せません。スーパーユーザーとして、交代用ユーザーからREVOKE {name}を実行してください（PostgreSQL 16以降では、pg_auth_membersにあるとおりGRANTED BYを付けて）"
+            ),
+            Self::Setting(name) => format!(
+                "管理者ユーザーが設定{name}を交代用ユーザーに設定も解除もできません。スーパーユーザーとして、管理者ユーザーに対してGRANT SET ON PARAMETER {name}を実行するか（PostgreSQL 15以降）、両方のユーザーに手動で設定または解除してください"
+            ),
+        }
     }
 }
 

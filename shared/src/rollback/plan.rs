@@ -483,6 +483,7 @@ fn may_change(f: &Facts, source: Source) -> Next<bool> {
             | RoleProblem::RefusesVerifiers
             | RoleProblem::NotNamed
             | RoleProblem::Stranger
+            | RoleProblem::Unequal(_)
             | RoleProblem::Unreadable(_) => Ok(false),
             RoleProblem::Missing
             | RoleProblem::NoLogin

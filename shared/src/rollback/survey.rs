@@ -271,7 +271,16 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Lookout<'_, S, D, R, T> {
             (Strategy::AlternatingUsers, Some(next)) => match self.visit.session(Source::Admin) {
                 Some(session) => {
                     let seen = session.look(&next, &model).await.map(role::shown_by_password);
-                    Some(seen.map_or_else(role::unseen, |seen| role::judge_alternate(&seen)))
+                    let verdict = seen.map_or_else(role::unseen, |seen| role::judge_alternate(&seen));
+                    if verdict == RoleVerdict::Fit && next != model {
+                        Some(match session.rehearse(&next, &model).await {
+                            Ok(Ok(())) => RoleVerdict::Fit,
+                            Ok(Err(obstacle)) => RoleVerdict::Unfit(RoleProblem::Unequal(obstacle)),
+                            Err(_) => RoleVerdict::Unknown,
+                        })
+                    } else {
+                        Some(verdict)
+                    }
                 }
                 None => None,
             },

@@ -2,7 +2,7 @@
 
 use super::{
     RotationError,
-    facts::Effect,
+    facts::{Effect, RoleProblem, RoleVerdict},
     observe::Visit,
     plan::{Action, Who},
     strategy,
@@ -52,10 +52,16 @@ impl<S: Secrets, D: Database, R: Servers, T: Table> Visit<'_, S, D, R, T> {
     async fn provision(&mut self) -> Result<(), RotationError> {
         let (user, password) = (self.user()?, self.credentials(Who::Pending)?.password.clone());
         let model = strategy::model(&user).to_owned();
-        self.facts.change = Some(match self.session(Who::Admin) {
-            Some(session) => outcome(session.provision(&user, &model, &password).await),
-            None => Effect::Unsure,
-        });
+        let answer = match self.session(Who::Admin) {
+            Some(session) => session.provision(&user, &model, &password).await,
+            None => Err(SessionError::Lost),
+        };
+        match answer {
+            // Nothing was changed: more is known of the role than it was looked at for.
+            Ok(Err(obstacle)) => self.facts.role = Some(RoleVerdict::Unfit(RoleProblem::Unequal(obstacle))),
+            Ok(Ok(())) => self.facts.change = Some(outcome(Ok(()))),
+            Err(error) => self.facts.change = Some(outcome(Err(error))),
+        }
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 //! situation a rotation can be in is a value that a test can write down.
 
 use crate::{
-    ports::{Controls, Denial, Description, Lock, Login, Server, ServerState, SqlState, Staged},
+    ports::{Controls, Denial, Description, Lock, Login, Obstacle, Server, ServerState, SqlState, Staged},
     rollback::undo,
     secret::{Field, Problem},
 };
@@ -241,9 +241,12 @@ pub enum RoleProblem {
     NotNamed,
     /// A role that the admin secret's word alone does not suffice for.
     #[error(
-        "the role may do more than work with data (superuser, CREATEROLE, REPLICATION, BYPASSRLS), and whoever can write the secret could take it over: set its password by hand"
+        "the role may do more than work with its own data, by itself or as a member of another (superuser, CREATEROLE, REPLICATION, BYPASSRLS, a role of PostgreSQL's or RDS's own, a setting or a function of the server's), and whoever can write the secret could take it over: set its password by hand"
     )]
     Privileged,
+    /// The alternate user cannot be made the equal of its user.
+    #[error("{0}")]
+    Unequal(Obstacle),
     /// `rds.restrict_password_commands`, and no admin secret.
     #[error(
         "rds.restrict_password_commands keeps the role from changing its password, and no admin secret (`masterarn`) is named"

@@ -7,9 +7,9 @@ use relatch::{
     audit::operation::Act,
     config::Environment,
     ports::{
-        Attempt, CallError, CallErrorKind, Controls, Custody, Database, Description, Door, Failure, Kept, Label, Lock,
-        Login, Master, MasterOf, Masters, Page, Pause, Pending, Ports, Refusal, Role, Scope, Secrets, Server,
-        ServerState, Servers, Session, SessionError, Silence, Staged, Surroundings, Table, Unseen, Version, Which,
+        Attempt, CallError, CallErrorKind, Controls, Custody, Database, Description, Door, Failure, Kept, Label,
+        Likeness, Lock, Login, Master, MasterOf, Masters, Page, Pause, Pending, Ports, Refusal, Role, Scope, Secrets,
+        Server, ServerState, Servers, Session, SessionError, Silence, Staged, Surroundings, Table, Unseen, Version, Which,
     },
     rollback::{self, Impact, Intent, Order, Recovery, Repair},
     rotation::{
@@ -1053,10 +1053,14 @@ impl Session for OpenSession {
         in_session(self.call("set password", move |state| state.alter((&by, id), &user, &password)).await)?
     }
 
-    async fn provision(&mut self, user: &str, model: &str, password: &SecretString) -> Result<(), SessionError> {
+    async fn provision(&mut self, user: &str, model: &str, password: &SecretString) -> Result<Likeness, SessionError> {
         assert_ne!(user, "admin", "of {model}");
         let (by, id, user, password) = (self.user.clone(), self.id, user.to_owned(), password.clone());
-        in_session(self.call("provision", move |state| state.alter((&by, id), &user, &password)).await)?
+        in_session(self.call("provision", move |state| state.alter((&by, id), &user, &password)).await)?.map(Ok)
+    }
+
+    async fn rehearse(&mut self, _user: &str, _model: &str) -> Result<Likeness, SessionError> {
+        in_session(self.call("rehearse", |_| Ok(())).await)
     }
 
     async fn dismiss(&mut self, user: &str) -> Result<(), SessionError> {

@@ -4,13 +4,21 @@
 //! * `kinship`: whether two roles that would take turns are each other's.
 //! * `login`: what a refusal tells of a password.
 //! * `session`: what is done in an open session.
+//! * `setting`: what every session of ours runs under.
+//! * `role`: what the server says of itself and of a role.
+//! * `likeness`: making one role the equal of another.
 //! * `verifier`: passwords as the server keeps them, made here, so that no password is ever in a statement.
 //! * `tls`: whom to trust.
 
 mod guard;
 mod kinship;
+mod likeness;
 mod login;
+mod role;
 mod session;
+mod setting;
+#[cfg(test)]
+mod statements;
 mod tls;
 mod verifier;
 
@@ -63,6 +71,7 @@ impl Postgres {
         credentials: &DatabaseCredentials,
         door: &Door,
         watch: &Watch,
+        as_application: bool,
     ) -> Result<PostgresSession, Login> {
         let (host, port) = match &door.endpoint {
             Some((host, port)) => (host.as_str(), *port),
@@ -79,7 +88,7 @@ impl Postgres {
             // The kernel counts whole seconds here, and refuses none at all.
             .keepalives_idle(self.settings.patience.max(Duration::from_secs(1)))
             // Most poolers refuse what they do not know here; the session's first statement finds the others out.
-            .options(session::options(self.settings.patience))
+            .options(setting::options(self.settings.patience, as_application))
             .channel_binding(if self.settings.bind_channel { ChannelBinding::Require } else { ChannelBinding::Prefer })
             .ssl_mode(SslMode::Require)
             .port(port);
@@ -130,7 +139,8 @@ impl Postgres {
         }
     }
 
-    /// What an application would meet: the session as the role's own settings make it.
+    /// What an application would meet: the session as the role's own settings make it. It is the role's own session, so
+    /// that whatever the query calls has no more rights than the role; an admin's session is never opened like this.
     async fn probe(&self, session: &PostgresSession) -> Result<(), Login> {
         let Some(query) = &self.settings.test_query else { return Ok(()) };
         session.assure().await?;
@@ -147,7 +157,8 @@ impl Database for Postgres {
     async fn log_in(&self, credentials: &DatabaseCredentials, door: &Door, probe: bool) -> Attempt<PostgresSession> {
         let watch = Watch::default();
         let attempt = async {
-            let session = self.open(credentials, door, &watch).await?;
+            let probe = probe && self.settings.test_query.is_some();
+            let session = self.open(credentials, door, &watch, probe).await?;
             let login = match if probe { self.probe(&session).await } else { Ok(()) } {
                 Ok(()) => Login::Accepted,
                 Err(unfit @ Login::Unfit(_)) => unfit,

@@ -3,12 +3,12 @@
 use super::{
     APPLICATION,
     guard::Seen,
-    kinship, login,
+    likeness, login, role, setting,
     verifier::{self, Kind},
 };
 use crate::{
     config::{Authentication, DatabaseSettings},
-    ports::{Denial, Lock, Login, Role, Session, SessionError, SqlState, Surroundings, Unseen},
+    ports::{Likeness, Lock, Login, Session, SessionError, SqlState, Surroundings, Unseen},
 };
 use aws_lc_rs::digest;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
@@ -19,63 +19,25 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::{Instant, sleep, timeout},
 };
-use tokio_postgres::{Client, Connection, Error, IsolationLevel, Row, SimpleQueryMessage, SimpleQueryRow, Transaction};
-
-/// Lets the role act as itself, whatever its settings say. A role that a session has taken on (`ALTER ROLE … SET role`)
-/// can neither change the password nor be left otherwise. With `synchronous_commit` off a change that a login has
-/// proved could still be lost in a crash.
-const PREPARE: &str = "SET ROLE NONE; SET synchronous_commit = on; SET default_transaction_read_only = off;";
-
-/// How much longer than one operation an idle session is left alive by the server (from PostgreSQL 14 on; inside of a
-/// transaction from any), in case the function that opened it is frozen: then it cannot hold the lock, nor commit late.
-const IDLE: u32 = 5;
-
-/// Members of this role may change passwords where `rds.restrict_password_commands` is on. credcheck refuses verifiers
-/// unless it is told otherwise (source: its README, "Limitations"); whom it exempts may try.
-const SURROUNDINGS: &str = "
-    SELECT pg_is_in_recovery(),
-           coalesce(current_setting('rds.restrict_password_commands', true), 'off') IN ('on', '1', 'true')
-             AND NOT EXISTS (SELECT FROM pg_roles p WHERE p.rolname = 'rds_password'
-                             AND pg_has_role(session_user, p.oid, 'MEMBER')),
-           coalesce(pg_catalog.current_setting('credcheck.encrypted_password_allowed', true), 'on')
-               OPERATOR(pg_catalog.=) 'off'
-             AND coalesce(pg_catalog.current_setting('credcheck.whitelist', true), '') OPERATOR(pg_catalog.=) ''
-             AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles m WHERE m.rolsuper
-                             AND m.rolname OPERATOR(pg_catalog.=) session_user)";
-
-/// ADMIN on the role is needed from PostgreSQL 16 on; before, CREATEROLE is enough. What RDS lets a member of
-/// `rds_superuser` do it says itself, before anything is changed.
-const ROLE: &str = "
-    SELECT r.rolcanlogin,
-           coalesce(r.rolvaliduntil <= now(), false),
-           CASE WHEN r.rolconnlimit >= 0
-                THEN r.rolconnlimit - (SELECT count(*) FROM pg_stat_activity a WHERE a.usesysid = r.oid) END,
-           NOT r.rolsuper AND EXISTS (SELECT FROM pg_roles i WHERE i.rolname = 'rds_iam'
-                                      AND pg_has_role(r.oid, i.oid, 'MEMBER')),
-           current_user = session_user
-             AND (r.rolname = session_user OR me.rolsuper OR (me.rolcreaterole AND NOT r.rolsuper
-                  AND (current_setting('server_version_num')::int < 160000
-                       OR pg_has_role(session_user, r.oid, 'MEMBER WITH ADMIN OPTION')
-                       OR EXISTS (SELECT FROM pg_catalog.pg_roles d WHERE d.rolname OPERATOR(pg_catalog.=) 'rds_superuser'
-                                  AND pg_catalog.pg_has_role(session_user, d.oid, 'MEMBER'))))),
-           r.rolsuper OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls
-             OR EXISTS (SELECT FROM pg_roles s WHERE s.rolname = 'rds_superuser' AND pg_has_role(r.oid, s.oid, 'MEMBER'))
-    FROM pg_roles r, pg_roles me
-    WHERE r.rolname = $1 AND me.rolname = session_user";
+use tokio_postgres::{Client, Connection, Error, IsolationLevel, SimpleQueryMessage, SimpleQueryRow};
 
 /// Logins under way: the transactions in which the server looks passwords up. Before version 18 it lists such a session
 /// nowhere else, and since then without database and user.
 const ARRIVALS: &str = "
-    SELECT l.virtualxid FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
-    WHERE l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock' AND a.datid IS NULL AND a.usesysid IS NULL";
+    SELECT l.virtualxid
+    FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid
+    WHERE l.locktype OPERATOR(pg_catalog.=) 'virtualxid' AND l.mode OPERATOR(pg_catalog.=) 'ExclusiveLock'
+      AND a.datid IS NULL AND a.usesysid IS NULL";
 
 /// How often logins under way are looked at. They take milliseconds.
 const GLANCE: Duration = Duration::from_millis(20);
 
 /// A role may end its own sessions; the admin may, if it is a member of the role or of pg_signal_backend.
 const DISMISS: &str = "
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE usename = $1 AND application_name = $2 AND datname = current_database() AND pid <> pg_backend_pid()";
+    SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a
+    WHERE a.usename OPERATOR(pg_catalog.=) $1 AND a.application_name OPERATOR(pg_catalog.=) $2
+      AND a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+      AND a.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()";
 
 /// An open session. Dropping it drops the connection; [`Session::close`] also waits until the server knows.
 #[derive(Debug)]
@@ -87,12 +49,6 @@ pub struct PostgresSession {
     seen: Seen,
     /// A password was set in this session before: this one is the way back.
     changed: bool,
-}
-
-/// What the server itself is to keep to: below what the client waits, so that nothing is done after the client gave up.
-pub(super) fn options(patience: Duration) -> String {
-    let milliseconds = patience.as_millis();
-    format!("-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}")
 }
 
 impl PostgresSession {
@@ -127,7 +83,7 @@ impl PostgresSession {
     }
 
     /// Fails where a pooler stands between: the process that answers is not the one that the login was told of, or it
-    /// does not keep to [`options`].
+    /// does not keep to [`setting::options`].
     fn assurance(&self) -> String {
         let (process, milliseconds) = (self.seen.process.unwrap_or_default(), self.patience.as_millis());
         format!(
@@ -145,41 +101,8 @@ impl PostgresSession {
     /// Makes the session fit for changes; its answer is the first proof that the session is one. Statements of one
     /// message are one transaction: where the first of them fails, nothing is set, in whosever session that would be.
     pub(super) async fn prepare(&self) -> Result<(), Login> {
-        let (assurance, idle) = (self.assurance(), (self.patience * IDLE).as_millis());
-        let statements = format!(
-            "{assurance} {PREPARE} SET idle_in_transaction_session_timeout = {idle}; SELECT set_config('idle_session_timeout', '{idle}', false)
-             WHERE current_setting('server_version_num')::int >= 140000"
-        );
+        let statements = format!("{} {}", self.assurance(), setting::assertion(self.patience));
         self.run(&statements).await.map_err(|error| login::read_first(&error))
-    }
-
-    async fn role(&self, name: &str) -> Result<Option<Role>, Error> {
-        let row = self.client.query_opt(ROLE, &[&name]).await?;
-        row.map(|row| {
-            Ok(Role {
-                can_log_in: row.try_get(0)?,
-                expired: row.try_get(1)?,
-                sessions_left: row.try_get(2)?,
-                iam: row.try_get(3)?,
-                alterable: row.try_get(4)?,
-                privileged: row.try_get(5)?,
-            })
-        })
-        .transpose()
-    }
-
-    async fn surroundings(&self, user: &str, model: &str) -> Result<Surroundings, Error> {
-        let row = self.client.query_one(SURROUNDINGS, &[]).await?;
-        let user_role = self.role(user).await?;
-        let model_role = if model == user { user_role } else { self.role(model).await? };
-        Ok(Surroundings {
-            in_recovery: row.try_get(0)?,
-            restricted: row.try_get(1)?,
-            refuses_verifiers: row.try_get(2)?,
-            user: user_role,
-            model: model_role,
-            strangers: kinship::strangers(&self.client, model).await?,
-        })
     }
 
     /// `ALTER ROLE … PASSWORD …`, with a verifier that can log in.
@@ -202,24 +125,34 @@ impl PostgresSession {
         self.run(&statement).await
     }
 
-    async fn mirror(&mut self, user: &str, model: &str, password: &SecretString) -> Result<(), Error> {
-        let statement = self.password_statement(user, password).await?;
+    /// Makes a role the equal of its model, and its password this one; without a password, undoes it.
+    async fn mirror(&mut self, user: &str, model: &str, password: Option<&SecretString>) -> Result<Likeness, Error> {
+        let statement = match password {
+            Some(password) => Some(self.password_statement(user, password).await?),
+            None => None,
+        };
         let builder = self.client.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
         let transaction = builder.start().await?;
-        if user != model {
-            likeness(&transaction, user, model).await?;
+        let likeness = if user == model { Ok(()) } else { likeness::make(&transaction, user, model).await? };
+        match statement {
+            Some(statement) if likeness.is_ok() => {
+                transaction.batch_execute(&statement).await?;
+                transaction.commit().await?;
+            }
+            Some(_) | None => transaction.rollback().await?,
         }
-        transaction.batch_execute(&statement).await?;
-        transaction.commit().await
+        Ok(likeness)
     }
 
     /// Takes a lock, and tells whether it was free.
     async fn advisory_lock(&self, key: i64, patience: Duration) -> Result<bool, Error> {
-        let row = self.row(&format!("SELECT pg_try_advisory_lock({key})")).await?;
+        let row = self.row(&format!("SELECT pg_catalog.pg_try_advisory_lock('{key}'::pg_catalog.int8)")).await?;
         if row.is_some_and(|row| row.get(0) == Some("t")) {
             return Ok(true);
         }
-        let wait = format!("SET lock_timeout = {}; SELECT pg_advisory_lock({key})", patience.as_millis());
+        let patience = patience.as_millis();
+        let wait =
+            format!("SET lock_timeout = {patience}; SELECT pg_catalog.pg_advisory_lock('{key}'::pg_catalog.int8)");
         self.run(&wait).await.map(|()| false)
     }
 
@@ -262,12 +195,12 @@ impl Session for PostgresSession {
     }
 
     async fn unlock(&mut self) {
-        let _ = self.within(self.run("SELECT pg_advisory_unlock_all()")).await;
+        let _ = self.within(self.run("SELECT pg_catalog.pg_advisory_unlock_all()")).await;
     }
 
     async fn look(&mut self, user: &str, model: &str) -> Result<Surroundings, Unseen> {
-        match timeout(self.patience + self.patience / 2, self.surroundings(user, model)).await {
-            Ok(seen) => seen.map_err(|error| unseen(&error)),
+        match timeout(self.patience + self.patience / 2, role::surroundings(&self.client, user, model)).await {
+            Ok(seen) => seen.map_err(|error| role::unseen(&error)),
             Err(_) => Err(Unseen::Lost),
         }
     }
@@ -276,8 +209,12 @@ impl Session for PostgresSession {
         within(self.patience, self.change(user, password)).await
     }
 
-    async fn provision(&mut self, user: &str, model: &str, password: &SecretString) -> Result<(), SessionError> {
-        within(self.patience, self.mirror(user, model, password)).await
+    async fn provision(&mut self, user: &str, model: &str, password: &SecretString) -> Result<Likeness, SessionError> {
+        within(self.patience, self.mirror(user, model, Some(password))).await
+    }
+
+    async fn rehearse(&mut self, user: &str, model: &str) -> Result<Likeness, SessionError> {
+        within(self.patience, self.mirror(user, model, None)).await
     }
 
     async fn dismiss(&mut self, user: &str) -> Result<(), SessionError> {
@@ -310,141 +247,6 @@ async fn within<T>(patience: Duration, work: impl Future<Output = Result<T, Erro
         Err(_) => Err(SessionError::Lost),
     }
 }
-
-/// What PUBLIC may read of every PostgreSQL, and hardened ones do not let everybody read.
-const READ: [&str; 13] = [
-    "SELECT ON pg_catalog.pg_roles",
-    "SELECT ON pg_catalog.pg_stat_activity",
-    "SELECT ON pg_catalog.pg_auth_members",
-    "SELECT ON pg_catalog.pg_db_role_setting",
-    "SELECT ON pg_catalog.pg_database",
-    "SELECT ON pg_catalog.pg_locks",
-    "SELECT ON pg_catalog.pg_settings",
-    "EXECUTE ON FUNCTION pg_catalog.pg_has_role",
-    "EXECUTE ON FUNCTION pg_catalog.current_setting",
-    "EXECUTE ON FUNCTION pg_catalog.pg_is_in_recovery",
-    "EXECUTE ON FUNCTION pg_catalog.pg_stat_get_activity",
-    "EXECUTE ON FUNCTION pg_catalog.has_database_privilege",
-    "EXECUTE ON FUNCTION pg_catalog.now",
-];
-
-/// Why nothing was seen. Classes 42 and 0A are of the question and of rights: asking again does not help. The server's
-/// message is searched for names, in whatever language it is; it goes no further.
-fn unseen(error: &Error) -> Unseen {
-    match error.as_db_error() {
-        Some(error) if ["42", "0A"].iter().any(|class| error.code().code().starts_with(class)) => {
-            let words = || error.message().split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-            let missing = READ.into_iter().find(|right| {
-                let (_, name) = right.rsplit_once('.').unwrap_or_default();
-                error.code().code() == "42501" && words().any(|word| word == name)
-            });
-            Unseen::Denied(Denial { state: SqlState::from(error.code().code()), missing })
-        }
-        Some(_) | None => Unseen::Lost,
-    }
-}
-
-/// Makes a role the equal of its model: attributes, memberships, settings. What is equal already is not touched, so
-/// that an admin without the right to, say, BYPASSRLS can still rotate roles that do not have it.
-async fn likeness(transaction: &Transaction<'_>, user: &str, model: &str) -> Result<(), Error> {
-    let (quoted, quoted_model) = (escape_identifier(user), escape_identifier(model));
-    if transaction.query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[&user]).await?.is_none() {
-        transaction.batch_execute(&format!("CREATE ROLE {quoted} LOGIN")).await?;
-    }
-    for row in transaction.query(ATTRIBUTES, &[&user, &model]).await? {
-        let attribute: String = row.try_get(0)?;
-        transaction.batch_execute(&format!("ALTER ROLE {quoted} {attribute}")).await?;
-    }
-    // What the model may do through its own grants, its equal may do through the model.
-    transaction.batch_execute(&format!("GRANT {quoted_model} TO {quoted}")).await?;
-    for row in transaction.query(MEMBERSHIPS, &[&user, &model]).await? {
-        let (group, grant, admin): (String, bool, bool) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let group = escape_identifier(&group);
-        let statement = match (grant, admin) {
-            (true, true) => format!("GRANT {group} TO {quoted} WITH ADMIN OPTION"),
-            (true, false) => format!("GRANT {group} TO {quoted}"),
-            (false, _) => format!("REVOKE {group} FROM {quoted}"),
-        };
-        transaction.batch_execute(&statement).await?;
-    }
-    copy_settings(transaction, user, model).await
-}
-
-/// The attributes in which two roles differ, as the words that make the first like the second.
-const ATTRIBUTES: &str = "
-    SELECT a.word FROM pg_roles u, pg_roles m, LATERAL (VALUES
-        (u.rolcanlogin <> m.rolcanlogin, CASE WHEN m.rolcanlogin THEN 'LOGIN' ELSE 'NOLOGIN' END),
-        (u.rolinherit <> m.rolinherit, CASE WHEN m.rolinherit THEN 'INHERIT' ELSE 'NOINHERIT' END),
-        (u.rolcreatedb <> m.rolcreatedb, CASE WHEN m.rolcreatedb THEN 'CREATEDB' ELSE 'NOCREATEDB' END),
-        (u.rolcreaterole <> m.rolcreaterole, CASE WHEN m.rolcreaterole THEN 'CREATEROLE' ELSE 'NOCREATEROLE' END),
-        (u.rolreplication <> m.rolreplication, CASE WHEN m.rolreplication THEN 'REPLICATION' ELSE 'NOREPLICATION' END),
-        (u.rolbypassrls <> m.rolbypassrls, CASE WHEN m.rolbypassrls THEN 'BYPASSRLS' ELSE 'NOBYPASSRLS' END),
-        (u.rolsuper <> m.rolsuper, CASE WHEN m.rolsuper THEN 'SUPERUSER' ELSE 'NOSUPERUSER' END),
-        (u.rolconnlimit <> m.rolconnlimit, format('CONNECTION LIMIT %s', m.rolconnlimit)),
-        (u.rolvaliduntil IS DISTINCT FROM m.rolvaliduntil,
-         format('VALID UNTIL %L', coalesce(m.rolvaliduntil::text, 'infinity')))
-    ) AS a (differs, word)
-    WHERE u.rolname = $1 AND m.rolname = $2 AND a.differs";
-
-/// The memberships in which two roles differ: group, whether to grant it or to revoke it, whether with ADMIN. The one
-/// in the model itself stays.
-const MEMBERSHIPS: &str = "
-    WITH of_role AS (
-        SELECT r.rolname AS member, g.rolname AS member_of, bool_or(m.admin_option) AS admin
-        FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member JOIN pg_roles g ON g.oid = m.roleid
-        WHERE r.rolname IN ($1, $2) GROUP BY 1, 2)
-    SELECT coalesce(wanted.member_of, present.member_of)::text, wanted.member IS NOT NULL, coalesce(wanted.admin, false)
-    FROM (SELECT * FROM of_role WHERE member = $2) wanted
-    FULL JOIN (SELECT * FROM of_role WHERE member = $1) present USING (member_of)
-    WHERE (wanted.member IS NULL OR present.member IS NULL OR wanted.admin AND NOT present.admin)
-      AND coalesce(wanted.member_of, present.member_of) NOT IN ($1, $2)";
-
-/// The settings of a role: database (or null), name, value.
-const SETTINGS: &str = "
-    SELECT d.datname::text, split_part(c.entry, '=', 1), substr(c.entry, strpos(c.entry, '=') + 1)
-    FROM pg_db_role_setting s
-    JOIN pg_roles r ON r.oid = s.setrole AND r.rolname = $1
-    LEFT JOIN pg_database d ON d.oid = s.setdatabase
-    CROSS JOIN LATERAL unnest(s.setconfig) AS c (entry)
-    ORDER BY 1 NULLS FIRST, 2";
-
-/// Copies what `ALTER ROLE … SET` has set. Where the model's sessions take on no other role, its equal's sessions take
-/// on the model, so that what either creates belongs to the same owner.
-async fn copy_settings(transaction: &Transaction<'_>, user: &str, model: &str) -> Result<(), Error> {
-    let read = |row: &Row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
-    let settings = |rows: Vec<Row>| rows.iter().map(read).collect::<Result<Vec<Setting>, Error>>();
-    let present = settings(transaction.query(SETTINGS, &[&user]).await?)?;
-    let mut wanted = settings(transaction.query(SETTINGS, &[&model]).await?)?;
-    if !wanted.iter().any(|(database, name, _)| database.is_none() && name == "role") {
-        wanted.push((None, "role".to_owned(), model.to_owned()));
-    }
-    let target = |database: &Option<String>| match database {
-        Some(database) => format!("ALTER ROLE {} IN DATABASE {}", escape_identifier(user), escape_identifier(database)),
-        None => format!("ALTER ROLE {}", escape_identifier(user)),
-    };
-    for setting @ (database, name, _) in &present {
-        if !wanted.contains(setting) {
-            transaction.batch_execute(&format!("{} RESET {}", target(database), escape_identifier(name))).await?;
-        }
-    }
-    for setting @ (database, name, value) in wanted.iter().filter(|setting| !present.contains(setting)) {
-        let (target, quoted) = (target(database), escape_identifier(name));
-        // A list such as `search_path` may not be quoted as one text, so the server takes over its own value. The role
-        // is an exception: setting it would change who is at work here.
-        let statement = match setting.1.as_str() {
-            "role" => format!("{target} SET role = {}", escape_literal(value)),
-            _ => {
-                transaction.execute("SELECT set_config($1, $2, true)", &[name, value]).await?;
-                format!("{target} SET {quoted} FROM CURRENT")
-            }
-        };
-        transaction.batch_execute(&statement).await?;
-    }
-    Ok(())
-}
-
-/// Database (all of them, if there is none), name, value.
-type Setting = (Option<String>, String, String);
 
 #[cfg(test)]
 mod tests {
