@@ -1,11 +1,13 @@
 //! PostgreSQL, through tokio-postgres and rustls.
 //!
+//! * `birth`: a role that has never been there.
 //! * `kinship`: whether two roles that would take turns are each other's.
 //! * `login`: what a refusal tells of a password.
 //! * `session`: what is done in an open session.
 //! * `verifier`: passwords as the server keeps them, made here, so that no password is ever in a statement.
 //! * `tls`: whom to trust.
 
+mod birth;
 mod kinship;
 mod login;
 mod session;

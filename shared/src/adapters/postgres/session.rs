@@ -1,7 +1,7 @@
 //! What is done in an open session.
 
 use super::{
-    APPLICATION, kinship, login,
+    APPLICATION, birth, kinship, login,
     verifier::{self, DEFAULT_ITERATIONS, Kind},
 };
 use crate::{
@@ -235,6 +235,15 @@ impl Session for PostgresSession {
 
     async fn provision(&mut self, user: &str, model: &str, password: &SecretString) -> Result<(), SessionError> {
         within(self.patience, self.mirror(user, model, password)).await
+    }
+
+    async fn create(&mut self, user: &str, password: &SecretString) -> Result<(), SessionError> {
+        let patience = self.patience;
+        let work = async {
+            let statement = self.password_statement(user, password).await?;
+            birth::create(&mut self.client, user, &statement).await
+        };
+        within(patience, work).await
     }
 
     async fn dismiss(&mut self, user: &str) -> Result<(), SessionError> {
