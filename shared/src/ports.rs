@@ -478,6 +478,10 @@ pub trait Session {
     /// session that is merely dropped would hold the lock until it is thawed.
     async fn close(self);
 
+    /// Creates a role that may do nothing but log in, with a schema of its own in the session's database, and sets its
+    /// password: all or nothing.
+    async fn create(&mut self, user: &str, password: &SecretString) -> Result<(), SessionError>;
+
     /// Creates a role if it is not there, makes it the equal of its model, and sets its password: all or nothing.
     async fn provision(&mut self, user: &str, model: &str, password: &SecretString) -> Result<Likeness, SessionError>;
 

@@ -99,6 +99,40 @@ async fn a_role_that_no_tag_names_is_for_a_person() {
 }
 
 #[tokio::test]
+async fn a_role_that_the_tags_name_comes_into_being_without_any_privilege() {
+    let scene = Scene::before_its_first_role().await;
+    assert_eq!(scene.standing().await, Standing::LockedOut);
+    let answer = scene.sweeps().await;
+    assert_eq!(answer["repaired"], json!([scene.secret]), "{answer:#}");
+    assert_eq!(scene.standing().await, Standing::Fine);
+    let admin = scene.cloud.postgres.admin("app").await.unwrap();
+    let value = async |query: &str| admin.query_one(query, &[]).await.unwrap().get::<_, String>(0);
+    let privileges = "SELECT concat(rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls,
+        has_database_privilege('app', 'app', 'CREATE'), (SELECT count(*) FROM pg_auth_members WHERE member = r.oid))
+        FROM pg_roles r WHERE rolname = 'app'";
+    assert_eq!(value(privileges).await, "ffffff0");
+    assert_eq!(value("SELECT string_agg(nspname, ',') FROM pg_namespace WHERE nspowner = 'app'::regrole").await, "app");
+    // Nor may the admin act as the role any longer.
+    assert_eq!(value("SELECT pg_has_role('app_admin', 'app', 'USAGE')::text").await, "false");
+    // The first rotation goes on from there: the two take turns, and own together what either makes.
+    scene.rotates().await;
+    assert_eq!(scene.standing().await, Standing::Fine);
+}
+
+/// A role that goes missing later, or that only the value names, is not brought into being.
+#[tokio::test]
+async fn no_role_is_created_but_the_one_that_tags_name() {
+    for (tag, text) in [("relatch:user", "other"), ("relatch:database", "postgres")] {
+        let scene = Scene::before_its_first_role().await;
+        let tag = (tag.to_owned(), text.to_owned());
+        scene.cloud.aws.store().edit(&scene.secret, |secret| secret.tags.extend([tag])).unwrap();
+        let answer = scene.sweeps().await;
+        assert_eq!(answer["broken"], json!([scene.secret]), "{answer:#}");
+        assert_eq!(scene.standing().await, Standing::LockedOut);
+    }
+}
+
+#[tokio::test]
 async fn a_privileged_role_is_not_reset_on_the_word_of_the_secret_alone() {
     let scene = Scene::with_admin().await;
     scene.sql("ALTER ROLE app CREATEROLE PASSWORD 'by hand'").await;

@@ -2,12 +2,12 @@
 
 use relatch_integration::{
     aws::store::Version,
-    cloud::{Cloud, Standing},
+    cloud::{ADMIN_PASSWORD, Cloud, Standing},
     lambda::{Function, Outcome},
     rotation::{Rotation, Step},
     trail,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// A cloud with one secret, for the role `app` in the database `app`.
@@ -25,6 +25,24 @@ impl Scene {
 
     pub(crate) async fn with_admin() -> Self {
         Self::of(Cloud::start().await.unwrap(), true).await
+    }
+
+    /// A database that has no role yet but its admin, who is no superuser; the secret's tags say which is to be made.
+    pub(crate) async fn before_its_first_role() -> Self {
+        let cloud = Cloud::start().await.unwrap();
+        cloud.postgres.create_role("app_admin", ADMIN_PASSWORD).await.unwrap();
+        cloud.postgres.sql("ALTER ROLE app_admin CREATEROLE").await.unwrap();
+        cloud.postgres.create_database("app", "app_admin").await.unwrap();
+        let admin = json!({
+            "engine": "postgres", "host": "localhost", "port": cloud.wire.port(),
+            "username": "app_admin", "password": ADMIN_PASSWORD,
+        });
+        let masterarn = cloud.aws.store().create("app-admin", &admin.to_string()).unwrap();
+        let secret = cloud.secret("app", json!({ "masterarn": masterarn })).unwrap();
+        let tag = ("relatch:database".to_owned(), "app".to_owned());
+        cloud.aws.store().edit(&secret, |secret| secret.tags.extend([tag])).unwrap();
+        let (rotate, respond) = (cloud.rotate().unwrap(), cloud.respond_with(&[]).unwrap());
+        Self { cloud, secret, rotate, respond }
     }
 
     /// Both handlers with the table and the topic.

@@ -27,6 +27,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Visit<'_, S, D, R, T> {
         }
         match action {
             Action::SetPassword(rung, source) => self.set_password(rung, source).await,
+            Action::CreateRole => self.create_role().await,
             Action::ResetMaster => self.reset_master().await,
             Action::Promote(rung, source) => self.promote(rung, source).await,
             Action::Unstage => self.unstage().await,
@@ -39,7 +40,7 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Visit<'_, S, D, R, T> {
         let Some(secret) = Target::secret(arn, Place::default()) else { return Ok(()) };
         let place = Place { region: secret.region.as_deref(), account: secret.account.as_deref() };
         let (target, act) = match action {
-            Action::SetPassword(..) => return Ok(()),
+            Action::SetPassword(..) | Action::CreateRole => return Ok(()),
             Action::ResetMaster => {
                 let of = self.master().ok_or(RepairError::Fault("a master user of nothing"))?;
                 let database = match &of {
@@ -78,6 +79,26 @@ impl<S: Custody, D: Database, R: Masters, T: Table> Visit<'_, S, D, R, T> {
             self.facts.lock = self.facts.lock.map(|(holder, _)| (holder, Lock::Lost));
         }
         self.facts.climb_mut(rung).effect = Some(effect);
+        Ok(())
+    }
+
+    /// Creates AWSCURRENT's role. Nobody has a session as it.
+    async fn create_role(&mut self) -> Result<(), RepairError> {
+        let current = self.credentials(Source::Current)?;
+        let (user, password) = (current.username.clone(), current.password.clone());
+        let answer = match self.session(Source::Admin) {
+            Some(session) => session.create(&user, &password).await,
+            None => Err(SessionError::Lost),
+        };
+        let effect = match answer {
+            Ok(()) => Effect::Done,
+            Err(SessionError::Reported(state)) => Effect::Refused(state),
+            Err(SessionError::Lost) => {
+                self.facts.lock = self.facts.lock.map(|(holder, _)| (holder, Lock::Lost));
+                Effect::Unsure
+            }
+        };
+        self.facts.climb_mut(Rung::ThroughAdmin).effect = Some(effect);
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use crate::{
     },
     rotation::{
         BETWEEN_KNOCKS, KNOCKS,
-        facts::{Held, SecretState, Time},
+        facts::{Held, RoleProblem, RoleVerdict, SecretState, Time},
         role,
         strategy::{self, Strategy},
     },
@@ -147,7 +147,10 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
                 };
                 let verdict = match (surroundings, source) {
                     (Err(unseen), _) => role::unseen(unseen),
-                    (Ok(seen), Source::Admin) => role::judge_reset(&seen, &user, self.tag("relatch:user")),
+                    (Ok(seen), Source::Admin) => match role::judge_reset(&seen, &user, self.tag("relatch:user")) {
+                        RoleVerdict::Unfit(RoleProblem::Missing) if self.is_to_be_created(&user) => RoleVerdict::Absent,
+                        verdict => verdict,
+                    },
                     (Ok(seen), _) => role::judge_single(&role::shown_by_password(seen), has_admin),
                 };
                 self.facts.roles[source as usize] = Some(verdict);
@@ -252,6 +255,18 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
     /// What a tag of the secret says. A principal that may write the value may not, for that, write a tag.
     fn tag(&self, name: &str) -> Option<&str> {
         self.known.description.as_ref()?.tags.get(name).map(String::as_str)
+    }
+
+    /// Whether a role that is not there is at its beginning: the secret's tags name it and the database in which it gets a
+    /// schema, and the secret has never been rotated. A role that goes missing later is a person's to bring back.
+    fn is_to_be_created(&self, user: &str) -> bool {
+        let rotated = self.known.description.as_ref().and_then(|known| known.rotated);
+        let dbname = self.reference().ok().map(|known| known.dbname.as_str());
+        self.order.intent != Intent::RollBack
+            && rotated.is_none()
+            && self.tag("relatch:user") == Some(user)
+            && dbname.is_some()
+            && self.tag("relatch:database") == dbname
     }
 
     fn door(&self) -> Door {

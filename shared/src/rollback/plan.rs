@@ -75,6 +75,8 @@ pub enum Look {
 pub enum Action {
     /// Set the password of AWSCURRENT (of AWSPREVIOUS, for [`Rung::ToPrevious`]) in somebody's session.
     SetPassword(Rung, Source),
+    /// Have the admin user create AWSCURRENT's role, with its password.
+    CreateRole,
     /// Have RDS set it.
     ResetMaster,
     /// Make somebody's version AWSCURRENT.
@@ -238,12 +240,15 @@ const fn rung_through(source: Source) -> Rung {
 /// A rung: `Ok` when it has failed, so that the next may be tried; `Err(Done)` when it has succeeded.
 fn set_password(f: &Facts, rung: Rung, source: Source) -> Next<()> {
     if f.climb(rung).effect.is_none() {
-        if !may_change(f, source)? {
+        // Only AWSCURRENT's role is ever created.
+        let is_other = rung != Rung::ThroughAdmin && f.role(source) == Some(RoleVerdict::Absent);
+        if is_other || !may_change(f, source)? {
             return Ok(());
         }
         exclusive(f, Holder::Session(source))?;
         enough_time(f)?;
-        return Err(Plan::Act(Action::SetPassword(rung, source)));
+        let is_absent = f.role(source) == Some(RoleVerdict::Absent);
+        return Err(Plan::Act(if is_absent { Action::CreateRole } else { Action::SetPassword(rung, source) }));
     }
     proved(f, rung)
 }
@@ -471,7 +476,7 @@ const fn silent(silence: Silence) -> Plan {
 /// Whether somebody's session may set the password. Where a new password would help nobody, no rung can.
 fn may_change(f: &Facts, source: Source) -> Next<bool> {
     match f.role(source).ok_or(Plan::Look(Look::Role(source)))? {
-        RoleVerdict::Fit => Ok(true),
+        RoleVerdict::Fit | RoleVerdict::Absent => Ok(true),
         RoleVerdict::NeedsAdmin => Ok(false),
         RoleVerdict::Unknown => Err(Plan::Wait(Reason::SessionLost)),
         RoleVerdict::Unfit(problem) => match problem {
@@ -606,6 +611,7 @@ mod tests {
             facts.settled == Some((holder, Settled::Same))
                 && match action {
                     Action::SetPassword(_, source) => holder == Holder::Session(source) && time,
+                    Action::CreateRole => holder == Holder::Session(Source::Admin) && time,
                     Action::ResetMaster => holder == Holder::Lease && time,
                     // Not by a login from before somebody else's turn.
                     Action::Promote(..) => {
@@ -617,9 +623,11 @@ mod tests {
         }),
         ("a password is set only where the role allows it", |_, facts, plan| match plan {
             Plan::Act(Action::SetPassword(_, source)) => facts.role(source) == Some(RoleVerdict::Fit),
+            Plan::Act(Action::CreateRole) => facts.role(Source::Admin) == Some(RoleVerdict::Absent),
             _ => true,
         }),
         ("a password is set only where AWSCURRENT was rejected, or is to be left", |intent, facts, plan| match plan {
+            Plan::Act(Action::CreateRole) => facts.logins.current == Some(Login::Rejected),
             Plan::Act(Action::SetPassword(..) | Action::ResetMaster) => {
                 intent == Intent::RollBack || facts.logins.current == Some(Login::Rejected)
             }
@@ -860,6 +868,7 @@ mod tests {
             Plan::Look(Look::Role(source)) => {
                 let verdicts = [
                     RoleVerdict::Fit,
+                    RoleVerdict::Absent,
                     RoleVerdict::NeedsAdmin,
                     RoleVerdict::Unfit(RoleProblem::Expired),
                     RoleVerdict::Unknown,
@@ -870,6 +879,12 @@ mod tests {
             Plan::Look(Look::Restored(rung)) => {
                 each(&logins, facts, |facts, login| facts.climb_mut(rung).restored = Some(login))
             }
+            Plan::Act(Action::CreateRole) => each(&effects, facts, |facts, effect| {
+                facts.climb_mut(Rung::ThroughAdmin).effect = Some(effect);
+                if effect == Effect::Unsure {
+                    facts.lock = facts.lock.map(|(holder, _)| (holder, Lock::Lost));
+                }
+            }),
             Plan::Act(Action::SetPassword(rung, _)) => each(&effects, facts, |facts, effect| {
                 facts.climb_mut(rung).effect = Some(effect);
                 if effect == Effect::Unsure {

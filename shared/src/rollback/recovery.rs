@@ -337,6 +337,9 @@ impl Recovery {
 pub fn would(action: Action) -> String {
     match action {
         Action::SetPassword(rung, _) | Action::Promote(rung, _) => not_yet(rung),
+        Action::CreateRole => {
+            "AWSCURRENT's role, which is not there yet, would be created by the admin user".to_owned()
+        }
         Action::ResetMaster => not_yet(Rung::ThroughRds),
         Action::Unstage => "AWSPENDING would be taken off; AWSCURRENT opens the database".to_owned(),
     }

@@ -199,6 +199,9 @@ pub enum RoleVerdict {
     Fit,
     /// It does, through the admin secret.
     NeedsAdmin,
+    /// There is no such role yet, and the admin is to create it (in a repair only): tags of the secret name it and its
+    /// database, and the secret has never been rotated.
+    Absent,
     /// It does not.
     Unfit(RoleProblem),
     /// The database did not say: the session broke off.

@@ -4,7 +4,7 @@
 //! connection, and the current password is tried first, so that a normal rotation provokes no failed login.
 
 use super::{
-    facts::{Control, Effect, Facts, Held, Pair, RoleVerdict, SecretState, Standing, Time, Turn},
+    facts::{Control, Effect, Facts, Held, Pair, RoleProblem, RoleVerdict, SecretState, Standing, Time, Turn},
     reason::Reason,
 };
 use crate::{
@@ -227,6 +227,7 @@ fn change(f: &Facts, promote: Promote, pair: Pair, holder: Who) -> Next {
             }
         }
         RoleVerdict::Unfit(problem) => return Ok(Plan::Refuse(Reason::Role(problem))),
+        RoleVerdict::Absent => return Ok(Plan::Refuse(Reason::Role(RoleProblem::Missing))),
         RoleVerdict::Unknown => return Ok(Plan::Wait(Reason::SessionLost)),
     };
     under_lock(f, worker)?;
@@ -377,7 +378,7 @@ fn no_version_opens(f: &Facts) -> Next {
     }
     match f.role.ok_or(Plan::Look(Look::Role(Who::Admin)))? {
         RoleVerdict::Unfit(problem) => Ok(Plan::Refuse(Reason::Role(problem))),
-        RoleVerdict::Fit | RoleVerdict::NeedsAdmin | RoleVerdict::Unknown => blind,
+        RoleVerdict::Fit | RoleVerdict::NeedsAdmin | RoleVerdict::Absent | RoleVerdict::Unknown => blind,
     }
 }
 
@@ -503,7 +504,7 @@ fn eligible(f: &Facts) -> Next<()> {
 mod tests {
     //! Every decision there is: the tree of plans and answers is walked from the first look to every end, and printed.
 
-    use super::{super::facts::RoleProblem, *};
+    use super::*;
     use crate::{
         ports::{Refusal, SqlState},
         secret::{Field, Problem},
@@ -573,6 +574,23 @@ mod tests {
                 assert_eq!(facts.time, Some(Time::Enough));
                 assert!(matches!(facts.pair, Some(Pair::SingleUser | Pair::Alternating)));
                 assert!(matches!(facts.server, Some(ServerState::Available | ServerState::Unlisted)));
+            }
+        });
+    }
+
+    #[test]
+    fn the_admin_acts_only_after_a_login_with_a_version_of_the_secret() {
+        everywhere(&mut |facts, plan, _| {
+            let opened = |login| matches!(login, Some(Login::Accepted | Login::Unfit(_)));
+            // The value alone could name anybody's role.
+            if plan == Plan::Act(Action::Provision) {
+                assert!(opened(facts.logins.current), "{facts:?}");
+            }
+            if plan == Plan::Act(Action::SetPassword(Who::Admin)) {
+                assert!(opened(facts.logins.current) || opened(facts.logins.previous), "{facts:?}");
+            }
+            if plan == Plan::Act(Action::PutBack(Who::Admin)) {
+                assert!(facts.change.is_some(), "{facts:?}");
             }
         });
     }

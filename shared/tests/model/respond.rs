@@ -114,7 +114,7 @@ impl Respond {
                 let from = self.labels.and_then(|labels| labels.pending).unwrap();
                 self.facts.unstaged = Some(world.unstage(from, answer));
             }
-            Plan::Act(Action::ResetMaster) | Plan::Done(_) | Plan::Wait(_) | Plan::Refuse(_) => {
+            Plan::Act(Action::ResetMaster | Action::CreateRole) | Plan::Done(_) | Plan::Wait(_) | Plan::Refuse(_) => {
                 unreachable!("no move")
             }
         }

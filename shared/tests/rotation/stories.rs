@@ -252,3 +252,51 @@ async fn an_admin_secret_that_the_deployment_does_not_name_is_never_read() {
         assert!(!recovery.changed());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_the_tags_name_comes_into_being_once_with_a_fault_at_any_call() {
+    let begun = || {
+        let world = World::at_rest(Kind::FirstAlternation, Promote::AtFinish);
+        world.by_hand(|state| {
+            state.drop_role("app");
+            state.at_home = Some("app");
+        });
+        world
+    };
+    let calm = begun().another();
+    tells(&sweeps(&calm).await, Impact::LockedOut, Reason::Recovered, &[Rung::ThroughAdmin]);
+    for (call, fault) in (1..=calm.calls()).flat_map(|call| Fault::ALL.map(|fault| (call, fault))) {
+        let world = begun();
+        world.another().failing_at(call, fault).repair(order(Intent::Heal)).await;
+        let recovery = world.another().repair(order(Intent::Heal)).await.unwrap();
+        assert!(matches!(recovery.outcome, Outcome::Opens(_)), "{fault:?} at {call}\n{}", world.story());
+        assert!(world.opens(Label::Current), "{}", world.story());
+    }
+}
+
+/// Its name and its place are not the value's to say, and a role that goes missing later is a person's to bring back.
+#[tokio::test(start_paused = true)]
+async fn no_role_is_created_but_the_one_that_tags_name_before_the_first_rotation() {
+    let yesterday = "2026-01-01T00:00:00Z".parse().ok();
+    for (tagged, at_home, rotated) in [
+        (None, Some("app"), None),
+        (Some("other"), Some("app"), None),
+        (Some("app_clone"), Some("app"), None),
+        (Some("app"), None, None),
+        (Some("app"), Some("payroll"), None),
+        (Some("app"), Some("app"), yesterday),
+    ] {
+        let world = World::at_rest(Kind::FirstAlternation, Promote::AtFinish);
+        world.by_hand(|state| {
+            state.drop_role("app");
+            (state.tagged, state.at_home, state.rotated) = (tagged, at_home, rotated);
+        });
+        let before = world.portrait();
+        for intent in [Intent::Heal, Intent::Recover, Intent::RollBack] {
+            let recovery = world.repair(order(intent)).await.unwrap();
+            assert!(matches!(recovery.outcome, Outcome::Refuses(_)), "{tagged:?} {at_home:?}: {:?}", recovery.outcome);
+        }
+        assert_eq!(world.portrait(), before);
+        assert!(!world.names().contains(&"create"), "{}", world.story());
+    }
+}

@@ -184,6 +184,10 @@ pub(crate) struct State {
     pub(crate) privileged: bool,
     /// Whose the secret is, by its tag.
     pub(crate) tagged: Option<&'static str>,
+    /// In which database its role is to be created, by its tag.
+    pub(crate) at_home: Option<&'static str>,
+    /// When it was rotated last.
+    pub(crate) rotated: Option<Timestamp>,
     /// The role by the alternate's name was not made for it.
     pub(crate) strangers: bool,
     alternates: bool,
@@ -231,6 +235,8 @@ impl World {
             restricted: kind == Kind::ThroughAdmin,
             privileged: false,
             tagged: Some("app"),
+            at_home: None,
+            rotated: None,
             strangers: false,
             alternates: kind.alternates(),
             server: Server::default(),
@@ -658,6 +664,10 @@ impl State {
         self.roles.insert(role.to_owned(), password.to_owned());
     }
 
+    pub(crate) fn drop_role(&mut self, role: &str) {
+        self.roles.remove(role);
+    }
+
     pub(crate) fn lead_admin_to(&mut self, host: &str) {
         let text = self.admin.text().expose_secret().replace("db.example.com", host);
         self.admin = DatabaseCredentials::parse(text.into()).unwrap();
@@ -810,8 +820,17 @@ impl Secrets for World {
             }
             let pin = state.pinned.then(|| ("relatch:resource-id".to_owned(), RESOURCE_ID.to_owned()));
             let user = state.tagged.map(|user| ("relatch:user".to_owned(), user.to_owned()));
-            let tags = pin.into_iter().chain(user).collect();
-            Description { arn: Some(ARN.to_owned()), rotation_enabled: true, labels, tags, ..Description::default() }
+            let home = state.at_home.map(|dbname| ("relatch:database".to_owned(), dbname.to_owned()));
+            let tags = pin.into_iter().chain(user).chain(home).collect();
+            let rotated = state.rotated;
+            Description {
+                arn: Some(ARN.to_owned()),
+                rotation_enabled: true,
+                rotated,
+                labels,
+                tags,
+                ..Description::default()
+            }
         });
         reply.await.of_aws("secretsmanager:DescribeSecret")
     }
@@ -1061,6 +1080,15 @@ impl Session for OpenSession {
 
     async fn rehearse(&mut self, _user: &str, _model: &str) -> Result<Likeness, SessionError> {
         in_session(self.call("rehearse", |_| Ok(())).await)
+    }
+
+    async fn create(&mut self, user: &str, password: &SecretString) -> Result<(), SessionError> {
+        let (by, id, user, password) = (self.user.clone(), self.id, user.to_owned(), password.clone());
+        let effect = move |state: &mut State| match state.roles.contains_key(&user) {
+            true => Err(SessionError::Reported("42710".into())),
+            false => state.alter((&by, id), &user, &password),
+        };
+        in_session(self.call("create", effect).await)?
     }
 
     async fn dismiss(&mut self, user: &str) -> Result<(), SessionError> {

@@ -68,10 +68,17 @@ const fn then(recovery: &Recovery, action: Action) -> Option<&'static str> {
         (Action::SetPassword(Rung::ToPrevious, _), _) => {
             Some("Once a login has proved it, that version would be made AWSCURRENT.")
         }
-        (Action::SetPassword(_, _) | Action::ResetMaster, Some(PendingLabel::Waiting(_))) => {
+        (Action::SetPassword(_, _) | Action::CreateRole | Action::ResetMaster, Some(PendingLabel::Waiting(_))) => {
             Some("Once a login has proved it, AWSPENDING would be taken off.")
         }
-        (Action::SetPassword(_, _) | Action::ResetMaster | Action::Promote(_, _) | Action::Unstage, _) => None,
+        (
+            Action::SetPassword(_, _)
+            | Action::CreateRole
+            | Action::ResetMaster
+            | Action::Promote(_, _)
+            | Action::Unstage,
+            _,
+        ) => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! PostgreSQL, through tokio-postgres and rustls.
 //!
+//! * `birth`: a role that has never been there.
 //! * `guard`: what a server may send, and ask for.
 //! * `kinship`: whether two roles that would take turns are each other's.
 //! * `login`: what a refusal tells of a password.
@@ -10,6 +11,7 @@
 //! * `verifier`: passwords as the server keeps them, made here, so that no password is ever in a statement.
 //! * `tls`: whom to trust.
 
+mod birth;
 mod guard;
 mod kinship;
 mod likeness;

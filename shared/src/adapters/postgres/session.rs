@@ -1,7 +1,7 @@
 //! What is done in an open session.
 
 use super::{
-    APPLICATION,
+    APPLICATION, birth,
     guard::Seen,
     likeness, login, role, setting,
     verifier::{self, Kind},
@@ -215,6 +215,15 @@ impl Session for PostgresSession {
 
     async fn rehearse(&mut self, user: &str, model: &str) -> Result<Likeness, SessionError> {
         within(self.patience, self.mirror(user, model, None)).await
+    }
+
+    async fn create(&mut self, user: &str, password: &SecretString) -> Result<(), SessionError> {
+        let patience = self.patience;
+        let work = async {
+            let statement = self.password_statement(user, password).await?;
+            birth::create(&mut self.client, user, &statement).await
+        };
+        within(patience, work).await
     }
 
     async fn dismiss(&mut self, user: &str) -> Result<(), SessionError> {

@@ -213,6 +213,7 @@ fn gap(action: Action, facts: &Facts) -> String {
         Action::SetPassword(_, source) | Action::Promote(_, source) => {
             format!("The database rejects AWSCURRENT; {} opens it.", name(source))
         }
+        Action::CreateRole => "The role is not there yet.".to_owned(),
         Action::Unstage => "AWSPENDING is on a version that is not current.".to_owned(),
     }
 }
@@ -507,6 +508,7 @@ fn login(survey: &Survey) -> Finding {
 fn role(survey: &Survey) -> Finding {
     match survey.next_change {
         Some(RoleVerdict::Fit) => fine("role", "The database allows the next rotation."),
+        Some(RoleVerdict::Absent) => wrong("role", "The role is not there yet; the next sweep creates it.", None),
         Some(RoleVerdict::NeedsAdmin) => wrong("role", "The next rotation needs the admin secret.", None),
         Some(RoleVerdict::Unfit(problem)) => wrong("role", format!("The next rotation would fail: {problem}."), None),
         Some(RoleVerdict::Unknown) => wrong("role", "The session broke off before the database had said.", None),
