@@ -80,6 +80,21 @@ pub enum Evidence {
     },
     /// How the policy lets outsiders in.
     Opening(Opening),
+    /// Relatch denies it no more to a principal.
+    Denied(String),
+    /// What was read is not known.
+    Unnamed,
+    /// The principal was not seen with others before: how many there are now, and from which network.
+    SharedNetwork {
+        /// How many principals.
+        count: usize,
+        /// The network.
+        network: String,
+        /// Within how many minutes.
+        minutes: i64,
+    },
+    /// The condition under which the policy lets them in, as JSON.
+    Condition(String),
     /// The key from now on.
     Key(String),
     /// Somebody may use the key.
@@ -130,6 +145,8 @@ pub enum Narrowing {
     Signatures,
     /// It writes to another bucket.
     Bucket(String),
+    /// Its files are encrypted with another key.
+    Key(String),
 }
 
 impl fmt::Display for Narrowing {
@@ -142,6 +159,7 @@ impl fmt::Display for Narrowing {
             Self::GlobalServices => write!(f, "global services are not recorded"),
             Self::Signatures => write!(f, "files are not signed"),
             Self::Bucket(bucket) => write!(f, "files go to {bucket}"),
+            Self::Key(key) => write!(f, "files are encrypted with {key}"),
         }
     }
 }
@@ -156,6 +174,7 @@ impl Spoken for Narrowing {
             Self::GlobalServices => "グローバルサービスが記録されません".to_owned(),
             Self::Signatures => "ファイルが署名されません".to_owned(),
             Self::Bucket(bucket) => format!("保存先が {bucket} に変更されました"),
+            Self::Key(key) => format!("暗号化キーが {key} に変更されました"),
         }
     }
 }
@@ -172,6 +191,8 @@ pub enum Counted {
     Deletions,
     Operations,
     SignIns,
+    Overwritten,
+    Filters,
 }
 
 impl fmt::Display for Evidence {
@@ -194,6 +215,8 @@ impl fmt::Display for Evidence {
                     Counted::Deletions => "deleted secrets",
                     Counted::Operations => "denied operations",
                     Counted::SignIns => "failed sign-ins",
+                    Counted::Overwritten => "secrets written over",
+                    Counted::Filters => "filters",
                 };
                 write!(f, "{count} {of} within {minutes} minutes")?;
                 usual.map_or(Ok(()), |usual| write!(f, ", where at most {usual} are usual"))
@@ -218,6 +241,12 @@ impl fmt::Display for Evidence {
             Self::Label { label, version: Some(version) } => write!(f, "{label} is on version {version}"),
             Self::Label { label, version: None } => write!(f, "{label} was moved"),
             Self::Opening(opening) => write!(f, "{opening}"),
+            Self::Denied(principal) => write!(f, "{principal} is denied it no more"),
+            Self::Unnamed => write!(f, "something was read, and the record does not tell what"),
+            Self::SharedNetwork { count, network, minutes } => {
+                write!(f, "{count} principals did what is not usual for them from {network} within {minutes} minutes")
+            }
+            Self::Condition(condition) => write!(f, "under the condition {condition}"),
             Self::Key(key) => write!(f, "the key is {key}"),
             Self::Grantee(grantee) => write!(f, "it is for {grantee}"),
             Self::Regions(regions) => write!(f, "regions: {}", regions.join(", ")),
@@ -253,6 +282,8 @@ impl Spoken for Evidence {
                     Counted::Deletions => "削除されたシークレット",
                     Counted::Operations => "拒否された操作",
                     Counted::SignIns => "失敗したサインイン",
+                    Counted::Overwritten => "上書きされたシークレット",
+                    Counted::Filters => "フィルター",
                 };
                 let usual = usual.map(|usual| format!("（普段は最大{usual}）")).unwrap_or_default();
                 format!("{minutes}分以内に{of}が{count}件ありました{usual}")
@@ -277,6 +308,12 @@ impl Spoken for Evidence {
             Self::Label { label, version: Some(version) } => format!("{label} はバージョン {version} にあります"),
             Self::Label { label, version: None } => format!("{label} が移動されました"),
             Self::Opening(opening) => opening.japanese(),
+            Self::Denied(principal) => format!("{principal} の拒否が解除されました"),
+            Self::Unnamed => "何かが読み取られましたが、対象は記録されていません".to_owned(),
+            Self::SharedNetwork { count, network, minutes } => {
+                format!("{minutes}分以内に {network} から{count}個のプリンシパルが普段と異なる操作を行いました")
+            }
+            Self::Condition(condition) => format!("条件は {condition} です"),
             Self::Key(key) => format!("キーは {key} です"),
             Self::Grantee(grantee) => format!("対象は {grantee} です"),
             Self::Regions(regions) => format!("リージョン: {}", regions.join("、")),
