@@ -76,11 +76,12 @@ pub fn concerns(event_source: &[u8], event_name: &[u8]) -> bool {
                 | b"CreateGrant"
         ),
         b"rds" => event_name.starts_with(b"ModifyDB"),
-        b"lambda" => [b"Update".as_slice(), b"Delete", b"Put", b"Add", b"Remove"]
-            .iter()
-            .any(|verb| event_name.starts_with(verb)),
+        b"lambda" => {
+            [b"Update".as_slice(), b"Delete", b"Put", b"Add", b"Remove"].iter().any(|verb| event_name.starts_with(verb))
+        }
         b"sns" | b"sqs" | b"monitoring" => {
-            let verbs = [b"Delete".as_slice(), b"Set", b"Unsub", b"Sub", b"Purge", b"Disable", b"Put", b"Add", b"Remove"];
+            let verbs =
+                [b"Delete".as_slice(), b"Set", b"Unsub", b"Sub", b"Purge", b"Disable", b"Put", b"Add", b"Remove"];
             verbs.iter().any(|verb| event_name.starts_with(verb))
         }
         b"s3" | b"iam" | b"dynamodb" | b"logs" | b"scheduler" => {
@@ -372,7 +373,13 @@ fn of_trail(record: &Record<'_>, outcome: &Outcome) -> Option<Meaning> {
         "UpdateEventDataStore" if !request.advanced_event_selectors.is_empty() => selectors(&request),
         _ => return None,
     };
-    Some(tampered(record, outcome, TargetKind::Trail, tamper, [&request.event_data_store, &request.name, &request.trail_name]))
+    Some(tampered(
+        record,
+        outcome,
+        TargetKind::Trail,
+        tamper,
+        [&request.event_data_store, &request.name, &request.trail_name],
+    ))
 }
 
 /// Several selectors add up: recorded is what any of them takes.
@@ -442,7 +449,10 @@ fn of_function(record: &Record<'_>, outcome: &Outcome) -> Option<Meaning> {
         "UpdateEventSourceMapping" if request.enabled == Some(false) || record.request_parameters.is_none() => {
             Tamper::FunctionCutOff
         }
-        "AddPermission" | "RemovePermission" | "PutFunctionEventInvokeConfig" | "UpdateFunctionEventInvokeConfig"
+        "AddPermission"
+        | "RemovePermission"
+        | "PutFunctionEventInvokeConfig"
+        | "UpdateFunctionEventInvokeConfig"
         | "DeleteFunctionEventInvokeConfig" => Tamper::Touched,
         _ => return None,
     };
@@ -466,9 +476,14 @@ fn of_route(record: &Record<'_>, outcome: &Outcome) -> Option<Meaning> {
         ("sns", "SetTopicAttributes") => {
             (TargetKind::Topic, Tamper::TopicAttributeSet { attribute: owned(&request.attribute_name) })
         }
-        ("sns", "Subscribe" | "SetSubscriptionAttributes" | "AddPermission" | "RemovePermission" | "PutDataProtectionPolicy") => {
-            (TargetKind::Topic, Tamper::Touched)
-        }
+        (
+            "sns",
+            "Subscribe"
+            | "SetSubscriptionAttributes"
+            | "AddPermission"
+            | "RemovePermission"
+            | "PutDataProtectionPolicy",
+        ) => (TargetKind::Topic, Tamper::Touched),
         ("sqs", "SetQueueAttributes" | "AddPermission" | "RemovePermission") => (TargetKind::Queue, Tamper::Touched),
         ("monitoring", "PutMetricAlarm" | "PutCompositeAlarm" | "SetAlarmState") => {
             (TargetKind::Alarm, Tamper::Touched)
@@ -479,8 +494,13 @@ fn of_route(record: &Record<'_>, outcome: &Outcome) -> Option<Meaning> {
         ("monitoring", "DisableAlarmActions") => (TargetKind::Alarm, Tamper::AlarmActionsDisabled),
         (_, _) => return None,
     };
-    let mut meaning =
-        tampered(record, outcome, kind, tamper, [&request.topic_arn, &request.subscription_arn, &request.queue_url, &request.alarm_name]);
+    let mut meaning = tampered(
+        record,
+        outcome,
+        kind,
+        tamper,
+        [&request.topic_arn, &request.subscription_arn, &request.queue_url, &request.alarm_name],
+    );
     let alarms = request.alarm_names.iter().filter_map(|name| Target::of(TargetKind::Alarm, name, record.place()));
     meaning.targets.extend(alarms);
     Some(meaning)

@@ -133,9 +133,9 @@ pub(super) fn is_service(principal: &str) -> bool {
     let name = principal.strip_suffix(".cn").unwrap_or(principal);
     name.strip_suffix(".amazonaws.com").is_some_and(|name| {
         !name.is_empty()
-            && name.split('.').all(|part| {
-                !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-            })
+            && name
+                .split('.')
+                .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
     })
 }
 
@@ -312,8 +312,12 @@ impl Whose<'_> {
             "aws:principalarn" | "aws:sourcearn" if is_of_text || is_of_arn => {
                 each(Limit::Accounts, &|value| self.account_of_arn(value, is_like_text))
             }
-            "aws:principalorgid" | "aws:sourceorgid" | "aws:vpceorgid" | "aws:principalorgpaths"
-            | "aws:sourceorgpaths" | "aws:vpceorgpaths"
+            "aws:principalorgid"
+            | "aws:sourceorgid"
+            | "aws:vpceorgid"
+            | "aws:principalorgpaths"
+            | "aws:sourceorgpaths"
+            | "aws:vpceorgpaths"
                 if is_of_text =>
             {
                 each(Limit::Organisations, &organisation)
@@ -353,8 +357,9 @@ impl Whose<'_> {
             return (!(is_like_text && is_pattern(before))).then(|| account.to_owned());
         }
         let own = self.own.filter(|_| !is_like_text || value.to_ascii_lowercase().starts_with("arn:aws:iam::${"))?;
-        (value.split(':').nth(4)?.eq_ignore_ascii_case("${aws") && value.to_ascii_lowercase().contains("::${aws:resourceaccount}:"))
-            .then(|| own.to_owned())
+        (value.split(':').nth(4)?.eq_ignore_ascii_case("${aws")
+            && value.to_ascii_lowercase().contains("::${aws:resourceaccount}:"))
+        .then(|| own.to_owned())
     }
 }
 
@@ -412,7 +417,9 @@ fn addresses(values: &[String]) -> Limit {
         match range.address {
             IpAddr::V4(_) => v4 = v4.saturating_add(1_u64 << (32 - range.bits)),
             // In parts of a /64.
-            IpAddr::V6(_) => v6 = v6.saturating_add(1_u64.checked_shl(64 - u32::from(range.bits.min(64))).unwrap_or(u64::MAX)),
+            IpAddr::V6(_) => {
+                v6 = v6.saturating_add(1_u64.checked_shl(64 - u32::from(range.bits.min(64))).unwrap_or(u64::MAX))
+            }
         }
     }
     if v4 > MOST_ADDRESSES || v6 > 1 << (64 - MOST_V6_BITS) {
@@ -666,7 +673,10 @@ mod tests {
             (r#"{"StringEquals":{"aws:VpceAccount":"111111111111"}}"#, vec![]),
             (r#"{"Bool":{"aws:PrincipalIsAWSService":true}}"#, vec![]),
             (r#"{"StringEquals":{"aws:SourceAccount":"111111111111"}}"#, vec![]),
-            (r#"{"StringLike":{"aws:userId":"AROAEXAMPLEEXAMPLE:*"}}"#, vec![Opening::Stranger("AROAEXAMPLEEXAMPLE".to_owned())]),
+            (
+                r#"{"StringLike":{"aws:userId":"AROAEXAMPLEEXAMPLE:*"}}"#,
+                vec![Opening::Stranger("AROAEXAMPLEEXAMPLE".to_owned())],
+            ),
             (
                 r#"{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/shop"},"StringEquals":{"aws:PrincipalOrgID":"o-ours"}}"#,
                 vec![],
@@ -703,7 +713,11 @@ mod tests {
     fn of_a_policy_that_cannot_be_read_it_is_not_known_whom_it_lets_in() {
         let all = |text: &str| openings(text, None, &Trusted::default());
         for lost in ["", "no policy", "{}", "[]", r#"{"Statement""#] {
-            assert_eq!(all(lost).iter().map(|opened| &opened.opening).collect::<Vec<_>>(), [&Opening::Unknown], "{lost}");
+            assert_eq!(
+                all(lost).iter().map(|opened| &opened.opening).collect::<Vec<_>>(),
+                [&Opening::Unknown],
+                "{lost}"
+            );
         }
         assert!(all(r#"{"Statement":[{"Effect":"Deny","Principal":"*"}]}"#).is_empty());
         let odd = r#"{"Statement":[{"Effect":"Allow","Principal":"*","Condition":{"StringLike":{"aws:x":"\u202e"}}}]}"#;

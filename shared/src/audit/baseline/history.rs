@@ -166,7 +166,8 @@ impl RotationHabit {
 
 impl Reader {
     fn merge(&mut self, other: &Self) {
-        let Self { first, last, reads, days, denied, written, hours, person, networks, tools, reason: _, told: _ } = other;
+        let Self { first, last, reads, days, denied, written, hours, person, networks, tools, reason: _, told: _ } =
+            other;
         // Of whoever was only denied, there is neither first nor last.
         let is_apart = self.last < *first || *last < self.first;
         self.reads = if is_apart { self.reads.saturating_add(*reads) } else { self.reads.max(*reads) };

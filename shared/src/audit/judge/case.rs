@@ -108,9 +108,9 @@ impl<'a> Case<'a> {
     /// Whether the principal has created the secret, and acts from where it did so; just afterwards, from anywhere.
     pub(super) fn has_created(&self, secret: u32) -> bool {
         let secret = &self.baseline.secrets[secret];
-        let is_from_there = secret.birth.is_none_or(|birth| {
-            birth.network == network(self.fact) || self.at.since(birth.at).abs() <= AFTER_BIRTH
-        });
+        let is_from_there = secret
+            .birth
+            .is_none_or(|birth| birth.network == network(self.fact) || self.at.since(birth.at).abs() <= AFTER_BIRTH);
         secret.creator == Some(self.who) && is_from_there
     }
 

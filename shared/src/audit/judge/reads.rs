@@ -165,7 +165,6 @@ fn together(case: &mut Case<'_>, from: usize, is_trusted: bool) {
     if count < burst.count {
         return;
     }
-    let first = case.found.len();
     if is_one_more {
         let mut targets: Vec<Target> = case.found[from..].iter().flat_map(|finding| finding.targets.clone()).collect();
         targets.sort();
@@ -175,7 +174,6 @@ fn together(case: &mut Case<'_>, from: usize, is_trusted: bool) {
         let minutes = burst.within / MINUTE;
         finding.evidence.push(Evidence::SharedNetwork { count, network: network.to_string(), minutes });
     }
-    debug_assert!(first >= from);
     for finding in &mut case.found[from..] {
         finding.key = format!("audit/{joint}");
     }

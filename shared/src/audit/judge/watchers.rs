@@ -4,7 +4,7 @@ use super::{case::Case, order::lasting, reads::REASON};
 use crate::audit::{
     baseline::{Baseline, Stamped},
     finding::{Evidence, Finding, Kind, Narrowing},
-    policy::{Pattern, Policy, any_exactly, any_thing},
+    policy::{Pattern, Policy, any_thing},
 };
 use relatch_events::{
     cloudtrail::target::{Target, TargetKind},
@@ -151,7 +151,7 @@ fn trail_made(case: &mut Case<'_>) {
 fn is_of_a_test(case: &mut Case<'_>, is_gone: bool) -> bool {
     let (fact, at) = (case.fact, case.at);
     let Some(trail) = fact.targets.first() else { return false };
-    if any_exactly(&case.policy.own.trails, trail) {
+    if case.policy.own.trails.iter().any(|own| !own.is_anything() && own.matches(&trail.name)) {
         return false;
     }
     let name = format!("{MADE}{trail}");

@@ -25,6 +25,11 @@ impl Pattern {
         name.ends_with(last)
     }
 
+    /// Whether every name is one of those.
+    pub(in crate::audit) fn is_anything(&self) -> bool {
+        self.0.bytes().all(|byte| byte == b'*')
+    }
+
     /// Whether a principal is one of those: by its ARN, or by what comes last in it.
     pub fn matches_principal(&self, id: &str) -> bool {
         self.matches(id) || self.matches(last_of(id))
