@@ -316,6 +316,21 @@ pub(crate) struct Parameters<'a> {
     pub(crate) queue_url: Option<Cow<'a, str>>,
     #[serde(borrow, deserialize_with = "texts")]
     pub(crate) alarm_names: Vec<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "text")]
+    pub(crate) alarm_name: Option<Cow<'a, str>>,
+    // What a watch stands on: S3, IAM, DynamoDB, CloudWatch Logs, CloudTrail's lake
+    #[serde(borrow, deserialize_with = "text")]
+    pub(crate) bucket_name: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "text")]
+    pub(crate) role_name: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "text")]
+    pub(crate) table_name: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "text")]
+    pub(crate) resource_arn: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "text")]
+    pub(crate) log_group_name: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "text")]
+    pub(crate) event_data_store: Option<Cow<'a, str>>,
     // Sign-in
     #[serde(borrow, rename = "ConsoleLogin", deserialize_with = "text")]
     pub(crate) console_login: Option<Cow<'a, str>>,

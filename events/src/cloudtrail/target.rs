@@ -54,6 +54,16 @@ pub enum TargetKind {
     Queue,
     /// An alarm of CloudWatch.
     Alarm,
+    /// A table of DynamoDB.
+    Table,
+    /// A bucket of S3.
+    Bucket,
+    /// A role of IAM, without its path.
+    Role,
+    /// A log group of CloudWatch Logs.
+    LogGroup,
+    /// A schedule of EventBridge Scheduler.
+    Schedule,
 }
 
 /// Where a caller's names are to be understood: in its region, and in the account that was called.
@@ -113,6 +123,9 @@ impl Target {
             ("sns", _) => TargetKind::Topic,
             ("sqs", _) => TargetKind::Queue,
             ("cloudwatch", "alarm") => TargetKind::Alarm,
+            ("dynamodb", "table") => TargetKind::Table,
+            ("logs", "log-group") => TargetKind::LogGroup,
+            ("scheduler", "schedule") => TargetKind::Schedule,
             (_, _) => return None,
         };
         Self::of(kind, text, place)
@@ -161,7 +174,15 @@ impl TargetKind {
             // An address: "https://sqs.eu-west-1.amazonaws.com/123456789012/name".
             Self::Queue => text.rsplit('/').next().unwrap_or_default(),
             Self::Alarm => text.strip_prefix("alarm:").filter(|_| is_from_arn).unwrap_or(text),
-            Self::Secret => text,
+            // A table's index or stream is the table's.
+            Self::Table => text.strip_prefix("table/").unwrap_or(text).split('/').next().unwrap_or_default(),
+            Self::Role => text.rsplit('/').next().unwrap_or_default(),
+            Self::LogGroup => {
+                let name = text.strip_prefix("log-group:").filter(|_| is_from_arn).unwrap_or(text);
+                name.split(':').next().unwrap_or_default()
+            }
+            Self::Schedule => text.rsplit('/').next().unwrap_or_default(),
+            Self::Secret | Self::Bucket => text,
         };
         filled(name).filter(|name| *name != "*").map(str::to_owned)
     }
@@ -191,6 +212,12 @@ impl fmt::Display for Target {
             TargetKind::Topic => ("sns", ""),
             TargetKind::Queue => ("sqs", ""),
             TargetKind::Alarm => ("cloudwatch", "alarm:"),
+            TargetKind::Table => ("dynamodb", "table/"),
+            TargetKind::LogGroup => ("logs", "log-group:"),
+            TargetKind::Schedule => ("scheduler", "schedule/default/"),
+            // These belong to no region, and a bucket to no account.
+            TargetKind::Bucket => return write!(f, "arn:{partition}:s3:::{}", self.name),
+            TargetKind::Role => return write!(f, "arn:{partition}:iam::{account}:role/{}", self.name),
         };
         write!(f, "arn:{partition}:{service}:{region}:{account}:{prefix}{}", self.name)
     }

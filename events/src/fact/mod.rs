@@ -308,7 +308,12 @@ pub enum Tamper {
         validated: Option<bool>,
         /// The bucket it writes to.
         bucket: Option<String>,
+        /// The key that its files are encrypted with.
+        #[serde(default)]
+        key: Option<String>,
     },
+    /// CloudTrail `CreateTrail`.
+    TrailCreated,
     /// CloudTrail `PutEventSelectors`: which events are recorded from now on.
     SelectorsPut {
         /// Whether calls are that only read, reads of secrets among them.
@@ -331,6 +336,9 @@ pub enum Tamper {
     },
     /// EventBridge `RemoveTargets`.
     TargetsRemoved,
+    /// Anything else by which a rule, a function, a route, a table, a bucket, a role, a log group or a schedule can be
+    /// made to do its part no more, or somebody else's: [`Fact::action`] tells.
+    Touched,
     /// Lambda `UpdateFunctionCode`.
     FunctionCodeChanged,
     /// Lambda `UpdateFunctionConfiguration`.
@@ -386,6 +394,21 @@ impl Fact {
     /// The secrets and parameters among the targets.
     pub fn secrets(&self) -> impl Iterator<Item = &Target> {
         self.targets.iter().filter(|target| matches!(target.kind, TargetKind::Secret | TargetKind::Parameter))
+    }
+
+    /// The replicas that were made of a secret.
+    pub fn replicas(&self) -> impl Iterator<Item = Target> {
+        let regions: &[String] = match &self.what {
+            What::Change(Change::Replicated { regions }) => regions,
+            What::Change(_)
+            | What::Access(_)
+            | What::Rotation(_)
+            | What::Tamper(_)
+            | What::Account(_)
+            | What::Reported(_) => &[],
+        };
+        let secret = self.secrets().next();
+        regions.iter().filter_map(move |region| Some(Target { region: Some(region.clone()), ..secret?.clone() }))
     }
 
     /// Whether the call was denied.

@@ -76,10 +76,17 @@ pub fn concerns(event_source: &[u8], event_name: &[u8]) -> bool {
                 | b"CreateGrant"
         ),
         b"rds" => event_name.starts_with(b"ModifyDB"),
-        b"lambda" => [b"Update".as_slice(), b"Delete", b"Put"].iter().any(|verb| event_name.starts_with(verb)),
-        b"sns" | b"sqs" | b"monitoring" => [b"Delete".as_slice(), b"Set", b"Unsub", b"Purge", b"Disable"]
-            .iter()
-            .any(|verb| event_name.starts_with(verb)),
+        b"lambda" => {
+            [b"Update".as_slice(), b"Delete", b"Put", b"Add", b"Remove"].iter().any(|verb| event_name.starts_with(verb))
+        }
+        b"sns" | b"sqs" | b"monitoring" => {
+            let verbs =
+                [b"Delete".as_slice(), b"Set", b"Unsub", b"Sub", b"Purge", b"Disable", b"Put", b"Add", b"Remove"];
+            verbs.iter().any(|verb| event_name.starts_with(verb))
+        }
+        b"s3" | b"iam" | b"dynamodb" | b"logs" | b"scheduler" => {
+            str::from_utf8(event_name).is_ok_and(|name| is_touch(str::from_utf8(service).unwrap_or_default(), name))
+        }
         _ => false,
     }
 }
@@ -104,6 +111,7 @@ impl Meaning {
             "cloudtrail" => of_trail(record, outcome),
             "events" => of_rule(record, outcome),
             "lambda" => of_function(record, outcome),
+            "s3" | "iam" | "dynamodb" | "logs" | "scheduler" => of_ground(record, outcome),
             "sns" | "sqs" | "monitoring" => of_route(record, outcome),
             "signin" => of_sign_in(record),
             _ => None,
@@ -227,7 +235,10 @@ fn selection(request: &Parameters<'_>, is_told: bool) -> Selection {
         Selection::Unknown
     } else if !request.secret_id_list.is_empty() {
         Selection::Listed
-    } else if request.filters.iter().all(|filter| filter.values.iter().all(negates)) {
+    } else if request.filters.iter().all(|filter| {
+        // A value is a prefix: an empty one is of every name.
+        filter.values.iter().all(negates) || filter.values.iter().any(|value| value.is_empty())
+    }) {
         Selection::Everything
     } else {
         let text = |filter: &crate::cloudtrail::record::Filter<'_>| {
@@ -352,11 +363,23 @@ fn of_trail(record: &Record<'_>, outcome: &Outcome) -> Option<Meaning> {
             global_services: request.include_global_service_events,
             validated: request.enable_log_file_validation,
             bucket: owned(&request.s3_bucket_name),
+            key: owned(&request.kms_key_id),
         },
+        "CreateTrail" => Tamper::TrailCreated,
         "PutEventSelectors" => selectors(&request),
+        // What is kept in a lake is kept by this.
+        "StopEventDataStoreIngestion" => Tamper::LoggingStopped,
+        "DeleteEventDataStore" => Tamper::TrailDeleted,
+        "UpdateEventDataStore" if !request.advanced_event_selectors.is_empty() => selectors(&request),
         _ => return None,
     };
-    Some(tampered(record, outcome, TargetKind::Trail, tamper, [&request.name, &request.trail_name]))
+    Some(tampered(
+        record,
+        outcome,
+        TargetKind::Trail,
+        tamper,
+        [&request.event_data_store, &request.name, &request.trail_name],
+    ))
 }
 
 /// Several selectors add up: recorded is what any of them takes.
@@ -372,7 +395,14 @@ fn selectors(request: &Parameters<'_>) -> Tamper {
         let field = |name: &str| selector.field_selectors.iter().find(|field| field.field.as_deref() == Some(name));
         if field("eventCategory").is_some_and(|field| field.equals.iter().any(|category| category == "Management")) {
             let only = field("readOnly").and_then(|field| field.equals.first().cloned());
-            let excluded = field("eventSource").map(|field| all(&field.not_equals)).unwrap_or_default();
+            let mut excluded = field("eventSource").map(|field| all(&field.not_equals)).unwrap_or_default();
+            // Any other field leaves something out: an operation, a principal.
+            let others = selector.field_selectors.iter().filter_map(|field| field.field.as_deref()).filter(|name| {
+                let is_whole = matches!(*name, "eventCategory" | "readOnly");
+                !is_whole && (*name != "eventSource" || excluded.is_empty())
+            });
+            let others: Vec<String> = others.map(str::to_owned).collect();
+            excluded.extend(others);
             taken.push((only.as_deref() != Some("false"), only.as_deref() != Some("true"), excluded));
         }
     }
@@ -392,6 +422,7 @@ fn of_rule(record: &Record<'_>, outcome: &Outcome) -> Option<Meaning> {
         "DeleteRule" => Tamper::RuleDeleted,
         "PutRule" => Tamper::RulePut { state: owned(&request.state), pattern: owned(&request.event_pattern) },
         "RemoveTargets" => Tamper::TargetsRemoved,
+        "PutTargets" => Tamper::Touched,
         _ => return None,
     };
     let bus = request.event_bus_name.as_deref().and_then(|bus| bus.rsplit('/').next());
@@ -418,6 +449,11 @@ fn of_function(record: &Record<'_>, outcome: &Outcome) -> Option<Meaning> {
         "UpdateEventSourceMapping" if request.enabled == Some(false) || record.request_parameters.is_none() => {
             Tamper::FunctionCutOff
         }
+        "AddPermission"
+        | "RemovePermission"
+        | "PutFunctionEventInvokeConfig"
+        | "UpdateFunctionEventInvokeConfig"
+        | "DeleteFunctionEventInvokeConfig" => Tamper::Touched,
         _ => return None,
     };
     let mut meaning =
@@ -440,17 +476,111 @@ fn of_route(record: &Record<'_>, outcome: &Outcome) -> Option<Meaning> {
         ("sns", "SetTopicAttributes") => {
             (TargetKind::Topic, Tamper::TopicAttributeSet { attribute: owned(&request.attribute_name) })
         }
+        (
+            "sns",
+            "Subscribe"
+            | "SetSubscriptionAttributes"
+            | "AddPermission"
+            | "RemovePermission"
+            | "PutDataProtectionPolicy",
+        ) => (TargetKind::Topic, Tamper::Touched),
+        ("sqs", "SetQueueAttributes" | "AddPermission" | "RemovePermission") => (TargetKind::Queue, Tamper::Touched),
+        ("monitoring", "PutMetricAlarm" | "PutCompositeAlarm" | "SetAlarmState") => {
+            (TargetKind::Alarm, Tamper::Touched)
+        }
         ("sqs", "DeleteQueue") => (TargetKind::Queue, Tamper::QueueDeleted),
         ("sqs", "PurgeQueue") => (TargetKind::Queue, Tamper::QueuePurged),
         ("monitoring", "DeleteAlarms") => (TargetKind::Alarm, Tamper::AlarmsDeleted),
         ("monitoring", "DisableAlarmActions") => (TargetKind::Alarm, Tamper::AlarmActionsDisabled),
         (_, _) => return None,
     };
-    let mut meaning =
-        tampered(record, outcome, kind, tamper, [&request.topic_arn, &request.subscription_arn, &request.queue_url]);
+    let mut meaning = tampered(
+        record,
+        outcome,
+        kind,
+        tamper,
+        [&request.topic_arn, &request.subscription_arn, &request.queue_url, &request.alarm_name],
+    );
     let alarms = request.alarm_names.iter().filter_map(|name| Target::of(TargetKind::Alarm, name, record.place()));
     meaning.targets.extend(alarms);
     Some(meaning)
+}
+
+/// What the watch stands on: where it keeps what it knows, where its files and logs are, who it acts as, what wakes it.
+fn of_ground(record: &Record<'_>, outcome: &Outcome) -> Option<Meaning> {
+    if !is_touch(record.service(), record.action()) {
+        return None;
+    }
+    let request = record.request();
+    let (kind, names) = match record.service() {
+        "s3" => (TargetKind::Bucket, [&request.bucket_name, &None]),
+        "iam" => (TargetKind::Role, [&request.role_name, &None]),
+        "dynamodb" => (TargetKind::Table, [&request.table_name, &request.resource_arn]),
+        "logs" => (TargetKind::LogGroup, [&request.log_group_name, &None]),
+        _ => (TargetKind::Schedule, [&request.name, &None]),
+    };
+    Some(tampered(record, outcome, kind, Tamper::Touched, names))
+}
+
+/// Whether an operation can take from one of these what it does for a watch.
+///
+/// Sources: the API references of S3, IAM, DynamoDB, CloudWatch Logs and EventBridge Scheduler; the names that CloudTrail
+/// has for those of S3 are in the S3 user guide, "Amazon S3 CloudTrail events".
+fn is_touch(service: &str, action: &str) -> bool {
+    match service {
+        "s3" => matches!(
+            action,
+            "DeleteBucket"
+                | "PutBucketPolicy"
+                | "DeleteBucketPolicy"
+                | "PutBucketAcl"
+                | "PutBucketLifecycle"
+                | "PutBucketLifecycleConfiguration"
+                | "PutBucketVersioning"
+                | "PutBucketPublicAccessBlock"
+                | "DeleteBucketPublicAccessBlock"
+                | "PutBucketNotification"
+                | "PutBucketNotificationConfiguration"
+                | "PutBucketEncryption"
+                | "DeleteBucketEncryption"
+                | "PutBucketObjectLockConfiguration"
+                | "PutObjectLockConfiguration"
+                | "PutBucketOwnershipControls"
+                | "PutBucketReplication"
+        ),
+        "iam" => matches!(
+            action,
+            "UpdateAssumeRolePolicy"
+                | "PutRolePolicy"
+                | "DeleteRolePolicy"
+                | "AttachRolePolicy"
+                | "DetachRolePolicy"
+                | "PutRolePermissionsBoundary"
+                | "DeleteRolePermissionsBoundary"
+                | "DeleteRole"
+        ),
+        "dynamodb" => matches!(
+            action,
+            "DeleteTable"
+                | "UpdateTable"
+                | "UpdateTimeToLive"
+                | "UpdateContinuousBackups"
+                | "PutResourcePolicy"
+                | "DeleteResourcePolicy"
+        ),
+        "logs" => matches!(
+            action,
+            "DeleteLogGroup"
+                | "DeleteLogStream"
+                | "PutRetentionPolicy"
+                | "DeleteMetricFilter"
+                | "PutMetricFilter"
+                | "DeleteSubscriptionFilter"
+                | "AssociateKmsKey"
+        ),
+        "scheduler" => matches!(action, "UpdateSchedule" | "DeleteSchedule" | "DeleteScheduleGroup"),
+        _ => false,
+    }
 }
 
 /// A touch of the first of some names that is there, or else of what the record or its error's message names.

@@ -105,7 +105,9 @@ each, and a burst, and all of it is told at once.
 
 What is normal in your account is said by a policy. It is JSON; every field may be left out, and `{}` is a policy that
 works. What is wrong with one is told all at once, each with its place. In lists of names, `*` stands for any characters;
-a principal is named by its ARN or by what comes last in it.
+a principal is named by its ARN or by what comes last in it. A name holds in the account where something happens and in
+those that the policy names, since anybody can use it in an account of their own; an ARN with its account holds anywhere.
+A function that rotates is known as ours by its ARN, or by its name without `*`.
 
 What is Relatch's own is what `own` says; for `audit` also what `RELATCH_OWN_PREFIX` says, and the parameter that the policy
 is in, which no policy takes away.
@@ -123,15 +125,22 @@ const POLICY: &str = r#"{
   },
   "working-hours": { "time-zone": "Asia/Tokyo", "days": "mon-fri", "from": "09:00", "to": "18:30" },
   "decoys": { "names": ["shop-prod-secret-payments-master"], "except": ["backup"] },
-  "trusted": { "principals": ["terraform", "ci-*"], "accounts": ["444455556666"], "tools": [] },
+  "trusted": {
+    "principals": ["terraform", "ci-*"], "accounts": ["444455556666"], "tools": [],
+    "organisations": ["o-exampleorgid"], "networks": ["203.0.113.0/24", "vpce-0123456789abcdef0"]
+  },
   "own": {
     "functions": ["relatch-*"], "trails": ["*"], "rules": ["relatch-*"],
     "topics": ["relatch-*", "*-security-alerts"], "queues": ["relatch-*"], "alarms": ["relatch-*"],
     "parameters": ["/relatch-*", "/relatch/*"],
+    "resources": ["relatch-*", "/aws/lambda/relatch-*"],
     "deployers": ["cloudformation-*"]
   },
   "thresholds": {
     "read-burst": { "count": 20, "minutes": 6 },
+    "read-breadth": { "count": 40, "minutes": 720 },
+    "shared-network": { "count": 5, "minutes": 60 },
+    "filter-burst": { "count": 5, "minutes": 60 },
     "denied-burst": { "count": 10, "minutes": 10 },
     "multi-region-read": { "count": 5, "minutes": 10 },
     "parameter-decrypt-burst": { "count": 26, "minutes": 60 },
@@ -152,7 +161,7 @@ const TABLE: &str = "
 | `environments` | which there are, whose findings are graver, where no person should read, and how names and accounts tell | as above, without accounts |
 | `working-hours` | when people work | no read is out of hours |
 | `decoys` | what nobody has a reason to touch, and who may all the same | there are none |
-| `trusted` | whose reads and changes are as they should be; accounts that may read and be let in | nobody |
+| `trusted` | whose reads and changes are as they should be; accounts that may read and be let in; organisations and networks that policies may let in | nobody |
 | `own` | what keeps watch, and who may deploy it | as above, without deployers |
 | `thresholds` | how much is too much | as above |
 | `learning-days` | how long a reader has to be known to be usual | 14 |

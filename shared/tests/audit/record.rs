@@ -89,6 +89,18 @@ pub(crate) fn records(event: &Event) -> Vec<Value> {
     };
     let key_arn = |key: &str| format!("arn:aws:kms:{}:{HOME}:key/{key}", event.region);
     let one = match words.as_slice() {
+        ["reads", "something"] => secrets("GetSecretValue", Value::Null),
+        ["reads", "path", path] => {
+            call(event, "ssm", "GetParametersByPath", json!({"path": path, "recursive": true, "withDecryption": true}))
+        }
+        ["reads", "filter", filter] => {
+            let (key, value) = filter.split_once('=').expect("key=value");
+            secrets("BatchGetSecretValue", json!({"filters": [{"key": key, "values": [value]}]}))
+        }
+        ["reads", "list", names] => {
+            let names: Vec<&str> = names.split(',').collect();
+            secrets("BatchGetSecretValue", json!({"secretIdList": names}))
+        }
         ["reads", "everything"] => {
             secrets("BatchGetSecretValue", json!({"filters": [{"key": "name", "values": ["!none"]}]}))
         }
@@ -161,6 +173,66 @@ pub(crate) fn records(event: &Event) -> Vec<Value> {
         ["sets", "password", "of", cluster] => {
             call(event, "rds", "ModifyDBCluster", json!({"dBClusterIdentifier": cluster, "masterUserPassword": "****"}))
         }
+        ["contains", secret, "against", role] => {
+            let arn = format!("arn:aws:iam::{HOME}:role/{role}");
+            let policy = json!({"Version": "2012-10-17", "Statement": [{
+                "Sid": "RelatchContainment0123456789", "Effect": "Deny", "Principal": "*", "Resource": "*",
+                "Action": ["secretsmanager:GetSecretValue"], "Condition": {"ArnLike": {"aws:PrincipalArn": [arn]}},
+            }]});
+            secrets("PutResourcePolicy", json!({"secretId": secret, "resourcePolicy": policy.to_string()}))
+        }
+        ["deletes", "policy", "of", secret] => secrets("DeleteResourcePolicy", json!({"secretId": secret})),
+        ["creates", "trail", trail] => call(event, "cloudtrail", "CreateTrail", json!({"name": trail})),
+        ["deletes", "trail", trail] => call(event, "cloudtrail", "DeleteTrail", json!({"name": trail})),
+        ["encrypts", "trail", trail, "with", key] => {
+            call(event, "cloudtrail", "UpdateTrail", json!({"name": trail, "kmsKeyId": key}))
+        }
+        ["leaves", who, "out", "of", "trail", trail] => call(
+            event,
+            "cloudtrail",
+            "PutEventSelectors",
+            json!({"trailName": trail, "advancedEventSelectors": [{"fieldSelectors": [
+                {"field": "eventCategory", "equals": ["Management"]}, {"field": "userIdentity.arn", "notEquals": [who]},
+            ]}]}),
+        ),
+        ["stops", "data", "store", id] => {
+            let arn = format!("arn:aws:cloudtrail:{}:{HOME}:eventdatastore/{id}", event.region);
+            call(event, "cloudtrail", "StopEventDataStoreIngestion", json!({"eventDataStore": arn}))
+        }
+        ["lets", "rule", rule, "hear", pattern] => {
+            let pattern = json!({"source": [pattern]}).to_string();
+            call(event, "events", "PutRule", json!({"name": rule, "eventPattern": pattern}))
+        }
+        ["points", "rule", rule, "elsewhere"] => {
+            call(event, "events", "PutTargets", json!({"rule": rule, "targets": [{"id": "audit", "arn": "arn:x"}]}))
+        }
+        ["listens", "to", topic] => {
+            let arn = format!("arn:aws:sns:{}:{HOME}:{topic}", event.region);
+            call(
+                event,
+                "sns",
+                "Subscribe",
+                json!({"topicArn": arn, "protocol": "https", "endpoint": "https://example.com"}),
+            )
+        }
+        ["filters", "alerts", "of", topic] => {
+            let arn = format!("arn:aws:sns:{}:{HOME}:{topic}:0b2e", event.region);
+            let request = json!({"subscriptionArn": arn, "attributeName": "FilterPolicy", "attributeValue": "{}"});
+            call(event, "sns", "SetSubscriptionAttributes", request)
+        }
+        ["sets", "queue", queue] => {
+            let url = format!("https://sqs.{}.amazonaws.com/{HOME}/{queue}", event.region);
+            call(event, "sqs", "SetQueueAttributes", json!({"queueUrl": url}))
+        }
+        ["changes", "alarm", alarm] => call(event, "monitoring", "PutMetricAlarm", json!({"alarmName": alarm})),
+        ["admits", "a", "caller", "to", function] => {
+            call(event, "lambda", "AddPermission20150331v2", json!({"functionName": function}))
+        }
+        ["changes", "bucket", bucket] => call(event, "s3", "PutBucketPolicy", json!({"bucketName": bucket})),
+        ["deletes", "table", table] => call(event, "dynamodb", "DeleteTable", json!({"tableName": table})),
+        ["changes", "role", role] => call(event, "iam", "PutRolePolicy", json!({"roleName": role, "policyName": "x"})),
+        ["deletes", "log", "group", group] => call(event, "logs", "DeleteLogGroup", json!({"logGroupName": group})),
+        ["deletes", "schedule", name] => call(event, "scheduler", "DeleteSchedule", json!({"name": name})),
         ["stops", "trail", trail] => call(event, "cloudtrail", "StopLogging", json!({"name": trail})),
         ["leaves", "reads", "out", "of", trail] => call(
             event,
@@ -324,6 +396,14 @@ fn policy(to: &[&str]) -> String {
             (json!("*"), json!({"StringEquals": {"aws:PrincipalOrgID": "o-exampleorgid"}}))
         }
         ["account", number] => (json!({"AWS": format!("arn:aws:iam::{number}:root")}), json!({})),
+        ["account", number, "at", address] => {
+            (json!({"AWS": format!("arn:aws:iam::{number}:root")}), json!({"IpAddress": {"aws:SourceIp": address}}))
+        }
+        ["everybody", "by", "any", "endpoint"] => (json!("*"), json!({"StringLike": {"aws:SourceVpce": "vpce-*"}})),
+        ["everybody", "at", address] => (json!("*"), json!({"IpAddress": {"aws:SourceIp": address}})),
+        ["everybody", "unless", "in", "another", "organisation"] => {
+            (json!("*"), json!({"ForAllValues:StringEquals": {"aws:PrincipalOrgID": "o-exampleorgid"}}))
+        }
         ["role", name] => (json!({"AWS": format!("arn:aws:iam::{HOME}:role/{name}")}), json!({})),
         _ => panic!("opened to {to:?}"),
     };

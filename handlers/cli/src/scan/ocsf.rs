@@ -167,6 +167,11 @@ fn resource(target: &Target) -> Value {
         TargetKind::Topic => "AWS::SNS::Topic",
         TargetKind::Queue => "AWS::SQS::Queue",
         TargetKind::Alarm => "AWS::CloudWatch::Alarm",
+        TargetKind::Table => "AWS::DynamoDB::Table",
+        TargetKind::Bucket => "AWS::S3::Bucket",
+        TargetKind::Role => "AWS::IAM::Role",
+        TargetKind::LogGroup => "AWS::Logs::LogGroup",
+        TargetKind::Schedule => "AWS::Scheduler::Schedule",
     };
     json!({
         "uid": target.to_string(), "name": target.name, "type": kind, "region": target.region,

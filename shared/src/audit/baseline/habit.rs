@@ -180,6 +180,16 @@ impl<T: Ord + Clone, const N: usize> Latest<T, N> {
         self.0.iter().any(|(known, _)| known.borrow() == value)
     }
 
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn sort(&mut self) {
         self.0.sort();
     }

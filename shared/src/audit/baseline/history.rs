@@ -16,7 +16,7 @@ use super::{
 };
 use crate::audit::judge::Told;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{cmp::Reverse, collections::BTreeMap, mem};
+use std::{borrow::Cow, cmp::Reverse, collections::BTreeMap, mem};
 
 impl Part {
     /// What is known of this part by what is `kept` of it and by history that was `learned`, both as
@@ -91,10 +91,14 @@ impl Known for KeptSecret<'static> {
     }
 
     fn learn(&mut self, history: Self) {
-        let Self { first, last, creator, rotation, readers } = history;
+        let Self { first, last, creator, rotation, birth, policy, readers } = history;
         self.first = self.first.min(first);
         self.last = self.last.max(last);
         self.creator = self.creator.take().or(creator);
+        self.birth = self.birth.or(birth);
+        let mut known = self.policy.take().map(Cow::into_owned);
+        Stamped::merge(&mut known, policy.map(Cow::into_owned));
+        self.policy = known.map(Cow::Owned);
         match (&mut self.rotation, rotation) {
             (Some(known), Some(other)) => known.to_mut().merge(other.into_owned()),
             (known @ None, other) => *known = other,
@@ -121,7 +125,19 @@ impl Known for KeptSecret<'static> {
 
 impl Habits {
     fn merge(&mut self, other: &Self) {
-        let Self { bursts, parameters, deletions, denied_reads, denials, regions, grants } = other;
+        let Self {
+            bursts,
+            parameters,
+            deletions,
+            denied_reads,
+            denials,
+            regions,
+            grants,
+            breadth,
+            filters,
+            writes,
+            unnamed,
+        } = other;
         self.bursts.merge(bursts);
         self.parameters.merge(parameters);
         self.deletions.merge(deletions);
@@ -129,6 +145,10 @@ impl Habits {
         self.denials.merge(denials);
         self.regions.merge(regions);
         self.grants.merge(grants);
+        self.breadth.merge(breadth);
+        self.filters.merge(filters);
+        self.writes.merge(writes);
+        self.unnamed.merge(unnamed);
     }
 }
 
@@ -146,7 +166,8 @@ impl RotationHabit {
 
 impl Reader {
     fn merge(&mut self, other: &Self) {
-        let Self { first, last, reads, days, denied, hours, person, networks, tools, reason: _, told: _ } = other;
+        let Self { first, last, reads, days, denied, written, hours, person, networks, tools, reason: _, told: _ } =
+            other;
         // Of whoever was only denied, there is neither first nor last.
         let is_apart = self.last < *first || *last < self.first;
         self.reads = if is_apart { self.reads.saturating_add(*reads) } else { self.reads.max(*reads) };
@@ -154,6 +175,7 @@ impl Reader {
         self.last = self.last.max(*last);
         self.days.merge(*days);
         self.denied.merge(*denied);
+        self.written.merge(*written);
         self.hours |= hours;
         self.person |= person;
         self.networks.merge(networks);

@@ -1,6 +1,6 @@
 //! A baseline as JSON: each name once, in an order of their own, so that what is equal is written equally.
 
-use super::{Baseline, Principal, Reader, RotationHabit, Secret, Stamped};
+use super::{Baseline, Birth, Principal, Reader, RotationHabit, Secret, Sharing, Stamped};
 use relatch_events::{
     cloudtrail::target::{Target, TargetKind},
     moment::Moment,
@@ -47,6 +47,10 @@ struct KeptSecret<'a> {
     creator: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rotation: Option<Cow<'a, RotationHabit>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    birth: Option<Birth>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    policy: Option<Cow<'a, Stamped<Sharing>>>,
     readers: Vec<(u32, Cow<'a, Reader>)>,
 }
 
@@ -107,6 +111,8 @@ impl Baseline {
                 creator: kept.creator,
                 readers,
                 rotation: kept.rotation.map(|rotation| Box::new(rotation.into_owned())),
+                birth: kept.birth,
+                policy: kept.policy.map(Cow::into_owned),
                 last: kept.last,
                 ..Secret::new(kept.first)
             };
@@ -135,6 +141,8 @@ impl<'a> KeptSecret<'a> {
             last: secret.last,
             creator: secret.creator.map(|number| place[number as usize]),
             rotation: secret.rotation.as_deref().map(Cow::Borrowed),
+            birth: secret.birth,
+            policy: secret.policy.as_ref().map(Cow::Borrowed),
             readers,
         }
     }

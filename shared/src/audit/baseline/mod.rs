@@ -16,6 +16,7 @@ pub use keep::BadBaseline;
 pub use part::Part;
 
 use super::{
+    access_policy::Opening,
     judge::{Recent, Told},
     spoils::Spoils,
 };
@@ -38,6 +39,14 @@ pub const MOST_READERS: usize = 100_000;
 
 /// How many readers of one secret are known at most.
 const MOST_OF_ONE: usize = 500;
+
+/// From how many networks, and with how many programs, somebody is known to read a secret at most. Whoever has as many
+/// comes from anywhere, or with anything.
+pub(super) const MOST_NETWORKS: usize = 8;
+pub(super) const MOST_TOOLS: usize = 4;
+
+/// How many openings and denials of one policy are known at most.
+const MOST_SHARING: usize = 32;
 
 /// How many bytes the names of keys may have in the general [`Part`], and what is known of settings there: together less
 /// than can be kept of a part, with what is around them.
@@ -77,12 +86,39 @@ pub struct Secret {
     pub last: Moment,
     /// Who created it, if that was seen.
     pub(super) creator: Option<u32>,
+    /// When and from where it was created, if that was seen.
+    pub(super) birth: Option<Birth>,
+    /// What its policy says, as last seen.
+    pub(super) policy: Option<Stamped<Sharing>>,
     /// Who reads it.
     pub(super) readers: Vec<(u32, Reader)>,
     /// Its rotation; of most secrets nothing is known.
     pub(super) rotation: Option<Box<RotationHabit>>,
     /// What the policy says of it; not kept.
     pub(super) standing: Option<SecretStanding>,
+}
+
+/// How a secret was created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Birth {
+    /// When.
+    #[serde(rename = "a")]
+    pub at: Moment,
+    /// From which network; nothing where a service of AWS has done it in somebody's name.
+    #[serde(rename = "w")]
+    pub network: Option<Network>,
+}
+
+/// What a secret's policy says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sharing {
+    /// How it lets outsiders in.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub openings: BTreeSet<Opening>,
+    /// Whom Relatch denies the secret by it.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub denied: BTreeSet<String>,
 }
 
 /// What is known of a principal's reads of one secret.
@@ -103,6 +139,9 @@ pub struct Reader {
     /// On which days a read was denied.
     #[serde(rename = "x", default, skip_serializing_if = "Days::is_empty")]
     pub denied: Days,
+    /// On which days a value was written.
+    #[serde(rename = "o", default, skip_serializing_if = "Days::is_empty")]
+    pub written: Days,
     /// In which hours of the day, UTC: a bit for each.
     #[serde(rename = "h")]
     pub hours: u32,
@@ -111,10 +150,10 @@ pub struct Reader {
     pub person: bool,
     /// From which networks.
     #[serde(rename = "w")]
-    pub networks: Latest<Network, 6>,
+    pub networks: Latest<Network, MOST_NETWORKS>,
     /// With which programs.
     #[serde(rename = "t")]
-    pub tools: Latest<Box<str>, 4>,
+    pub tools: Latest<Box<str>, MOST_TOOLS>,
     /// When the principal last did what is the reason of a decryption; not kept.
     #[serde(skip)]
     pub(super) reason: Option<Moment>,
@@ -184,6 +223,18 @@ pub struct Habits {
     /// Creating grants.
     #[serde(skip_serializing_if = "Habit::is_none")]
     pub grants: Habit,
+    /// Reading many secrets in half a day.
+    #[serde(skip_serializing_if = "Habit::is_none")]
+    pub breadth: Habit,
+    /// Asking for secrets by many filters in a short time, or for all of them.
+    #[serde(skip_serializing_if = "Habit::is_none")]
+    pub filters: Habit,
+    /// Writing values of secrets that nobody rotates.
+    #[serde(skip_serializing_if = "Habit::is_none")]
+    pub writes: Habit,
+    /// Reading what the record does not name.
+    #[serde(skip_serializing_if = "Habit::is_none")]
+    pub unnamed: Habit,
 }
 
 /// What the policy says of a secret.
@@ -317,6 +368,18 @@ impl Baseline {
         &mut readers[index].1
     }
 
+    /// Takes note that those who read one secret read another one, too: of whom that is not known by itself.
+    pub(super) fn share_readers(&mut self, of: u32, with: u32) {
+        if of == with {
+            return;
+        }
+        for (principal, reader) in self.secrets[of].readers.clone() {
+            if reader.reads > 0 && self.secrets[with].reader(principal).is_none() {
+                *self.meet_reader(with, principal) = Reader { reason: None, told: Told::NOTHING, ..reader };
+            }
+        }
+    }
+
     /// Forgets what was not seen for longest, when there is too much. Numbers change by it, which is why it is done
     /// before a fact is judged and never while.
     pub(super) fn make_room(&mut self) {
@@ -363,7 +426,16 @@ fn written(text: &str) -> usize {
 
 impl Secret {
     fn new(at: Moment) -> Self {
-        Self { first: at, last: at, creator: None, readers: Vec::new(), rotation: None, standing: None }
+        Self {
+            first: at,
+            last: at,
+            creator: None,
+            birth: None,
+            policy: None,
+            readers: Vec::new(),
+            rotation: None,
+            standing: None,
+        }
     }
 
     pub(super) fn reader(&self, principal: u32) -> Option<&Reader> {
@@ -374,6 +446,16 @@ impl Secret {
     /// What is known of its rotation, if anything is.
     pub fn rotation(&self) -> Option<&RotationHabit> {
         self.rotation.as_deref()
+    }
+}
+
+impl Sharing {
+    /// What is known of it: of very many, some.
+    pub(super) fn of(openings: impl IntoIterator<Item = Opening>, denied: Vec<String>) -> Self {
+        Self {
+            openings: openings.into_iter().take(MOST_SHARING).collect(),
+            denied: denied.into_iter().take(MOST_SHARING).collect(),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! whom they are about, and keeps those again. So a part holds more than [`Baseline::to_json`]: also what was done and
 //! told just now, by which a burst is noticed though its events come one by one.
 
-use super::{BadBaseline, Baseline, Principal, Reader, RotationHabit, Secret, Stamped, Told};
+use super::{BadBaseline, Baseline, Birth, Principal, Reader, RotationHabit, Secret, Sharing, Stamped, Told};
 use crate::audit::judge::{self, KeptRecent};
 use relatch_events::{cloudtrail::target::Target, fact::Fact, moment::Moment};
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,9 @@ impl Part {
         let mut parts = BTreeSet::from([Self::General]);
         for fact in facts {
             parts.insert(Self::Principal(judge::principal(fact).into_owned()));
+            parts.extend(judge::joint(fact).map(Self::Principal));
             parts.extend(fact.secrets().cloned().map(Self::Secret));
+            parts.extend(fact.replicas().map(Self::Secret));
         }
         parts
     }
@@ -72,6 +74,10 @@ pub(super) struct KeptSecret<'a> {
     pub(super) creator: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) rotation: Option<Cow<'a, RotationHabit>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) birth: Option<Birth>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) policy: Option<Cow<'a, Stamped<Sharing>>>,
     pub(super) readers: Vec<KeptReader<'a>>,
 }
 
@@ -134,6 +140,8 @@ impl Baseline {
             last: secret.last,
             creator: secret.creator.map(|number| Cow::Borrowed(self.principals.name(number))),
             rotation: secret.rotation.as_deref().map(Cow::Borrowed),
+            birth: secret.birth,
+            policy: secret.policy.as_ref().map(Cow::Borrowed),
             readers,
         }
     }
@@ -169,6 +177,8 @@ impl Baseline {
                     creator,
                     readers,
                     rotation: kept.rotation.map(|rotation| Box::new(rotation.into_owned())),
+                    birth: kept.birth,
+                    policy: kept.policy.map(Cow::into_owned),
                     last: kept.last,
                     ..Secret::new(kept.first)
                 };

@@ -50,6 +50,12 @@ pub enum Kind {
     ConsoleLoginFailures,
     UnauthorizedBurst,
     GuarddutyFinding,
+    UsualReaderElsewhere,
+    ManyReadersFromOneNetwork,
+    UnnamedRead,
+    ValueOverwritten,
+    ContainmentLifted,
+    WatchWeakened,
 }
 
 /// What kind of a security event a finding is. The names are a stable interface.
@@ -188,6 +194,8 @@ impl Kind {
             | Self::DecoyTouched
             | Self::StaleReader
             | Self::UnseenRead
+            | Self::UsualReaderElsewhere
+            | Self::ManyReadersFromOneNetwork
             | Self::HostileTool => Exposure::Read,
             Self::SecretDeleted
             | Self::MassDeletion
@@ -197,6 +205,8 @@ impl Kind {
             | Self::LabelMovedOutsideRotation
             | Self::PolicyOpened
             | Self::EncryptionKeyChanged
+            | Self::ValueOverwritten
+            | Self::ContainmentLifted
             | Self::ReplicationChanged => Exposure::Changed,
             // A denied attempt has read nothing; a parameter, a key, a database or a watcher has no policy of a secret's.
             Self::DeniedRead
@@ -217,6 +227,8 @@ impl Kind {
             | Self::RootUse
             | Self::ConsoleLoginFailures
             | Self::UnauthorizedBurst
+            | Self::UnnamedRead
+            | Self::WatchWeakened
             | Self::GuarddutyFinding => Exposure::None,
         }
     }
@@ -248,7 +260,7 @@ const WATCH_AGAIN: (&str, &str) = (
 const TRUST: &str = "Name the principal under `trusted.principals`.";
 
 #[rustfmt::skip]
-static PAGES: [Page; 41] = [
+static PAGES: [Page; 47] = [
     Page {
         kind: Kind::DeniedRead, name: "denied-read", event_type: UnauthorizedAccess,
         usually: Low, in_production: Medium, at_worst: None,
@@ -797,6 +809,90 @@ static PAGES: [Page; 41] = [
         ),
         innocent: "A new tool, a new network, a test of one's own.",
         tuning: "A suppression rule in GuardDuty: what is archived there is not told here.",
+    },
+    Page {
+        kind: Kind::UsualReaderElsewhere, name: "usual-reader-elsewhere", event_type: DataBreachAttempt,
+        usually: Medium, in_production: High, at_worst: None,
+        title: ("A usual reader came from a new network with a new program", "普段の読み取り元が、新しいネットワークから新しいプログラムで読み取りました"),
+        meaning: (
+            "A principal that has read the secret for long, from few networks and with few programs, has read it from another network with another program. Credentials that were stolen are used like that.",
+            "限られたネットワークとプログラムから長く読み取ってきたプリンシパルが、別のネットワークから別のプログラムで読み取りました。盗まれた認証情報はこのように使われます。",
+        ),
+        to_do: ASK_READER,
+        innocent: "Somebody debugs with the role of an application, or an application moves and changes its SDK at once.",
+        tuning: "It is told once of each secret: then both are known. `trusted.principals`.",
+    },
+    Page {
+        kind: Kind::ManyReadersFromOneNetwork, name: "many-readers-from-one-network", event_type: DataBreachAttempt,
+        usually: High, in_production: Critical, at_worst: None,
+        title: ("Many principals did unusual things from one network", "複数のプリンシパルが同じネットワークから普段と異なる読み取りを行いました"),
+        meaning: (
+            "Several principals, each of whom may look harmless, have read from one network what they do not usually read, or not from there. Whoever holds all their credentials is one.",
+            "複数のプリンシパルが、同じネットワークから普段と異なる読み取りを行いました。一人の攻撃者がすべての認証情報を持っている可能性があります。",
+        ),
+        to_do: (
+            "Look at the network first, then at every principal that is named: deny them, and rotate what they have read.",
+            "まずネットワークを調べ、次に挙げられたすべてのプリンシパルを確認して拒否し、読み取られたシークレットをローテーションしてください。",
+        ),
+        innocent: "A cluster that is built anew with other roles.",
+        tuning: "`thresholds.shared-network`, `trusted.principals`.",
+    },
+    Page {
+        kind: Kind::UnnamedRead, name: "unnamed-read", event_type: SuspiciousActivity,
+        usually: Medium, in_production: Medium, at_worst: None,
+        title: ("Something was read, and the record does not tell what", "読み取りの対象が記録されていません"),
+        meaning: (
+            "A value was handed out, and the event names no secret: its parameters were left out, or it asked for a whole path and no event of KMS tells what was in it.",
+            "値が渡されましたが、イベントに対象がありません。パラメータが省略されたか、パス全体が要求され、KMSのイベントも記録されていません。",
+        ),
+        to_do: (
+            "See whether the trail leaves events of KMS out. Ask who is behind the principal what was read, and rotate all that it may read if nobody knows.",
+            "証跡がKMSのイベントを除外していないか確認してください。プリンシパルの担当者に読み取った対象を確認し、不明な場合は読み取り可能なものをすべてローテーションしてください。",
+        ),
+        innocent: "An application that reads its configuration by a path, where the trail has no events of KMS; after two days it is known.",
+        tuning: "Record events of KMS; `trusted.principals`.",
+    },
+    Page {
+        kind: Kind::ValueOverwritten, name: "value-overwritten", event_type: SuspiciousActivity,
+        usually: Low, in_production: Medium, at_worst: Some((High, "many were within minutes, as in extortion")),
+        title: ("A value was written over", "シークレットの値が上書きされました"),
+        meaning: (
+            "Nobody rotates the secret, and somebody has written a value into it who neither created it nor writes values as a habit. The one before is lost once there are newer ones.",
+            "ローテーションされていないシークレットに、作成者でもなく、普段書き込んでもいないプリンシパルが値を書き込みました。以前の値は失われる可能性があります。",
+        ),
+        to_do: (
+            "Ask who is behind the principal. If nobody did it, deny the principal, and move AWSCURRENT back to the version before.",
+            "プリンシパルの担当者に確認してください。心当たりがなければプリンシパルを拒否し、AWSCURRENTを以前のバージョンに戻してください。",
+        ),
+        innocent: "Somebody puts a new key of a provider in.",
+        tuning: "Whoever writes values on two days is known for it; `trusted.principals`.",
+    },
+    Page {
+        kind: Kind::ContainmentLifted, name: "containment-lifted", event_type: PrivilegeEscalation,
+        usually: High, in_production: High, at_worst: None,
+        title: ("What Relatch had denied is let in again", "Relatchによる拒否が解除されました"),
+        meaning: (
+            "Relatch had denied a principal this secret, and its policy was replaced or deleted, so that the denial is gone.",
+            "Relatchがこのシークレットへのアクセスを拒否していましたが、ポリシーが置き換えまたは削除され、拒否がなくなりました。",
+        ),
+        to_do: (
+            "Unless you have released it yourself, deny the principal again, and whoever changed the policy as well.",
+            "自分で解除したのでなければ、そのプリンシパルと、ポリシーを変更したプリンシパルの両方を拒否してください。",
+        ),
+        innocent: "A person or Relatch itself releases the secret after the incident; a deployment that writes its own policy.",
+        tuning: TRUST,
+    },
+    Page {
+        kind: Kind::WatchWeakened, name: "watch-weakened", event_type: SuspiciousActivity,
+        usually: High, in_production: High, at_worst: None,
+        title: ("What Relatch keeps watch with was changed", "Relatchの監視基盤が変更されました"),
+        meaning: (
+            "A table, a bucket, a role, a log group or a schedule of Relatch was changed or deleted.",
+            "Relatchのテーブル、バケット、ロール、ロググループ、スケジュールのいずれかが変更または削除されました。",
+        ),
+        to_do: WATCH_AGAIN,
+        innocent: "A deployment.",
+        tuning: "`own.resources` says which are meant, `own.deployers` who may.",
     },
 ];
 

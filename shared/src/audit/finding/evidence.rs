@@ -85,6 +85,21 @@ pub enum Evidence {
     },
     /// How the policy lets outsiders in.
     Opening(Opening),
+    /// Relatch denies it no more to a principal.
+    Denied(String),
+    /// What was read is not known.
+    Unnamed,
+    /// The principal was not seen with others before: how many there are now, and from which network.
+    SharedNetwork {
+        /// How many principals.
+        count: usize,
+        /// The network.
+        network: String,
+        /// Within how many minutes.
+        minutes: i64,
+    },
+    /// The condition under which the policy lets them in, as JSON.
+    Condition(String),
     /// The key from now on.
     Key(String),
     /// Somebody may use the key.
@@ -135,6 +150,8 @@ pub enum Narrowing {
     Signatures,
     /// It writes to another bucket.
     Bucket(String),
+    /// Its files are encrypted with another key.
+    Key(String),
 }
 
 impl fmt::Display for Narrowing {
@@ -147,6 +164,7 @@ impl fmt::Display for Narrowing {
             Self::GlobalServices => write!(f, "global services are not recorded"),
             Self::Signatures => write!(f, "files are not signed"),
             Self::Bucket(bucket) => write!(f, "files go to {}", shown(bucket)),
+            Self::Key(key) => write!(f, "files are encrypted with {}", shown(key)),
         }
     }
 }
@@ -161,6 +179,7 @@ impl Spoken for Narrowing {
             Self::GlobalServices => "グローバルサービスが記録されません".to_owned(),
             Self::Signatures => "ファイルが署名されません".to_owned(),
             Self::Bucket(bucket) => format!("保存先が {} に変更されました", shown(bucket)),
+            Self::Key(key) => format!("暗号化キーが {} に変更されました", shown(key)),
         }
     }
 }
@@ -177,6 +196,8 @@ pub enum Counted {
     Deletions,
     Operations,
     SignIns,
+    Overwritten,
+    Filters,
 }
 
 impl fmt::Display for Evidence {
@@ -199,6 +220,8 @@ impl fmt::Display for Evidence {
                     Counted::Deletions => "deleted secrets",
                     Counted::Operations => "denied operations",
                     Counted::SignIns => "failed sign-ins",
+                    Counted::Overwritten => "secrets written over",
+                    Counted::Filters => "filters",
                 };
                 write!(f, "{count} {of} within {minutes} minutes")?;
                 usual.map_or(Ok(()), |usual| write!(f, ", where at most {usual} are usual"))
@@ -228,6 +251,16 @@ impl fmt::Display for Evidence {
             }
             Self::Label { label, version: None } => write!(f, "{} was moved", shown(label)),
             Self::Opening(opening) => write!(f, "{opening}"),
+            Self::Denied(principal) => write!(f, "{} is denied it no more", shown(principal)),
+            Self::Unnamed => write!(f, "something was read, and the record does not tell what"),
+            Self::SharedNetwork { count, network, minutes } => {
+                write!(
+                    f,
+                    "{count} principals did what is not usual for them from {} within {minutes} minutes",
+                    shown(network)
+                )
+            }
+            Self::Condition(condition) => write!(f, "under the condition {}", shown(condition)),
             Self::Key(key) => write!(f, "the key is {}", shown(key)),
             Self::Grantee(grantee) => write!(f, "it is for {}", shown(grantee)),
             Self::Regions(regions) => write!(f, "regions: {}", list(regions)),
@@ -265,6 +298,8 @@ impl Spoken for Evidence {
                     Counted::Deletions => "削除されたシークレット",
                     Counted::Operations => "拒否された操作",
                     Counted::SignIns => "失敗したサインイン",
+                    Counted::Overwritten => "上書きされたシークレット",
+                    Counted::Filters => "フィルター",
                 };
                 let usual = usual.map(|usual| format!("（普段は最大{usual}）")).unwrap_or_default();
                 format!("{minutes}分以内に{of}が{count}件ありました{usual}")
@@ -294,6 +329,15 @@ impl Spoken for Evidence {
             }
             Self::Label { label, version: None } => format!("{} が移動されました", shown(label)),
             Self::Opening(opening) => opening.japanese(),
+            Self::Denied(principal) => format!("{} の拒否が解除されました", shown(principal)),
+            Self::Unnamed => "何かが読み取られましたが、対象は記録されていません".to_owned(),
+            Self::SharedNetwork { count, network, minutes } => {
+                format!(
+                    "{minutes}分以内に {} から{count}個のプリンシパルが普段と異なる操作を行いました",
+                    shown(network)
+                )
+            }
+            Self::Condition(condition) => format!("条件は {} です", shown(condition)),
             Self::Key(key) => format!("キーは {} です", shown(key)),
             Self::Grantee(grantee) => format!("対象は {} です", shown(grantee)),
             Self::Regions(regions) => format!("リージョン: {}", list(regions)),

@@ -1,6 +1,10 @@
 //! What concerns the account as a whole: the root user, sign-ins, and calls that are denied one after the other.
 
-use super::{case::Case, order::digest, reads::Breadth};
+use super::{
+    case::{Case, network},
+    order::lasting,
+    reads::Breadth,
+};
 use crate::audit::finding::{Counted, Evidence, Kind, origin_text};
 use relatch_events::{
     cloudtrail::identity::ActorKind,
@@ -17,6 +21,14 @@ pub(in crate::audit) fn principal(fact: &Fact) -> Cow<'_, str> {
             Cow::Owned(format!("somebody at {}", origin_text(origin)))
         }
         (_, _) => Cow::Borrowed(&fact.actor.id),
+    }
+}
+
+/// By what name a network is known, among the principals, of which one may hold the credentials of many; of a read only.
+pub(in crate::audit) fn joint(fact: &Fact) -> Option<String> {
+    match (&fact.what, &fact.outcome) {
+        (What::Access(_), Outcome::Done) => network(fact).map(|network| format!("from {network}")),
+        (_, _) => None,
     }
 }
 
@@ -46,7 +58,9 @@ fn root(case: &mut Case<'_>) {
 
 fn sign_in_failed(case: &mut Case<'_>) {
     let (fact, at, burst) = (case.fact, case.at, case.policy.thresholds.console_login_failures);
-    let Some(count) = case.recent().sign_ins.note(digest(&(&fact.id, fact.at)), at, burst.within) else { return };
+    let time = at.as_millis().to_string();
+    let sign_in = lasting(&[fact.id.as_deref().unwrap_or_default(), &time]);
+    let Some(count) = case.recent().sign_ins.note(sign_in, at, burst.within) else { return };
     if count >= burst.count && case.is_news(Kind::ConsoleLoginFailures) {
         let is_root = fact.actor.kind == ActorKind::Root;
         let minutes = burst.within / MINUTE;
@@ -61,7 +75,7 @@ fn refused(case: &mut Case<'_>) {
     if fact.actor.id.is_empty() {
         return;
     }
-    let operation = digest(&(&fact.service, &fact.action));
+    let operation = lasting(&[&fact.service, &fact.action]);
     let Some(count) = case.recent().operations.note(operation, at, burst.within) else { return };
     let burst = Breadth { kind: Kind::UnauthorizedBurst, of: Counted::Operations, burst, count, is_trusted };
     burst.tell(case, |habits| &mut habits.denials, |_| Vec::new(), None);

@@ -2,17 +2,20 @@
 
 use super::{reads::Unexplained, recent::Recent, standing::PrincipalStanding};
 use crate::audit::{
-    baseline::{Baseline, Habits, Principal, Reader, Secret, SecretStanding},
+    baseline::{Baseline, Habits, Network, Principal, Reader, Secret, SecretStanding},
     finding::{Evidence, Finding, Kind},
     operation::Announcement,
     policy::{Policy, last_of},
 };
 use relatch_events::{
     cloudtrail::{identity::ActorKind, target::Target},
-    fact::Fact,
+    fact::{Fact, Origin},
     moment::Moment,
 };
 use std::collections::VecDeque;
+
+/// For how long whoever has created a secret may come from anywhere: a build that has several addresses.
+const AFTER_BIRTH: i64 = 3_600_000;
 
 /// How many usual readers are named.
 const NAMED: usize = 3;
@@ -28,6 +31,14 @@ pub(super) struct Case<'a> {
     /// The number of the principal.
     pub(super) who: u32,
     pub(super) found: &'a mut Vec<Finding>,
+}
+
+/// The network that a call came from; nothing where a service of AWS has made it.
+pub(super) fn network(fact: &Fact) -> Option<Network> {
+    match fact.origin {
+        Some(Origin::Address(address)) => Some(Network::of(address)),
+        Some(Origin::Aws(_) | Origin::Other(_)) | None => None,
+    }
 }
 
 impl<'a> Case<'a> {
@@ -50,7 +61,21 @@ impl<'a> Case<'a> {
 
     /// Whether reads and changes of the principal are as they should be, by decision.
     pub(super) fn is_trusted(&mut self) -> bool {
-        self.fact.actor.kind == ActorKind::Service || self.standing().is_trusted
+        let is_ours = self.is_of_ours();
+        self.fact.actor.kind == ActorKind::Service || self.standing().trusted.holds(is_ours)
+    }
+
+    /// Whether the principal may change what keeps watch, by decision.
+    pub(super) fn is_deployer(&mut self) -> bool {
+        let is_ours = self.is_of_ours();
+        self.standing().deployer.holds(is_ours)
+    }
+
+    /// Whether the principal belongs to the account where this happens, or to one that the policy names.
+    pub(super) fn is_of_ours(&self) -> bool {
+        let actor = &self.fact.actor;
+        let of_id = || actor.id.split(':').nth(4).filter(|account| !account.is_empty());
+        self.policy.is_ours(actor.account.as_deref().or_else(of_id), self.fact.account.as_deref())
     }
 
     /// Whether a change is as it should be: of somebody trusted, or announced.
@@ -80,8 +105,13 @@ impl<'a> Case<'a> {
         self.baseline.meet_reader(secret, self.who)
     }
 
+    /// Whether the principal has created the secret, and acts from where it did so; just afterwards, from anywhere.
     pub(super) fn has_created(&self, secret: u32) -> bool {
-        self.baseline.secrets[secret].creator == Some(self.who)
+        let secret = &self.baseline.secrets[secret];
+        let is_from_there = secret
+            .birth
+            .is_none_or(|birth| birth.network == network(self.fact) || self.at.since(birth.at).abs() <= AFTER_BIRTH);
+        secret.creator == Some(self.who) && is_from_there
     }
 
     /// Whether anything of production is concerned.

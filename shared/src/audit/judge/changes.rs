@@ -1,12 +1,18 @@
 //! Changes to secrets and to what protects them.
 
-use super::{case::Case, reads::Breadth, rotation::every};
-use crate::audit::{
-    access_policy::{Opening, openings},
-    baseline::{RotationHabit, Stamped},
-    finding::{Counted, Evidence, Kind},
-    policy::any,
+use super::{
+    case::{Case, network},
+    order::lasting,
+    reads::Breadth,
+    rotation::every,
 };
+use crate::audit::{
+    access_policy::{Opened, Opening, account_of, is_service, openings},
+    baseline::{Birth, RotationHabit, Sharing, Stamped},
+    finding::{Counted, Evidence, Kind},
+    policy::any_exactly,
+};
+use crate::containment;
 use relatch_events::{
     cloudtrail::target::{Place, Target, TargetKind},
     fact::{Change, Outcome},
@@ -34,14 +40,16 @@ pub(super) fn judge(case: &mut Case<'_>, change: &Change) {
         }
         Change::LabelMoved { stage, from, to } => label_moved(case, stage.as_deref(), from.as_ref(), to.as_ref()),
         Change::Deleted { forced, window_days } => deleted(case, *forced, *window_days),
-        Change::PolicyPut { policy, .. } => opened(case, Kind::PolicyOpened, policy),
-        Change::KeyPolicyPut { policy } => opened(case, Kind::KeyPolicyOpened, policy),
+        Change::PolicyPut { policy, .. } => shared(case, Some(policy)),
+        Change::PolicyDeleted => shared(case, None),
+        Change::KeyPolicyPut { policy } => key_shared(case, policy),
         Change::RotationAsked { function, token, schedule, .. } => {
             rotation_asked(case, function.as_deref(), token.as_ref(), schedule.as_deref());
         }
         Change::RotationCancelled => rotation_cancelled(case),
         Change::Replicated { regions } => {
             case.unexplained.explained_all(case.fact);
+            replicated(case);
             replication_changed(case, regions);
         }
         Change::ReplicasRemoved { regions } => replication_changed(case, regions),
@@ -56,7 +64,6 @@ pub(super) fn judge(case: &mut Case<'_>, change: &Change) {
         }
         Change::Updated
         | Change::Restored
-        | Change::PolicyDeleted
         | Change::Tagged { .. }
         | Change::Untagged { .. }
         | Change::Deletion(_)
@@ -67,11 +74,14 @@ pub(super) fn judge(case: &mut Case<'_>, change: &Change) {
 
 fn created(case: &mut Case<'_>, key: Option<&str>) {
     let who = case.who;
+    let birth = Birth { at: case.at, network: network(case.fact) };
     for target in case.fact.secrets() {
         let (secret, _) = case.meet(target);
         let secret = case.secret(secret);
         // It may have had the name of one that was deleted.
         secret.creator = Some(who);
+        secret.birth = Some(birth);
+        secret.policy = None;
         secret.rotation = None;
     }
     is_reason(case);
@@ -86,6 +96,9 @@ fn written(case: &mut Case<'_>, version: Option<&VersionId>, stages: &[String]) 
     let is_expected = case.is_expected();
     for target in case.fact.secrets() {
         let (secret, _) = case.meet(target);
+        if !case.secret(secret).rotation().is_some_and(RotationHabit::rotates) {
+            overwritten(case, target, secret, is_expected);
+        }
         let Some(rotation) = case.secret(secret).rotation.as_deref_mut() else { continue };
         let is_current = stages.is_empty() || stages.iter().any(|stage| stage == "AWSCURRENT");
         if let (true, Some(version)) = (is_current, version) {
@@ -97,6 +110,33 @@ fn written(case: &mut Case<'_>, version: Option<&VersionId>, stages: &[String]) 
         let label = stages.first().cloned().unwrap_or_else(|| "AWSCURRENT".to_owned());
         let evidence = Evidence::Label { label, version: version.map(VersionId::to_string) };
         case.raise_of(Kind::ValueWrittenOutsideRotation, target, false).evidence.push(evidence);
+    }
+}
+
+/// A value that nobody rotates is lost when it is written over: so it is told of whoever does not write it usually, and
+/// whose work that is not. One is a repair; many at once are extortion.
+fn overwritten(case: &mut Case<'_>, target: &Target, secret: u32, is_expected: bool) {
+    let (at, burst, learning) = (case.at, case.policy.thresholds.mass_deletion, case.policy.learning);
+    let is_old = at.since(case.secret(secret).first) >= learning;
+    let written = &mut case.reader(secret).written;
+    written.note(at);
+    let is_usual_here = written.before(at) > 0;
+    let count = case.recent().writes.note(secret, at, burst.within).unwrap_or(1);
+    let writes = &mut case.habits().writes;
+    writes.note(at, count);
+    let is_work = writes.covers(at, count);
+    if is_expected || case.has_created(secret) || is_usual_here || is_work {
+        return;
+    }
+    let is_worst = count >= burst.count;
+    if (is_old || is_worst) && case.is_news_of(Kind::ValueOverwritten, secret) {
+        let usual = case.usual_readers(target);
+        let finding = case.raise_of(Kind::ValueOverwritten, target, is_worst);
+        finding.evidence.push(usual);
+        if is_worst {
+            let minutes = burst.within / 60_000;
+            finding.evidence.push(Evidence::Count { count, of: Counted::Overwritten, minutes, usual: None });
+        }
     }
 }
 
@@ -152,16 +192,65 @@ fn deleted(case: &mut Case<'_>, forced: bool, window_days: Option<u32>) {
     }
 }
 
-fn opened(case: &mut Case<'_>, kind: Kind, policy: &str) {
+/// A policy is judged beside the one before: what was open stays so without a word, and what Relatch denies is to stay
+/// denied.
+fn shared(case: &mut Case<'_>, policy: Option<&str>) {
+    let at = case.at;
+    for target in case.fact.secrets() {
+        let (secret, _) = case.meet(target);
+        let found = policy.map(|policy| openings_of(case, policy)).unwrap_or_default();
+        let denied = policy.map(containment::policy::denied).unwrap_or_default();
+        let openings = found.iter().map(|opened| opened.opening.clone());
+        let after = Sharing::of(openings, denied);
+        let slot = &mut case.secret(secret).policy;
+        let before = slot.as_ref().map(|known| known.value.clone()).unwrap_or_default();
+        Stamped::note(slot, at, after.clone());
+        contained_no_more(case, target, &before, &after);
+        opened(case, Kind::PolicyOpened, found, |opening| before.openings.contains(opening));
+    }
+}
+
+/// Whom Relatch has denied a secret, nobody else is to let in again.
+fn contained_no_more(case: &mut Case<'_>, target: &Target, before: &Sharing, after: &Sharing) {
+    let lifted: Vec<String> = before.denied.difference(&after.denied).cloned().collect();
+    if !lifted.is_empty() && !case.is_expected() {
+        let finding = case.raise_of(Kind::ContainmentLifted, target, false);
+        finding.evidence.extend(lifted.into_iter().map(Evidence::Denied));
+    }
+}
+
+fn key_shared(case: &mut Case<'_>, policy: &str) {
+    let found = openings_of(case, policy);
+    // Of keys there is no part: their openings are among the settings, those that have any.
+    let name = |opening: &Opening| lasting(&[&opening.to_string()]).to_string();
+    let now: Vec<String> = found.iter().map(|opened| name(&opened.opening)).collect();
+    let key = case.fact.targets.first().map(|key| format!("opened {key}"));
+    let is_known = key.as_ref().is_some_and(|key| case.baseline.settings.contains_key(key));
+    let before = match key {
+        Some(key) if is_known || !now.is_empty() => case.baseline.note_setting(key, case.at, &now.join(" ")),
+        Some(_) | None => None,
+    };
+    let before = before.unwrap_or_default();
+    opened(case, Kind::KeyPolicyOpened, found, |opening| before.split(' ').any(|known| known == name(opening)));
+}
+
+fn openings_of(case: &Case<'_>, policy: &str) -> Vec<Opened> {
     let own = case.fact.targets.first().and_then(|target| target.account.as_deref()).or(case.fact.account.as_deref());
-    let openings = openings(policy, own, &case.policy.trusted.accounts);
-    let is_worst = openings.contains(&Opening::Everybody);
+    openings(policy, own, &case.policy.trusted)
+}
+
+fn opened(case: &mut Case<'_>, kind: Kind, mut found: Vec<Opened>, was_open: impl Fn(&Opening) -> bool) {
+    found.retain(|opened| !was_open(&opened.opening));
+    let is_worst = found.iter().any(|opened| opened.opening == Opening::Everybody);
     // Whoever is trusted may share; nobody is trusted to let everybody in.
-    if openings.is_empty() || case.is_expected() && !is_worst {
+    if found.is_empty() || case.is_expected() && !is_worst {
         return;
     }
     let finding = case.raise(kind, is_worst);
-    finding.evidence.extend(openings.into_iter().rev().map(Evidence::Opening));
+    for Opened { opening, condition } in found.into_iter().rev() {
+        finding.evidence.push(Evidence::Opening(opening));
+        finding.evidence.extend((!condition.is_empty()).then_some(Evidence::Condition(condition)));
+    }
 }
 
 fn rotation_asked(case: &mut Case<'_>, function: Option<&str>, token: Option<&VersionId>, schedule: Option<&str>) {
@@ -182,7 +271,11 @@ fn rotation_asked(case: &mut Case<'_>, function: Option<&str>, token: Option<&Ve
         let thing = |name: &str| Target::of(TargetKind::Function, name, place(target));
         let is_elsewhere = thing(after).is_some_and(|function| function.account != target.account);
         let is_other = before.as_deref().is_some_and(|before| thing(before) != thing(after));
-        let is_ours = thing(after).is_some_and(|function| any(&case.policy.own.functions, &function.name));
+        // Anybody may call a function by a name that begins as ours do.
+        let is_ours = thing(after).is_some_and(|function| {
+            (function.account == target.account && function.region == target.region)
+                && any_exactly(&case.policy.own.functions, &function)
+        });
         if is_elsewhere || is_other && !is_ours && !is_expected {
             let evidence = Evidence::Function { before, after: after.to_owned() };
             case.raise_of(Kind::RotationFunctionReplaced, target, is_elsewhere).evidence.push(evidence);
@@ -200,6 +293,16 @@ fn rotation_cancelled(case: &mut Case<'_>) {
         if !is_expected && !case.has_created(secret) {
             case.raise_of(Kind::RotationDisabled, target, false);
         }
+    }
+}
+
+/// A replica is the same secret: who reads it usually is known from the beginning.
+fn replicated(case: &mut Case<'_>) {
+    let Some(primary) = case.fact.secrets().next() else { return };
+    let (primary, _) = case.meet(primary);
+    for replica in case.fact.replicas() {
+        let (replica, _) = case.meet(&replica);
+        case.baseline.share_readers(primary, replica);
     }
 }
 
@@ -241,7 +344,7 @@ fn granted(case: &mut Case<'_>, grantee: Option<&str>, operations: &[String]) {
     let opens = |operation: &String| {
         operation == "Decrypt" || operation == "CreateGrant" || operation.starts_with("ReEncryptFrom")
     };
-    let is_of_service = fact.actor.invoked_by.is_some() || grantee.is_some_and(|to| to.ends_with(".amazonaws.com"));
+    let is_of_service = fact.actor.invoked_by.is_some() || grantee.is_some_and(is_service);
     if is_of_service || !operations.iter().any(opens) {
         return;
     }
@@ -249,8 +352,7 @@ fn granted(case: &mut Case<'_>, grantee: Option<&str>, operations: &[String]) {
     grants.note(at, 1);
     let is_job = grants.usual(at).is_some();
     let account = fact.targets.first().and_then(|target| target.account.as_deref()).or(fact.account.as_deref());
-    let of_grantee = grantee.and_then(|grantee| grantee.split(':').nth(4));
-    let is_elsewhere = of_grantee.is_some_and(|other| {
+    let is_elsewhere = grantee.and_then(account_of).is_some_and(|other| {
         Some(other) != account && !case.policy.trusted.accounts.iter().any(|trusted| trusted == other)
     });
     if is_elsewhere || !is_job && !case.is_expected() {

@@ -23,7 +23,7 @@ mod standing;
 mod touched;
 mod watchers;
 
-pub(super) use account::principal;
+pub(super) use account::{joint, principal};
 pub(super) use recent::{KeptRecent, Recent, Told};
 
 use super::{baseline::Baseline, finding::Finding, operation::Announcement, policy::Policy, spoils::Spoils};

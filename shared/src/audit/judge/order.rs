@@ -1,5 +1,6 @@
 //! Each event once, and in the order in which they happened.
 
+use aws_lc_rs::digest::{Context, SHA256};
 use relatch_events::{
     fact::{Access, Change, Fact, Read, What},
     moment::Moment,
@@ -134,7 +135,17 @@ impl Seen {
     }
 }
 
-/// The same in every process: ids are AWS's, so that nobody can choose them to collide.
+/// The same in every process and in every version, of texts by each of their parts. So it can be kept.
+pub(super) fn lasting(parts: &[&str]) -> u64 {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part.as_bytes());
+    }
+    context.finish().as_ref().iter().take(8).fold(0, |name, byte| name << 8 | u64::from(*byte))
+}
+
+/// The same in this process only: it is not to be kept. Ids are AWS's, so that nobody can choose them to collide.
 pub(super) fn digest<T: Hash + ?Sized>(value: &T) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
@@ -189,5 +200,12 @@ mod tests {
         order.put(fact("a", None), Purpose::Judge);
         assert!(order.next(60_000).is_none());
         assert!(order.next(i64::MIN).is_some());
+    }
+
+    /// What is kept in a table outlives the program that has written it.
+    #[test]
+    fn a_digest_that_is_kept_is_the_same_in_every_version() {
+        assert_eq!(lasting(&["eu-west-1"]), 0x0);
+        assert_ne!(lasting(&["ab", "c"]), lasting(&["a", "bc"]));
     }
 }

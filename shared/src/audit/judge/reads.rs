@@ -1,8 +1,13 @@
 //! Reads: by whom, how many, from where, at which hour, of which version, and with what.
 
-use super::{case::Case, order::digest, watchers};
+use super::{
+    account::joint,
+    case::{Case, network},
+    order::{digest, lasting},
+    watchers,
+};
 use crate::audit::{
-    baseline::{Baseline, Habit, Habits, Network, hour, tool},
+    baseline::{Baseline, Habit, Habits, MOST_NETWORKS, MOST_TOOLS, Network, hour, tool},
     finding::{Counted, Evidence, Finding, Kind},
     policy::{Burst, Policy},
 };
@@ -28,13 +33,26 @@ const DENIED_DAYS: u32 = 2;
 /// On how many earlier days a role must have read, so that it can be told at which hours it does.
 const DAYS_OF_HOURS: u32 = 5;
 
+/// On how many earlier days somebody must have read a secret, so that it can be told from where and with what they do.
+const DAYS_OF_PLACES: u32 = 5;
+
+/// For how long after a decryption of a secret or parameter was heard of, those of others would be.
+const HEARD: i64 = 2 * 24 * 60 * MINUTE;
+
+/// The setting that tells when a decryption was last heard of.
+const DECRYPTIONS: &str = "decryptions";
+
 pub(super) fn judge(case: &mut Case<'_>, access: &Access) {
     match (&case.fact.outcome, &access.read) {
         (Outcome::Denied(_), _) => denied(case),
         // A name that there is not, a call too many: nobody has learned anything.
         (Outcome::Failed(_), _) => {}
         (Outcome::Done, Read::Decrypt) => decrypted(case, access),
-        (Outcome::Done, Read::Batch(selection)) => batch(case, selection),
+        (Outcome::Done, Read::Batch(selection)) => {
+            // The records of its members may be missing.
+            read(case, access);
+            batch(case, selection);
+        }
         (Outcome::Done, Read::Secret | Read::Parameters | Read::ParametersByPath { .. } | Read::ParameterHistory) => {
             read(case, access);
         }
@@ -55,6 +73,8 @@ struct Known {
     is_usual_hour: bool,
     is_new_network: bool,
     is_new_tool: bool,
+    /// Whether it is read from few networks and with few programs, so that others mean something.
+    is_settled: bool,
 }
 
 fn read(case: &mut Case<'_>, access: &Access) {
@@ -64,16 +84,22 @@ fn read(case: &mut Case<'_>, access: &Access) {
     if is_of_bulk && !is_trusted {
         case.raise_of_each(Kind::BulkRead, &[]);
     }
+    unnamed(case, access, is_trusted);
     for target in fact.secrets() {
         let known = known(case, target);
         let is_own = case.has_created(known.secret);
         if !is_trusted && !is_own {
             let from = case.found.len();
+            elsewhere(case, target, known);
             unfamiliar(case, target, known);
+            let strange = case.found.len();
             off_hours(case, target, known);
             stale(case, target, known.secret, access);
             if case.found.len() > from {
                 explain(case, target, known, from);
+            }
+            if strange > from {
+                together(case, from, is_trusted);
             }
         }
         let at = case.at;
@@ -100,14 +126,79 @@ fn known(case: &mut Case<'_>, target: &Target) -> Known {
         Some(Origin::Aws(_) | Origin::Other(_)) | None => None,
     };
     let agent = fact.user_agent.as_deref().map(tool);
+    let (is_habit, days) = (reader.is_habit(at, learning), reader.days.before(at));
+    let (networks, tools) = (reader.networks.len(), reader.tools.len());
+    let is_of_few = networks > 0 && networks < MOST_NETWORKS && networks * 3 <= days as usize + 3;
     Known {
         secret,
         is_first,
-        is_habit: reader.is_habit(at, learning),
-        days: reader.days.before(at),
+        is_habit,
+        days,
         is_usual_hour: reader.hours & (hours[0] | hours[1] | hours[2]) != 0,
         is_new_network: !is_first && network.is_some_and(|network| !reader.networks.contains(&network)),
         is_new_tool: !is_first && agent.is_some_and(|agent| !reader.tools.contains(agent)),
+        is_settled: is_habit && days >= DAYS_OF_PLACES && is_of_few && tools > 0 && tools < MOST_TOOLS,
+    }
+}
+
+/// Stolen credentials are used from the thief's network with the thief's program. A network alone changes with a gateway,
+/// a program with an upgrade; and whoever comes from anywhere, or with anything, has no place of their own.
+fn elsewhere(case: &mut Case<'_>, target: &Target, known: Known) {
+    let is_strange = known.is_settled && known.is_new_network && known.is_new_tool;
+    if is_strange && case.is_news_of(Kind::UsualReaderElsewhere, known.secret) {
+        case.raise_of(Kind::UsualReaderElsewhere, target, false);
+    }
+}
+
+/// Principals that do what is not usual for them, all from one network, are one incident: from the first that makes them
+/// many on.
+fn together(case: &mut Case<'_>, from: usize, is_trusted: bool) {
+    let (fact, at, burst) = (case.fact, case.at, case.policy.thresholds.shared_network);
+    let (Some(joint), Some(network)) = (joint(fact), network(fact)) else { return };
+    if is_trusted || fact.actor.id.is_empty() {
+        return;
+    }
+    let number = case.baseline.meet_principal(&joint, at);
+    let strangers = &mut case.baseline.principals[number].recent.strangers;
+    let is_one_more = strangers.note(lasting(&[&fact.actor.id]), at, burst.within).is_some();
+    let count = strangers.count(at, burst.within);
+    if count < burst.count {
+        return;
+    }
+    if is_one_more {
+        let mut targets: Vec<Target> = case.found[from..].iter().flat_map(|finding| finding.targets.clone()).collect();
+        targets.sort();
+        targets.dedup();
+        let finding = case.raise(Kind::ManyReadersFromOneNetwork, false);
+        finding.targets = targets;
+        let minutes = burst.within / MINUTE;
+        finding.evidence.push(Evidence::SharedNetwork { count, network: network.to_string(), minutes });
+    }
+    for finding in &mut case.found[from..] {
+        finding.key = format!("audit/{joint}");
+    }
+}
+
+/// A value was handed out, and it is not told of what. What a path held, decryptions tell, where those are recorded.
+fn unnamed(case: &mut Case<'_>, access: &Access, is_trusted: bool) {
+    let (fact, at) = (case.fact, case.at);
+    let is_told = match &access.read {
+        // How it was selected is told, and judged by that.
+        Read::Batch(Selection::Filtered(_) | Selection::Everything) => true,
+        Read::ParametersByPath { .. } if fact.secrets().next().is_some() => {
+            let heard = case.baseline.settings.get(DECRYPTIONS).map(|heard| heard.at);
+            heard.is_some_and(|heard| at.since(heard).abs() <= HEARD)
+        }
+        _ => fact.secrets().next().is_some(),
+    };
+    if is_told || fact.actor.id.is_empty() {
+        return;
+    }
+    let habit = &mut case.habits().unnamed;
+    habit.note(at, 1);
+    let is_usual = habit.usual(at).is_some();
+    if !is_trusted && !is_usual && case.is_news(Kind::UnnamedRead) {
+        case.raise(Kind::UnnamedRead, false).evidence.push(Evidence::Unnamed);
     }
 }
 
@@ -222,6 +313,7 @@ fn breadth(case: &mut Case<'_>, target: &Target, secret: u32, is_trusted: bool) 
                 let told = Breadth { kind: Kind::ReadBurst, of: Counted::Secrets, burst, count, is_trusted };
                 let things = |case: &mut Case<'_>| case.recent().reads.things(at, burst.within).collect();
                 told.tell(case, |habits| &mut habits.bursts, things, Some(secret));
+                slowly(case, secret, count, is_trusted);
             }
         }
         TargetKind::Parameter => parameters(case, secret, is_trusted),
@@ -234,7 +326,12 @@ fn breadth(case: &mut Case<'_>, target: &Target, secret: u32, is_trusted: bool) 
         | TargetKind::Mapping
         | TargetKind::Topic
         | TargetKind::Queue
-        | TargetKind::Alarm => {}
+        | TargetKind::Alarm
+        | TargetKind::Table
+        | TargetKind::Bucket
+        | TargetKind::Role
+        | TargetKind::LogGroup
+        | TargetKind::Schedule => {}
     }
     let burst = thresholds.multi_region_read;
     if let Some(region) = &case.fact.region
@@ -243,6 +340,24 @@ fn breadth(case: &mut Case<'_>, target: &Target, secret: u32, is_trusted: bool) 
         let told = Breadth { kind: Kind::MultiRegionRead, of: Counted::Regions, burst, count, is_trusted };
         told.tell(case, |habits| &mut habits.regions, |_| Vec::new(), None);
     }
+}
+
+/// As many, but over hours.
+fn slowly(case: &mut Case<'_>, secret: u32, in_burst: usize, is_trusted: bool) {
+    let (at, thresholds) = (case.at, case.policy.thresholds);
+    let burst = thresholds.read_breadth;
+    let count = case.recent().reads.count(at, burst.within);
+    if count < burst.count {
+        return;
+    }
+    if in_burst >= thresholds.read_burst.count {
+        // That it is a burst is told.
+        case.habits().breadth.note(at, count);
+        return;
+    }
+    let told = Breadth { kind: Kind::ReadBurst, of: Counted::Secrets, burst, count, is_trusted };
+    let things = |case: &mut Case<'_>| case.recent().reads.things(at, burst.within).collect();
+    told.tell(case, |habits| &mut habits.breadth, things, Some(secret));
 }
 
 fn parameters(case: &mut Case<'_>, parameter: u32, is_trusted: bool) {
@@ -320,7 +435,11 @@ impl Breadth {
 fn batch(case: &mut Case<'_>, selection: &Selection) {
     case.unexplained.explained_all(case.fact);
     case.unexplained.heard(case.at);
-    if *selection != Selection::Everything || case.is_trusted() {
+    let is_trusted = case.is_trusted();
+    if let Selection::Filtered(filters) = selection {
+        filtered(case, filters, is_trusted);
+    }
+    if *selection != Selection::Everything || is_trusted {
         return;
     }
     if case.is_news(Kind::BulkRead) {
@@ -328,6 +447,20 @@ fn batch(case: &mut Case<'_>, selection: &Selection) {
     }
     let batch = case.fact.clone();
     case.recent().bulk = Some(Box::new(batch));
+}
+
+/// Whoever asks letter after letter has everything in the end.
+fn filtered(case: &mut Case<'_>, filters: &[String], is_trusted: bool) {
+    let (at, burst) = (case.at, case.policy.thresholds.filter_burst);
+    for filter in filters {
+        let (key, values) = filter.split_once('=').unwrap_or(("", filter));
+        for value in values.split(',') {
+            if let Some(count) = case.recent().filters.note(lasting(&[key, value]), at, burst.within) {
+                let told = Breadth { kind: Kind::BulkRead, of: Counted::Filters, burst, count, is_trusted };
+                told.tell(case, |habits| &mut habits.filters, |_| Vec::new(), None);
+            }
+        }
+    }
 }
 
 fn denied(case: &mut Case<'_>) {
@@ -362,6 +495,10 @@ fn denied(case: &mut Case<'_>) {
 fn decrypted(case: &mut Case<'_>, access: &Access) {
     let (fact, at) = (case.fact, case.at);
     let is_trusted = case.is_trusted();
+    let heard = case.baseline.settings.get(DECRYPTIONS).map(|heard| heard.at);
+    if heard.is_none_or(|heard| at.since(heard) >= HEARD / 2) {
+        case.baseline.note_setting(DECRYPTIONS.to_owned(), at, "");
+    }
     for target in fact.secrets() {
         let (secret, _) = case.meet(target);
         if target.kind == TargetKind::Parameter && !fact.actor.id.is_empty() {

@@ -26,6 +26,12 @@ pub(in crate::audit) struct Recent {
     pub(super) operations: Window<u64>,
     /// Sign-ins that failed.
     pub(super) sign_ins: Window<u64>,
+    /// Filters by which it asked for secrets.
+    pub(super) filters: Window<u64>,
+    /// Secrets that nobody rotates, into which it wrote a value.
+    pub(super) writes: Window<u32>,
+    /// Of a network: the principals that did there what is not usual for them.
+    pub(super) strangers: Window<u64>,
     /// The batch by which it last asked for everything.
     pub(super) bulk: Option<Box<Fact>>,
     /// When it last deleted a secret for good.
@@ -37,12 +43,15 @@ pub(in crate::audit) struct Recent {
 }
 
 /// [`Recent`] as it is kept: secrets by their names, and without what follows from policy and fact.
+///
+/// Digests have other names here than before 2026-12, when they were such as another version could not know again: beside
+/// those, each region and operation would count twice.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(in crate::audit) struct KeptRecent {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reads: Vec<(Target, Moment)>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "in_regions", skip_serializing_if = "Vec::is_empty")]
     regions: Vec<(u64, Moment)>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     parameters: Vec<(Target, Moment)>,
@@ -50,10 +59,16 @@ pub(in crate::audit) struct KeptRecent {
     denied: Vec<(Target, Moment)>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     deletions: Vec<(Target, Moment)>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "refused", skip_serializing_if = "Vec::is_empty")]
     operations: Vec<(u64, Moment)>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "failed_sign_ins", skip_serializing_if = "Vec::is_empty")]
     sign_ins: Vec<(u64, Moment)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    filters: Vec<(u64, Moment)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    writes: Vec<(Target, Moment)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    strangers: Vec<(u64, Moment)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bulk: Option<Box<Fact>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +90,9 @@ impl Recent {
             deletions: self.deletions.kept(&name),
             operations: self.operations.kept(|operation| operation),
             sign_ins: self.sign_ins.kept(|sign_in| sign_in),
+            filters: self.filters.kept(|filter| filter),
+            writes: self.writes.kept(&name),
+            strangers: self.strangers.kept(|stranger| stranger),
             bulk: self.bulk.clone(),
             forced: self.forced,
             told: self.told,
@@ -99,6 +117,9 @@ impl KeptRecent {
             deletions,
             operations,
             sign_ins,
+            filters,
+            writes,
+            strangers,
             bulk,
             forced,
             told: _,
@@ -111,6 +132,9 @@ impl KeptRecent {
         merge(&mut self.deletions, deletions);
         merge(&mut self.operations, operations);
         merge(&mut self.sign_ins, sign_ins);
+        merge(&mut self.filters, filters);
+        merge(&mut self.writes, writes);
+        merge(&mut self.strangers, strangers);
         if bulk.as_ref().map(|fact| fact.at) > self.bulk.as_ref().map(|fact| fact.at) {
             self.bulk = bulk;
         }
@@ -132,6 +156,9 @@ impl KeptRecent {
             deletions: secrets(self.deletions),
             operations: Window(self.operations),
             sign_ins: Window(self.sign_ins),
+            filters: Window(self.filters),
+            writes: secrets(self.writes),
+            strangers: Window(self.strangers),
             bulk: self.bulk,
             forced: self.forced,
             told: self.told,
@@ -167,10 +194,13 @@ impl Told {
     }
 }
 
+/// For how long a window holds things at least, as far as there is room: half a day.
+const KEEPS: i64 = 12 * 3_600_000;
+
 /// How many things a window holds. A burst of more is one all the same.
 const MOST: usize = 512;
 
-/// How many of them are kept from one invocation to the next: four windows of names, and the spoils, fit into an item of
+/// How many of them are kept from one invocation to the next: five windows of names, and the spoils, fit into an item of
 /// DynamoDB's, where names are not of many hundred characters.
 const MOST_KEPT: usize = 256;
 
@@ -197,7 +227,7 @@ impl<T: Copy + Eq> Window<T> {
             }
         } else {
             if self.0.len() >= MOST {
-                self.0.retain(|(_, last)| at.since(*last) < within);
+                self.0.retain(|(_, last)| at.since(*last) < within.max(KEEPS));
             }
             if self.0.len() >= MOST {
                 self.0.swap_remove(0);
@@ -217,7 +247,8 @@ impl<T: Copy + Eq> Window<T> {
         latest(self.0.iter().map(|(thing, last)| (name(*thing), *last)).collect())
     }
 
-    fn count(&self, at: Moment, within: i64) -> usize {
+    /// How many different things there are in the fullest stretch of that length that ends then or later.
+    pub(super) fn count(&self, at: Moment, within: i64) -> usize {
         let near = self.0.iter().filter(|(_, last)| at.since(*last).abs() < within);
         if self.0.iter().all(|(_, last)| *last <= at) {
             return near.count();

@@ -2,31 +2,36 @@
 
 use crate::audit::{
     baseline::SecretStanding,
-    policy::{Policy, any, any_principal},
+    policy::{Named, Policy, any, named},
 };
 use relatch_events::cloudtrail::{identity::Actor, target::Target};
 
-/// What the policy says of a principal.
+/// What the policy says of a principal, as far as it does not depend on where something happens.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct PrincipalStanding {
     pub(super) environment: Option<Box<str>>,
-    pub(super) is_trusted: bool,
-    pub(super) is_deployer: bool,
-    pub(super) may_touch_decoys: bool,
+    pub(super) trusted: Named,
+    pub(super) deployer: Named,
+    pub(super) may_touch_decoys: Named,
 }
 
 impl PrincipalStanding {
     pub(super) fn of(actor: &Actor, policy: &Policy) -> Self {
         let environment = policy.environments.of_principal(&actor.id, actor.account.as_deref());
+        let trusted = named(&policy.trusted.principals, &actor.id);
         Self {
             environment: environment.map(Into::into),
             // A service's own role cannot be assumed by anybody else.
-            is_trusted: any_principal(&policy.trusted.principals, &actor.id)
-                || actor.id.contains(":role/aws-service-role/"),
-            is_deployer: any_principal(&policy.own.deployers, &actor.id),
-            may_touch_decoys: any_principal(&policy.decoys.except, &actor.id),
+            trusted: if trusted == Named::Not && is_of_service(&actor.id) { Named::ByName } else { trusted },
+            deployer: named(&policy.own.deployers, &actor.id),
+            may_touch_decoys: named(&policy.decoys.except, &actor.id),
         }
     }
+}
+
+/// Whether a role is on the path that only AWS can make roles on. Other paths may have anything in them.
+fn is_of_service(id: &str) -> bool {
+    id.splitn(6, ':').nth(5).is_some_and(|rest| rest.starts_with("role/aws-service-role/"))
 }
 
 impl SecretStanding {

@@ -40,7 +40,7 @@ pub(super) fn judge(case: &mut Case<'_>) {
     if !counts {
         return;
     }
-    if !case.policy.decoys.names.is_empty() && !case.standing().may_touch_decoys {
+    if !case.policy.decoys.names.is_empty() && !may_touch_decoys(case) {
         for target in fact.secrets() {
             let (secret, standing) = case.meet(target);
             if standing.is_decoy && case.is_news_of(Kind::DecoyTouched, secret) {
@@ -51,6 +51,11 @@ pub(super) fn judge(case: &mut Case<'_>) {
     if let Some(mark) = mark(case) {
         case.raise_of_each(Kind::HostileTool, &[Evidence::Tool(mark.to_owned())]);
     }
+}
+
+fn may_touch_decoys(case: &mut Case<'_>) -> bool {
+    let is_ours = case.is_of_ours();
+    case.standing().may_touch_decoys.holds(is_ours)
 }
 
 /// The mark of a hostile tool in the user agent. A program keeps its own for thousands of calls, so the last is known.

@@ -26,7 +26,8 @@
 //! ```
 //!
 //! Wherever principals or things are named, `*` stands for any characters. A principal is named by its ARN or by what
-//! comes last in it: `terraform` is `arn:aws:iam::111122223333:role/deploy/terraform`, in whichever account.
+//! comes last in it: `terraform` is `arn:aws:iam::111122223333:role/deploy/terraform`. A name holds in the account where
+//! something happens, and in those that the policy names; of any other, name the ARN.
 
 mod current;
 mod names;
@@ -36,7 +37,7 @@ mod time;
 
 pub use current::{CurrentPolicy, FRESH, NoPolicy};
 pub use names::{NamePattern, Pattern};
-pub(super) use names::{any, any_principal, last_of};
+pub(super) use names::{Named, any, any_exactly, any_thing, last_of, named};
 pub use own::OwnNames;
 pub use read::{BadPolicy, Problem};
 pub use time::WorkingHours;
@@ -98,6 +99,10 @@ pub struct Trusted {
     pub principals: Vec<Pattern>,
     /// Other accounts that may read secrets and be let in by policies.
     pub accounts: Vec<String>,
+    /// Organisations that may be let in by policies: `o-…`.
+    pub organisations: Vec<String>,
+    /// Networks from which everybody may be let in by policies: ranges of addresses, `vpc-…` and `vpce-…`.
+    pub networks: Vec<String>,
     /// Parts of user agents that would be a hostile tool's.
     pub tools: Vec<String>,
 }
@@ -120,6 +125,8 @@ pub struct Own {
     pub alarms: Vec<Pattern>,
     /// Parameters that hold what the audit goes by, by their names with the slash in front.
     pub parameters: Vec<Pattern>,
+    /// Tables, buckets, roles, log groups and schedules.
+    pub resources: Vec<Pattern>,
     /// The principals that may change functions, rules and routes.
     pub deployers: Vec<Pattern>,
 }
@@ -138,6 +145,12 @@ pub struct Burst {
 pub struct Thresholds {
     /// Different secrets that one principal reads.
     pub read_burst: Burst,
+    /// The same over hours: slower than a burst.
+    pub read_breadth: Burst,
+    /// Principals that do what is not usual for them, from one network.
+    pub shared_network: Burst,
+    /// Different filters by which one principal asks for secrets.
+    pub filter_burst: Burst,
     /// Different secrets whose reads are denied to one principal.
     pub denied_burst: Burst,
     /// Regions in which one principal reads.
@@ -208,6 +221,7 @@ impl Default for Own {
             queues: named(&["relatch-*"]),
             alarms: named(&["relatch-*"]),
             parameters: named(&["/relatch-*", "/relatch/*"]),
+            resources: named(&["relatch-*", "/aws/lambda/relatch-*"]),
             deployers: Vec::new(),
         }
     }
@@ -218,6 +232,9 @@ impl Default for Thresholds {
         let burst = |count, minutes| Burst { count, within: minutes * MINUTE };
         Self {
             read_burst: burst(20, 6),
+            read_breadth: burst(40, 12 * 60),
+            shared_network: burst(5, 60),
+            filter_burst: burst(5, 60),
             denied_burst: burst(10, 10),
             multi_region_read: burst(5, 10),
             parameter_decrypt_burst: burst(26, 60),
@@ -238,6 +255,21 @@ impl Policy {
     /// Everything that is wrong with it, each with its place in the JSON.
     pub fn from_json(text: &str) -> Result<Self, BadPolicy> {
         read::policy(text)
+    }
+}
+
+impl Policy {
+    /// Whether an account is that one, or one that is named as ours.
+    pub(super) fn is_ours(&self, account: Option<&str>, here: Option<&str>) -> bool {
+        match (account, here) {
+            (Some(account), Some(here)) => {
+                account == here
+                    || self.environments.accounts.contains_key(account)
+                    || self.trusted.accounts.iter().any(|trusted| trusted == account)
+            }
+            (_, None) => true,
+            (None, Some(_)) => false,
+        }
     }
 }
 

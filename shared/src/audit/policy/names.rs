@@ -1,6 +1,7 @@
 //! Patterns of names.
 
 use crate::wildcard;
+use relatch_events::cloudtrail::target::Target;
 use std::fmt;
 
 /// A name in which `*` stands for any characters, also for none, and `?` for one.
@@ -18,6 +19,11 @@ impl Pattern {
         wildcard::fits(&self.0, name)
     }
 
+    /// Whether every name is one of those.
+    pub(in crate::audit) fn is_anything(&self) -> bool {
+        self.0.contains('*') && self.0.bytes().all(|byte| matches!(byte, b'*' | b'?'))
+    }
+
     /// Whether a principal is one of those: by its ARN, or by what comes last in it.
     pub fn matches_principal(&self, id: &str) -> bool {
         self.matches(id) || self.matches(last_of(id))
@@ -29,9 +35,57 @@ pub(in crate::audit) fn any(patterns: &[Pattern], name: &str) -> bool {
     patterns.iter().any(|pattern| pattern.matches(name))
 }
 
-/// Whether a principal is one of any of those.
-pub(in crate::audit) fn any_principal(patterns: &[Pattern], id: &str) -> bool {
-    patterns.iter().any(|pattern| pattern.matches_principal(id))
+/// Whether a thing is named as such: by its ARN, or by a name without `*`.
+pub(in crate::audit) fn any_exactly(patterns: &[Pattern], thing: &Target) -> bool {
+    let arn = thing.to_string();
+    patterns.iter().any(|pattern| !pattern.0.contains('*') && (pattern.0 == arn || pattern.0 == thing.name))
+}
+
+/// Whether a thing is one of those, by its ARN or by its name.
+pub(in crate::audit) fn any_thing(patterns: &[Pattern], thing: &Target) -> bool {
+    let is_one = |pattern: &Pattern| {
+        pattern.matches(&thing.name) || pattern.0.starts_with("arn:") && pattern.matches(&thing.to_string())
+    };
+    patterns.iter().any(is_one)
+}
+
+/// How a principal is one of some patterns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::audit) enum Named {
+    /// It is none of them.
+    Not,
+    /// By its name, as somebody in any account can be called: so it holds in an account of ours only.
+    ByName,
+    /// By its ARN, with the account in it.
+    ByArn,
+}
+
+impl Named {
+    /// Whether it holds, where the principal's account is ours or not.
+    pub(in crate::audit) fn holds(self, is_ours: bool) -> bool {
+        match self {
+            Self::Not => false,
+            Self::ByName => is_ours,
+            Self::ByArn => true,
+        }
+    }
+}
+
+/// How a principal is one of any of those.
+pub(in crate::audit) fn named(patterns: &[Pattern], id: &str) -> Named {
+    let tells_account = |pattern: &Pattern| {
+        let account = pattern.0.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(3));
+        account.is_some_and(|account| account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()))
+            && !pattern.0.split(':').take(5).any(|part| part.contains('*'))
+    };
+    let mut found = Named::Not;
+    for pattern in patterns.iter().filter(|pattern| pattern.matches_principal(id)) {
+        if tells_account(pattern) {
+            return Named::ByArn;
+        }
+        found = Named::ByName;
+    }
+    found
 }
 
 /// The name of a role or a user, without path and account.

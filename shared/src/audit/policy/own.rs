@@ -24,6 +24,8 @@ impl OwnNames {
             {
                 kind.push(Pattern::new(&format!("{prefix}*")));
             }
+            own.resources.push(Pattern::new(&format!("{prefix}*")));
+            own.resources.push(Pattern::new(&format!("/aws/lambda/{prefix}*")));
             own.parameters.push(Pattern::new(&format!("/{prefix}*")));
         }
         let parameter = self.parameter.as_ref().and_then(|name| Target::parameter(name, Place::default()));

@@ -100,6 +100,8 @@ fn trusted(fields: &mut Fields<'_>) -> Trusted {
     Trusted {
         principals: fields.patterns("principals").unwrap_or_default(),
         accounts: fields.get("accounts").unwrap_or_default(),
+        organisations: fields.get("organisations").unwrap_or_default(),
+        networks: fields.get("networks").unwrap_or_default(),
         tools: fields.get("tools").unwrap_or_default(),
     }
 }
@@ -114,6 +116,7 @@ fn own(fields: &mut Fields<'_>) -> Own {
         queues: fields.patterns("queues").unwrap_or(default.queues),
         alarms: fields.patterns("alarms").unwrap_or(default.alarms),
         parameters: fields.patterns("parameters").unwrap_or(default.parameters),
+        resources: fields.patterns("resources").unwrap_or(default.resources),
         deployers: fields.patterns("deployers").unwrap_or(default.deployers),
     }
 }
@@ -129,6 +132,9 @@ fn thresholds(fields: &mut Fields<'_>) -> Thresholds {
     };
     Thresholds {
         read_burst: burst("read-burst", default.read_burst),
+        read_breadth: burst("read-breadth", default.read_breadth),
+        shared_network: burst("shared-network", default.shared_network),
+        filter_burst: burst("filter-burst", default.filter_burst),
         denied_burst: burst("denied-burst", default.denied_burst),
         multi_region_read: burst("multi-region-read", default.multi_region_read),
         parameter_decrypt_burst: burst("parameter-decrypt-burst", default.parameter_decrypt_burst),
