@@ -109,8 +109,8 @@ async fn a_new_stack_is_made_as_it_is_and_every_stack_is_protected() {
     // What only AWS can prove, is looked at all the same as far as it is there, and nothing hinders the walk.
     let into = scene.folder.path().to_str().unwrap();
     let (_, said) = scene.runs("scripts/first_deployment.py", &["--unattended", "--into", into]).await;
-    let report = fs::read_dir(into).unwrap().map(|entry| entry.unwrap().path());
-    let report = report.filter(|path| path.extension().is_some_and(|kind| kind == "md")).next().expect(&said);
+    let mut files = fs::read_dir(into).unwrap().map(|entry| entry.unwrap().path());
+    let report = files.find(|path| path.extension().is_some_and(|kind| kind == "md")).expect(&said);
     let report = fs::read_to_string(report).unwrap();
     let rows: Vec<(&str, &str)> = report.lines().filter_map(row).collect();
     assert_eq!(rows.iter().map(|(point, _)| *point).collect::<Vec<_>>(), points(), "{report}");
