@@ -274,7 +274,8 @@ def changed(cloudformation, s3, settings, uploaded, may_go):
         **({"RoleARN": settings["role_arn"]} if "role_arn" in settings else {}),
     )
     try:
-        cloudformation.get_waiter("change_set_create_complete").wait(**change_set)
+        patience = {"Delay": 2, "MaxAttempts": 300}
+        cloudformation.get_waiter("change_set_create_complete").wait(**change_set, WaiterConfig=patience)
     except botocore.exceptions.WaiterError:
         reasons = unmade(cloudformation, change_set)
         cloudformation.delete_change_set(**change_set)
@@ -388,7 +389,7 @@ def carried_out(cloudformation, stack, change_set, waiter):
 
     cloudformation.execute_change_set(StackName=stack, ChangeSetName=change_set)
     try:
-        cloudformation.get_waiter(waiter).wait(StackName=stack, WaiterConfig={"Delay": 5, "MaxAttempts": 720})
+        cloudformation.get_waiter(waiter).wait(StackName=stack, WaiterConfig={"Delay": 3, "MaxAttempts": 1200})
     except botocore.exceptions.WaiterError:
         status = describe(cloudformation, stack)["StackStatus"]
         outcome = "It is still going on" if status.endswith("_IN_PROGRESS") else "It came to nothing"
