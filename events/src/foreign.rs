@@ -169,6 +169,10 @@ fn cleaned(text: &str, longest: usize, is_one: bool) -> Option<String> {
     }
     if is_one {
         out.truncate(out.trim_end().len());
+        // A name of blanks is a name, and a channel may want one.
+        if out.is_empty() && !text.is_empty() {
+            out.push(REPLACEMENT);
+        }
     }
     Some(out)
 }
@@ -195,6 +199,8 @@ mod tests {
             ("vs\u{fe00}\u{e0101}\u{34f}\u{3164}\u{115f}\u{2800}", "vs������"),
             ("a\u{a0}\u{2003}  b\u{3000}c ", "a b\u{3000}c"),
             ("  `rm` ", "'rm'"),
+            ("  ", "�"),
+            ("", ""),
             ("\u{26a0}\u{fe0f} é e\u{301}", "\u{26a0} é e\u{301}"),
         ] {
             assert_eq!(shown(text), expected, "{text:?}");
