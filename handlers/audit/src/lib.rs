@@ -86,7 +86,11 @@ impl App<DynamoTable, DynamoTable, Option<SnsTopic>, EventBus, S3, LockedBucket,
         let bus = (!measures.is_empty()).then(|| EventBus::new(&sdk));
         let asking = Asking { bus, measures };
         let anchorage = anchors.map(|at| (LockedBucket::new(&sdk, at.bucket), KmsKey::new(&sdk, at.key)));
-        Ok(Self { intake: Intake { ledger: table, alerts, policy, kept, asking, flood: Arc::default() }, objects: S3::new(&sdk), anchorage })
+        Ok(Self {
+            intake: Intake { ledger: table, alerts, policy, kept, asking, flood: Arc::default() },
+            objects: S3::new(&sdk),
+            anchorage,
+        })
     }
 }
 

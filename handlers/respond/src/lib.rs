@@ -21,8 +21,8 @@ use relatch::{
     invocation::deadline,
     language::Language,
     ports::{
-        AlarmState, Alarms, CallError, CallErrorKind, Containments, Database, Description, Gate, Heartbeat, Masters, Ports,
-        Register, Table, Topic,
+        AlarmState, Alarms, CallError, CallErrorKind, Containments, Database, Description, Gate, Heartbeat, Masters,
+        Ports, Register, Table, Topic,
     },
     rollback::{Intent, Order, Recovery, Repair, facts::FailureClass, recovery::Outcome},
     telemetry::{self, Metrics},
@@ -188,7 +188,10 @@ impl<S: Gate, D: Database, R: Masters, T: Table + Register + Containments, P: To
     /// Contains an incident, if the audit has written down that it asks for it, as far as the settings allow it.
     async fn contain(&self, word: &WakeUp, deadline: Instant) -> Result<Value, CallError> {
         if word.environment != self.metrics.environment.name() {
-            warn!(containment.request = word.request.as_str(), "The request is of another environment; nothing is done");
+            warn!(
+                containment.request = word.request.as_str(),
+                "The request is of another environment; nothing is done"
+            );
             return Ok(json!({ "request": word.request, "outcome": "not-ours" }));
         }
         self.answer(&word.request, deadline).await

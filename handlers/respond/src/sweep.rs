@@ -6,9 +6,7 @@ use jiff::Timestamp;
 use rand::{RngExt, rand_core::UnwrapErr, rngs::SysRng};
 use relatch::{
     alert::findings::{self, Cause},
-    ports::{
-        Alarms, CallError, Containments, Database, Description, Gate, Heartbeat, Masters, Register, Table, Topic,
-    },
+    ports::{Alarms, CallError, Containments, Database, Description, Gate, Heartbeat, Masters, Register, Table, Topic},
     rollback::recovery::Outcome,
 };
 use relatch_events::secret::SecretId;

@@ -253,8 +253,10 @@ fn gathered(rows: &BTreeMap<(String, String), [bool; COLUMNS.len()]>) -> Vec<(St
     }
     let rows = gathered.into_iter().map(|((action, thing, allowed), circumstances)| {
         // Whatever the circumstances: all items, every way to use a key, whoever asks.
-        let through_all = circumstances.len() == THROUGH.len() && circumstances.iter().all(|how| how.starts_with("through "));
-        let any = [ITEMS.len(), THROUGH.len() + 1].contains(&circumstances.len()) || through_all || circumstances == STAR;
+        let through_all =
+            circumstances.len() == THROUGH.len() && circumstances.iter().all(|how| how.starts_with("through "));
+        let any =
+            [ITEMS.len(), THROUGH.len() + 1].contains(&circumstances.len()) || through_all || circumstances == STAR;
         let label = match circumstances.as_slice() {
             _ if any || allowed[1] || circumstances == [""] => thing,
             some => format!("{thing}, {}", some.join(" ")),
@@ -272,7 +274,15 @@ const STAR: [&str; 2] = ["by AWS itself", "by the program"];
 
 /// How the keys of the table's items begin.
 const ITEMS: [&str; 10] = [
-    "alerts#", "baseline#", "chain#", "contained#", "containment#", "event#", "ledger#", "operation#", "secret#",
+    "alerts#",
+    "baseline#",
+    "chain#",
+    "contained#",
+    "containment#",
+    "event#",
+    "ledger#",
+    "operation#",
+    "secret#",
     "silences",
 ];
 

@@ -32,6 +32,9 @@ const ROLES: [(&str, &str); 2] = [
     ("RELATCH_OWN_ROLES", "arn:aws:iam::123456789012:role/rotate,arn:aws:iam::123456789012:role/local"),
 ];
 
+/// Where an operator's command finds the table.
+const TABLE: [&str; 2] = ["--table", "relatch"];
+
 const BOTH: (&str, &str) = ("RELATCH_RESPOND", "rotate,deny");
 
 #[tokio::test]
@@ -101,8 +104,7 @@ async fn a_request_of_which_respond_was_not_told_is_found_by_the_sweep() {
     let aws = &scene.cloud.aws;
     let bus = Bus::listen(aws).await.unwrap();
     let one = r#"{"decoys":{"names":["app"]}}"#;
-    let audit =
-        cloud::audit(aws, &[BOTH, ("RELATCH_AUDIT_POLICY", one), ("RELATCH_GROUP_WAIT_SECONDS", "0")]).unwrap();
+    let audit = cloud::audit(aws, &[BOTH, ("RELATCH_AUDIT_POLICY", one), ("RELATCH_GROUP_WAIT_SECONDS", "0")]).unwrap();
     aws.fault_always("events:PutEvents", Fault::Deny);
     assert!(audit.invoke(trail::read("app", Some("report"), a_minute_ago())).await.unwrap().is_ok());
     assert_eq!(bus.events().await.unwrap(), Vec::<Value>::new());
@@ -117,10 +119,8 @@ async fn a_request_of_which_respond_was_not_told_is_found_by_the_sweep() {
 async fn what_nobody_has_written_down_is_not_done_whoever_asks_for_it() {
     let scene = scene(&[BOTH]).await;
     let whole = request(&scene, "role/web", &["deny", "rotate"]);
-    let mut forged = wake_up(&WakeUp {
-        environment: "dev".to_owned(),
-        request: RequestId::try_from("a".repeat(64)).unwrap(),
-    });
+    let mut forged =
+        wake_up(&WakeUp { environment: "dev".to_owned(), request: RequestId::try_from("a".repeat(64)).unwrap() });
     let answer = scene.responds(forged.clone()).await;
     assert_eq!(answer["outcome"], "unknown", "{answer:#}");
     // As a former version was asked, with all of it in the event.
@@ -170,7 +170,10 @@ async fn a_denial_that_somebody_takes_off_is_told_and_put_back_until_it_is_relea
     // A person's word holds.
     let operator = scene.cloud.operator().unwrap();
     let report = format!("arn:aws:iam::{ACCOUNT}:role/report");
-    assert_eq!(operator.runs(&["release", "app", "--principal", &report, "--yes"]).await.unwrap().status, 0);
+    let without = operator.runs(&["release", "app", "--principal", &report, "--yes"]).await.unwrap();
+    assert!(without.status == 2 && without.stderr.contains("put the denial back"), "{without:?}");
+    let release = ["release", "app", "--principal", &report, "--yes"];
+    assert_eq!(operator.runs(&[&release[..], &TABLE[..]].concat()).await.unwrap().status, 0);
     assert_eq!(scene.sweeps().await["containment"]["denialsGone"], 0);
     value(&thief, "app").await.unwrap();
     let eve = format!("arn:aws:iam::{ACCOUNT}:user/eve");
@@ -249,7 +252,7 @@ async fn what_was_denied_is_given_back_by_hand_and_the_rest_of_the_policy_stays(
     let undone = thief.delete_resource_policy().secret_id("app").send().await.map_err(code).unwrap_err();
     assert_eq!(undone, "AccessDeniedException", "who is denied cannot take the denial out");
     let operator = scene.cloud.operator().unwrap();
-    let runs = async |arguments: &[&str]| operator.runs(arguments).await.unwrap();
+    let runs = async |arguments: &[&str]| operator.runs(&[arguments, &TABLE[..]].concat()).await.unwrap();
     let eve = "arn:aws:iam::123456789012:user/eve";
     let dry = runs(&["release", "app", "--dry-run"]).await;
     assert!(dry.status == 0 && dry.stdout.contains("role/report") && dry.stdout.contains(eve), "{dry:?}");

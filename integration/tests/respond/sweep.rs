@@ -1,10 +1,10 @@
 //! Every secret is looked at, as many as the time allows, and what is not well is told.
 
+use crate::scene::Scene;
 use aws_sdk_cloudwatch::{
     Client,
     types::{ComparisonOperator, StateValue, Statistic},
 };
-use crate::scene::Scene;
 use jiff::{SignedDuration, Timestamp};
 use relatch_integration::{aws::Fault, cloud::FIRST_PASSWORD, lambda::Outcome, trail};
 use serde_json::json;
@@ -149,7 +149,8 @@ async fn the_sweep_lives_as_long_as_its_heart_beats() {
 /// How CloudWatch knows the alarm to be.
 async fn set_alarm(scene: &Scene, state: StateValue) {
     let client = Client::new(&scene.cloud.aws.sdk());
-    let alarm = client.put_metric_alarm().alarm_name("rotation-failed").namespace("Relatch").metric_name("RotationFailed");
+    let alarm =
+        client.put_metric_alarm().alarm_name("rotation-failed").namespace("Relatch").metric_name("RotationFailed");
     let alarm = alarm.statistic(Statistic::Sum).period(60).evaluation_periods(1).threshold(1.0);
     alarm.comparison_operator(ComparisonOperator::GreaterThanOrEqualToThreshold).send().await.unwrap();
     let set = client.set_alarm_state().alarm_name("rotation-failed").state_value(state).state_reason("a test");

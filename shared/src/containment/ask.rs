@@ -97,7 +97,11 @@ impl<B: Bus> Asking<B> {
             table.record_request(&id, request).await?;
             let word = WakeUp { environment: environment.name().to_owned(), request: id };
             let (id, secrets) = (word.request.as_str(), request.secrets.len());
-            info!(incident.key = incident.key, containment.request = id, "Asked for the containment of {secrets} secrets");
+            info!(
+                incident.key = incident.key,
+                containment.request = id,
+                "Asked for the containment of {secrets} secrets"
+            );
             if let Err(problem) = bus.wake(&word).await {
                 error!(error = %problem, containment.request = id, "The function respond could not be woken; its next sweep contains the incident");
             }

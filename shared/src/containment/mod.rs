@@ -23,14 +23,12 @@ pub use relatch_events::containment::{Containment, Exposed, Measure, RequestId, 
 use crate::{
     audit::operation::Act,
     config::Environment,
-    ports::{
-        Asked, CallError, CallErrorKind, Containments, Denied, Description, Gate, Label, Rotating, Table,
-    },
+    ports::{Asked, CallError, CallErrorKind, Containments, Denied, Description, Gate, Label, Rotating, Table},
 };
 use futures_util::{StreamExt as _, stream};
+use jiff::{SignedDuration, Timestamp};
 use plan::{Action, Began, Denial, Door, Ending, Facts, Labels, Look, Obstacle, Plan, Put, Rotation, Standing, plan};
 use policy::Merged;
-use jiff::{SignedDuration, Timestamp};
 use relatch_events::{
     cloudtrail::target::{Place, Target},
     secret::SecretId,
@@ -267,7 +265,9 @@ impl<S: Gate, T: Table + Containments> Containing<'_, S, T> {
             }
         }
         for denial in gone {
-            let Some(secret) = denial.secret.len().checked_sub(7).and_then(|end| denial.secret.get(..end)) else { continue };
+            let Some(secret) = denial.secret.len().checked_sub(7).and_then(|end| denial.secret.get(..end)) else {
+                continue;
+            };
             let Ok(secret) = SecretId::try_from(secret) else { continue };
             let again = Containment {
                 environment: environment.name().to_owned(),

@@ -515,10 +515,8 @@ mod tests {
     #[test]
     fn where_nothing_can_be_denied_any_more_what_was_read_is_replaced_all_the_same() {
         let known = Some(Standing::Contained { rotation: None });
-        let stuck = [Unmerged::Full, Unmerged::Crowded, Unmerged::Unreadable].map(|why| Facts {
-            door: Some(Door::Stuck(why)),
-            ..asked()
-        });
+        let stuck = [Unmerged::Full, Unmerged::Crowded, Unmerged::Unreadable]
+            .map(|why| Facts { door: Some(Door::Stuck(why)), ..asked() });
         let refused = Facts { door: Some(Door::Open("{}".to_owned())), put: Some(Put::Refused), ..asked() };
         let spared = Facts { spared: Some(Spared::Nameless), ..asked() };
         let unproved = Facts { door: Some(closed()), is_late: true, is_overdue: true, ..asked() };
@@ -589,7 +587,10 @@ mod tests {
             ("full", Facts { secret: known(None), door: Some(Door::Stuck(Unmerged::Full)), ..asked() }),
             ("there, not in effect yet", Facts { shut: 0, ..proved.clone() }),
             ("seen once", Facts { shut: 1, ..proved.clone() }),
-            ("crowded", Facts { door: Some(Door::Stuck(Unmerged::Crowded)), ..Facts { secret: known(None), ..asked() } }),
+            (
+                "crowded",
+                Facts { door: Some(Door::Stuck(Unmerged::Crowded)), ..Facts { secret: known(None), ..asked() } },
+            ),
             ("time is up", Facts { shut: 1, is_late: true, ..proved.clone() }),
             ("time is up, for long", Facts { shut: 1, is_late: true, is_overdue: true, ..proved.clone() }),
             ("proved", proved.clone()),

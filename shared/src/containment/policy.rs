@@ -320,9 +320,7 @@ mod tests {
     #[test]
     fn the_most_principals_of_the_longest_names_leave_half_of_the_policy_to_others() {
         let path = format!("{}/", "p".repeat(511));
-        let long = |n: usize| {
-            Principal::of(&format!("arn:aws-us-gov:iam::123456789012:role/{path}{n:0>64}")).unwrap()
-        };
+        let long = |n: usize| Principal::of(&format!("arn:aws-us-gov:iam::123456789012:role/{path}{n:0>64}")).unwrap();
         let mut text = None;
         for n in 0..MOST {
             text = Some(wanted(text.as_deref(), &long(n)));

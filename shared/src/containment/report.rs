@@ -102,10 +102,7 @@ pub fn of_lost(lost: &Lost, environment: Environment, language: Language) -> Ale
     );
     let not_again = case.ending.obstacle().map(|why| {
         let why = why.spoken(language);
-        language.choose(
-            format!("It could not be put back: {why}."),
-            format!("元に戻せませんでした: {why}。"),
-        )
+        language.choose(format!("It could not be put back: {why}."), format!("元に戻せませんでした: {why}。"))
     });
     let again = case.ending.is_done().then(|| {
         language.choose(

@@ -14,14 +14,21 @@ use relatch::{
     },
     config::Environment,
     ports::{
-        Baselines, Bus, CallError, CallErrorKind, Claim, KeptPart, Ledger, Operations, Register, Requests, Telling, Topic,
+        Baselines, Bus, CallError, CallErrorKind, Claim, KeptPart, Ledger, Operations, Register, Requests, Telling,
+        Topic,
     },
 };
 use relatch_events::{
     containment::{Containment, RequestId, WakeUp},
     moment::Moment,
 };
-use std::{cell::RefCell, collections::{BTreeMap, BTreeSet}, future::pending, pin::Pin, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    future::pending,
+    pin::Pin,
+    rc::Rc,
+};
 
 /// What happens at a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,11 +22,8 @@ const ENDINGS_ARE_KEPT: SignedDuration = SignedDuration::from_hours(14 * 24);
 impl Requests for DynamoTable {
     async fn record_request(&self, id: &RequestId, request: &Containment) -> Result<(), CallError> {
         const CALL: &str = "dynamodb:PutItem";
-        let unusable = |message: &str| CallError {
-            operation: CALL,
-            kind: CallErrorKind::Refused,
-            message: message.to_owned(),
-        };
+        let unusable =
+            |message: &str| CallError { operation: CALL, kind: CallErrorKind::Refused, message: message.to_owned() };
         let environment = Environment::by_name(&request.environment).ok_or_else(|| unusable("of no environment"))?;
         let json = serde_json::to_string(request).map_err(|_| unusable("the request is no JSON"))?;
         let now = Timestamp::now();
@@ -90,7 +87,9 @@ impl Containments for DynamoTable {
         let Denied { secret, principal, incident_gap, released: _ } = denial;
         let answer = self
             .update(key(&contained(environment), &denial_of(secret, principal)))
-            .update_expression("SET secret = :secret, principal = :principal, gap = :gap, deniedAt = :now REMOVE releasedAt, expires")
+            .update_expression(
+                "SET secret = :secret, principal = :principal, gap = :gap, deniedAt = :now REMOVE releasedAt, expires",
+            )
             .expression_attribute_values(":secret", string(secret))
             .expression_attribute_values(":principal", string(principal))
             .expression_attribute_values(":gap", number(*incident_gap))
@@ -109,9 +108,7 @@ impl Containments for DynamoTable {
         let now = Timestamp::now();
         let answer = self
             .update(key(&contained(environment), &denial_of(secret, principal)))
-            .update_expression(
-                "SET secret = :secret, principal = :principal, releasedAt = :now, expires = :expires",
-            )
+            .update_expression("SET secret = :secret, principal = :principal, releasedAt = :now, expires = :expires")
             .expression_attribute_values(":secret", string(secret))
             .expression_attribute_values(":principal", string(principal))
             .expression_attribute_values(":now", number(now.as_millisecond()))
