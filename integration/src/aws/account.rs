@@ -246,6 +246,9 @@ fn carried(template: &mut Value) -> Vec<String> {
         }
         is_carried
     });
+    for (id, resource) in resources.iter_mut() {
+        left_out.extend(without_sessions(resource).into_iter().map(|statement| format!("{id}: {statement}")));
+    }
     let there: Vec<String> = resources.keys().cloned().collect();
     for resource in resources.values_mut() {
         let before: Vec<Value> = match resource.get("DependsOn") {
@@ -259,6 +262,24 @@ fn carried(template: &mut Value) -> Vec<String> {
         if let Some(path) = resource.pointer_mut("/Properties/TemplateURL") {
             *path = format!("http://localhost/templates/{}", path.as_str().unwrap_or_default()).into();
         }
+    }
+    left_out
+}
+
+/// Leaves out what a policy of a resource says of `aws:PrincipalArn`: for AWS that is the role of a session, for the emulator
+/// the session, so that it denies the roles that are excepted. Says which statements those were.
+fn without_sessions(resource: &mut Value) -> Vec<String> {
+    let mut left_out = Vec::new();
+    for at in ["/Properties/PolicyDocument/Statement", "/Properties/ResourcePolicy/PolicyDocument/Statement"] {
+        let Some(Value::Array(statements)) = resource.pointer_mut(at) else { continue };
+        statements.retain(|statement| {
+            let operators = statement["Condition"].as_object().into_iter().flat_map(|all| all.values());
+            let is_carried = operators.into_iter().all(|keys| keys.get("aws:PrincipalArn").is_none());
+            if !is_carried {
+                left_out.push(statement["Sid"].as_str().unwrap_or_default().to_owned());
+            }
+            is_carried
+        });
     }
     left_out
 }

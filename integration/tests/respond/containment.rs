@@ -32,6 +32,9 @@ const ROLES: [(&str, &str); 2] = [
     ("RELATCH_OWN_ROLES", "arn:aws:iam::123456789012:role/rotate,arn:aws:iam::123456789012:role/local"),
 ];
 
+/// Where an operator's command finds the table.
+const TABLE: [&str; 2] = ["--table", "relatch"];
+
 const BOTH: (&str, &str) = ("RELATCH_RESPOND", "rotate,deny");
 
 #[tokio::test]
@@ -167,7 +170,10 @@ async fn a_denial_that_somebody_takes_off_is_told_and_put_back_until_it_is_relea
     // A person's word holds.
     let operator = scene.cloud.operator().unwrap();
     let report = format!("arn:aws:iam::{ACCOUNT}:role/report");
-    assert_eq!(operator.runs(&["release", "app", "--principal", &report, "--yes"]).await.unwrap().status, 0);
+    let without = operator.runs(&["release", "app", "--principal", &report, "--yes"]).await.unwrap();
+    assert!(without.status == 2 && without.stderr.contains("put the denial back"), "{without:?}");
+    let release = ["release", "app", "--principal", &report, "--yes"];
+    assert_eq!(operator.runs(&[&release[..], &TABLE[..]].concat()).await.unwrap().status, 0);
     assert_eq!(scene.sweeps().await["containment"]["denialsGone"], 0);
     value(&thief, "app").await.unwrap();
     let eve = format!("arn:aws:iam::{ACCOUNT}:user/eve");
@@ -246,7 +252,7 @@ async fn what_was_denied_is_given_back_by_hand_and_the_rest_of_the_policy_stays(
     let undone = thief.delete_resource_policy().secret_id("app").send().await.map_err(code).unwrap_err();
     assert_eq!(undone, "AccessDeniedException", "who is denied cannot take the denial out");
     let operator = scene.cloud.operator().unwrap();
-    let runs = async |arguments: &[&str]| operator.runs(arguments).await.unwrap();
+    let runs = async |arguments: &[&str]| operator.runs(&[arguments, &TABLE[..]].concat()).await.unwrap();
     let eve = "arn:aws:iam::123456789012:user/eve";
     let dry = runs(&["release", "app", "--dry-run"]).await;
     assert!(dry.status == 0 && dry.stdout.contains("role/report") && dry.stdout.contains(eve), "{dry:?}");

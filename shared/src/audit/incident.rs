@@ -177,6 +177,11 @@ impl Sum<'_> {
             TargetKind::Topic => ("topic", "topics", "トピック"),
             TargetKind::Queue => ("queue", "queues", "キュー"),
             TargetKind::Alarm => ("alarm", "alarms", "アラーム"),
+            TargetKind::Table => ("table", "tables", "テーブル"),
+            TargetKind::Bucket => ("bucket", "buckets", "バケット"),
+            TargetKind::Role => ("role", "roles", "ロール"),
+            TargetKind::LogGroup => ("log group", "log groups", "ロググループ"),
+            TargetKind::Schedule => ("schedule", "schedules", "スケジュール"),
         };
         let (deed, done) = match self.deed {
             Deed::Read => ("read", "読み取り"),
