@@ -293,7 +293,9 @@ impl<'a, S: Secrets, D: Database, R: Servers, T: Table> Visit<'a, S, D, R, T> {
         self.known.previous = previous.filter(|_| elsewhere.is_none());
     }
 
-    /// The admin logs in to the secret's own database, since locks are kept for each database.
+    /// The admin logs in to the secret's own database, since locks are kept for each database: in another one, a finishSecret
+    /// that holds the lock as the role itself would not keep the admin out. What the owner of that database can set or make
+    /// there is in force in no session of ours, but for a login trigger (PostgreSQL 17), which only a superuser can make.
     fn learn_admin(&mut self, version: Option<Version>) {
         let (held, admin) = held(version);
         let elsewhere = match (&admin, &self.known.current) {
