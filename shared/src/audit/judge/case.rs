@@ -1,6 +1,6 @@
 //! One fact before the judge, and what is known of those whom it is about.
 
-use super::{reads::Unexplained, recent::Recent, standing::PrincipalStanding};
+use super::{order::Purpose, reads::Unexplained, recent::Recent, standing::PrincipalStanding};
 use crate::audit::{
     baseline::{Baseline, Habits, Network, Principal, Reader, Secret, SecretStanding},
     finding::{Evidence, Finding, Kind},
@@ -30,6 +30,7 @@ pub(super) struct Case<'a> {
     pub(super) announced: &'a VecDeque<Announcement>,
     /// The number of the principal.
     pub(super) who: u32,
+    pub(super) purpose: Purpose,
     pub(super) found: &'a mut Vec<Finding>,
 }
 

@@ -170,6 +170,7 @@ impl Judge {
             unexplained: &mut self.unexplained,
             announced: &self.announced,
             who,
+            purpose,
             found,
         };
         // Relatch tries whether a secret is shut: nothing is read, and nobody is to be told.

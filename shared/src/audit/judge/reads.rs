@@ -3,7 +3,7 @@
 use super::{
     account::joint,
     case::{Case, network},
-    order::{digest, lasting},
+    order::{Purpose, digest, lasting},
     watchers,
 };
 use crate::audit::{
@@ -155,7 +155,10 @@ fn elsewhere(case: &mut Case<'_>, target: &Target, known: Known) {
 fn together(case: &mut Case<'_>, from: usize, is_trusted: bool) {
     let (fact, at, burst) = (case.fact, case.at, case.policy.thresholds.shared_network);
     let (Some(joint), Some(network)) = (joint(fact), network(fact)) else { return };
-    if is_trusted || fact.actor.id.is_empty() {
+    let is_strange = |finding: &Finding| matches!(finding.kind, Kind::NewReader | Kind::UsualReaderElsewhere);
+    // What was strange in history is history.
+    let are_any = case.purpose == Purpose::Judge && case.found[from..].iter().any(is_strange);
+    if is_trusted || !are_any || fact.actor.id.is_empty() {
         return;
     }
     let number = case.baseline.meet_principal(&joint, at);
