@@ -14,8 +14,11 @@
 use std::{borrow::Cow, fmt::Write};
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
-/// The most characters that are shown of one text. AWS's own names have up to 512; what tells them apart comes first.
+/// The most characters that are shown of one text. AWS's own names have up to 512.
 const LONGEST: usize = 256;
+
+/// So many of them are its last.
+const TAIL: usize = 64;
 
 /// So many marks may sit on one letter. No language writes more than four; piled up, they cover the lines above.
 const MARKS: usize = 4;
@@ -24,7 +27,7 @@ const MARKS: usize = 4;
 const REPLACEMENT: char = '\u{fffd}';
 
 /// One text of somebody else: on one line, without a character that is invisible or acts on others, in at most 256
-/// characters and an ellipsis. Backticks become apostrophes: what is between backticks in our sentences is a command.
+/// characters: the beginning, an ellipsis, and the end. Backticks become apostrophes: what is between backticks in our sentences is a command.
 pub fn shown(text: &str) -> Cow<'_, str> {
     match cleaned(text, LONGEST, true) {
         Some(text) => Cow::Owned(text),
@@ -159,10 +162,6 @@ fn cleaned(text: &str, longest: usize, is_one: bool) -> Option<String> {
             Kind::Plain | Kind::Mark => c,
             Kind::Hidden => REPLACEMENT,
         };
-        if count == longest {
-            out.push('…');
-            return Some(out);
-        }
         out.push(c);
         count += 1;
         is_after_blank = kind == Kind::Blank;
@@ -173,6 +172,12 @@ fn cleaned(text: &str, longest: usize, is_one: bool) -> Option<String> {
         if out.is_empty() && !text.is_empty() {
             out.push(REPLACEMENT);
         }
+    }
+    if count > longest {
+        // The end too: names that are long on purpose differ there.
+        let mut tail: Vec<char> = out.chars().rev().take(TAIL).collect();
+        tail.reverse();
+        out = out.chars().take(longest - TAIL - 1).chain(['…']).chain(tail).collect();
     }
     Some(out)
 }
@@ -210,8 +215,10 @@ mod tests {
     #[test]
     fn a_flood_is_cut_and_marked() {
         assert_eq!(shown(&"n".repeat(256)), "n".repeat(256));
-        assert_eq!(shown(&"n".repeat(257)), "n".repeat(256) + "…");
-        assert_eq!(shown(&"ü".repeat(5_000)).chars().count(), 257);
+        assert_eq!(shown(&"n".repeat(257)), "n".repeat(191) + "…" + &"n".repeat(64));
+        assert_eq!(shown(&"ü".repeat(5_000)).chars().count(), 256);
+        let (one, other) = (format!("{}1", "n".repeat(500)), format!("{}2", "n".repeat(500)));
+        assert_ne!(shown(&one), shown(&other), "whoever chooses long names must not hide one behind another");
         let pile = format!("Z{}algo", "\u{301}".repeat(100));
         assert_eq!(shown(&pile), "Z\u{301}\u{301}\u{301}\u{301}�algo");
         assert_eq!(shown(&format!("a{}b", " ".repeat(1_000))), "a b");
@@ -237,7 +244,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_hidden_gets_out_and_what_is_shown_is_shown_as_it_is(text in any::<String>()) {
-            for (clean, longest) in [(shown(&text), 257), (line(&text), usize::MAX)] {
+            for (clean, longest) in [(shown(&text), LONGEST), (line(&text), usize::MAX)] {
                 prop_assert!(clean.chars().all(|c| kind(c) != Kind::Hidden), "{clean:?}");
                 prop_assert!(clean.chars().count() <= longest && clean.lines().count() <= 1);
                 prop_assert_eq!(line(&clean), clean.as_ref());

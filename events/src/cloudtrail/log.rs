@@ -471,7 +471,7 @@ fn holds_records(bytes: &[u8]) -> bool {
 /// Whether an object begins like a record, or like what holds records. What follows the brace is given.
 fn is_of_records(after: &[u8]) -> bool {
     // CloudTrail writes the version first. What sorts the fields begins with one of the others.
-    const FIRST: [&str; 13] = [
+    const FIRST: [&str; 17] = [
         "eventVersion",
         "Records",
         "Events",
@@ -484,7 +484,11 @@ fn is_of_records(after: &[u8]) -> bool {
         "awsRegion",
         "eventCategory",
         "eventID",
+        "eventName",
+        "eventSource",
         "eventTime",
+        "eventType",
+        "userIdentity",
     ];
     let Some(rest) = after.trim_ascii_start().strip_prefix(b"\"") else { return false };
     FIRST.iter().any(|name| rest.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"\"")))

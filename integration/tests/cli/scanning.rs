@@ -214,10 +214,10 @@ async fn nothing_found_never_stands_alone_over_what_was_not_read_whole() {
 async fn numbers_on_the_screen_are_never_cut() {
     let desk = Desk::new();
     let mut records = quiet(30);
-    records.extend(vec!["{}".to_owned(); 1_234_567]);
+    records.extend(vec!["{}".to_owned(); 123_456]);
     desk.file("log.json", &log(&records));
     let answer = desk.scans("~/log.json").await;
-    assert!(answer.stdout.contains("1234567") && answer.stdout.contains("and 1234562 more"), "{}", answer.stdout);
+    assert!(answer.stdout.contains("123456") && answer.stdout.contains("and 123451 more"), "{}", answer.stdout);
 }
 
 #[tokio::test]
