@@ -147,10 +147,11 @@ impl<'a, S: Custody, D: Database, R: Masters, T: Table> Visit<'a, S, D, R, T> {
                 };
                 let verdict = match (surroundings, source) {
                     (Err(unseen), _) => role::unseen(unseen),
-                    (Ok(seen), Source::Admin) => match role::judge_reset(&seen, &user, self.tag("relatch:user")) {
-                        RoleVerdict::Unfit(RoleProblem::Missing) if self.is_to_be_created(&user) => RoleVerdict::Absent,
-                        verdict => verdict,
-                    },
+                    (Ok(seen), Source::Admin) => {
+                        let verdict = role::judge_reset(&seen, &user, self.tag("relatch:user"));
+                        let is_missing = verdict == RoleVerdict::Unfit(RoleProblem::Missing);
+                        if is_missing && self.is_to_be_created(&user) { RoleVerdict::Absent } else { verdict }
+                    }
                     (Ok(seen), _) => role::judge_single(&role::shown_by_password(seen), has_admin),
                 };
                 self.facts.roles[source as usize] = Some(verdict);
