@@ -8,11 +8,12 @@ use crate::{
     screen::{control, release as screen},
 };
 use relatch::{
+    config::Environment,
     containment::{
         Principal,
         policy::{self, Released},
     },
-    ports::{CallError, CallErrorKind, Containments as _, Gate as _},
+    ports::{CallError, CallErrorKind, Containments as _, Denied, Gate as _},
     rollback::RepairError,
 };
 use relatch_events::secret::SecretId;
@@ -35,9 +36,24 @@ pub(crate) async fn release(asked: &Release, outside: &Outside, terminal: &Termi
     let (secrets, name) = (&outside.ports.secrets, secret.as_str());
     let present = outside.told(name, secrets.policy(&id).await).await?;
     let (left, denied) = without(name, present.as_deref(), principal.as_ref())?;
+    // Also whom only the table knows: what took the denial out of the policy does not end it.
+    let mut whom: BTreeSet<String> = denied.into_iter().collect();
+    if let Some(table) = &outside.ports.table {
+        // A secret is of one environment, and whoever types may have named none.
+        for environment in Environment::ALL {
+            let noted = outside.told(THE_TABLE, table.denials(environment).await).await?;
+            let is_meant = |noted: &Denied| {
+                let of_principal = principal.as_ref().is_none_or(|principal| principal.arn() == noted.principal);
+                noted.secret == arn && noted.released.is_none() && of_principal
+            };
+            whom.extend(noted.into_iter().filter(is_meant).map(|noted| noted.principal));
+        }
+    }
+    let is_noted = !whom.is_empty();
+    let denied: Vec<String> = whom.into_iter().collect();
     let json = |outcome| json::release(&arn, outcome, &denied);
     // Whether it is a slip of the pen cannot be seen: it is not "done".
-    if left == Released::Nothing {
+    if left == Released::Nothing && !is_noted {
         terminal.show(|| screen::absent(name, principal.as_ref()), || json("was-not-denied"));
         return Ok(Status::Found);
     }
@@ -47,16 +63,11 @@ pub(crate) async fn release(asked: &Release, outside: &Outside, terminal: &Termi
     }
     // Before the policy, or respond's sweep would find the denial gone, and put it back.
     let table = outside.table("respond would put the denial back")?;
-    let noted = table.denials(outside.environment).await;
-    let noted = outside.told(THE_TABLE, noted).await?;
-    let of_secret = noted.into_iter().filter(|noted| noted.secret == arn && noted.released.is_none());
-    let whom: BTreeSet<String> = match principal {
-        Some(principal) => [principal.arn().to_owned()].into(),
-        None => of_secret.map(|noted| noted.principal).chain(denied.iter().cloned()).collect(),
-    };
-    for principal in &whom {
-        let released = table.release_denial(outside.environment, &arn, principal).await;
-        outside.told(THE_TABLE, released).await?;
+    for environment in Environment::ALL {
+        for principal in &denied {
+            let released = table.release_denial(environment, &arn, principal).await;
+            outside.told(THE_TABLE, released).await?;
+        }
     }
     // Somebody may have changed it while the question was open.
     let present = outside.told(name, secrets.policy(&id).await).await?;

@@ -177,7 +177,12 @@ async fn a_denial_that_somebody_takes_off_is_told_and_put_back_until_it_is_relea
     assert_eq!(scene.sweeps().await["containment"]["denialsGone"], 0);
     value(&thief, "app").await.unwrap();
     let eve = format!("arn:aws:iam::{ACCOUNT}:user/eve");
-    assert_eq!(policy::denied(&policy_of(&scene).unwrap()), [eve]);
+    assert_eq!(policy::denied(&policy_of(&scene).unwrap()), [eve.as_str()]);
+    // Also of a denial that is gone already.
+    scene.cloud.aws.store().edit("app", |secret| secret.set_policy(Some(deployed.to_string()))).unwrap();
+    let release = ["release", "app", "--principal", &eve, "--yes"];
+    assert_eq!(operator.runs(&[&release[..], &TABLE[..]].concat()).await.unwrap().status, 0);
+    assert_eq!(scene.sweeps().await["containment"]["denialsGone"], 0);
 }
 
 /// One principal more than there is room for.
