@@ -338,7 +338,7 @@ fn breadth(case: &mut Case<'_>, target: &Target, secret: u32, is_trusted: bool) 
     }
     let burst = thresholds.multi_region_read;
     if let Some(region) = &case.fact.region
-        && let Some(count) = case.recent().regions.note(digest(region.as_str()), at, burst.within)
+        && let Some(count) = case.recent().regions.note(lasting(&[region]), at, burst.within)
     {
         let told = Breadth { kind: Kind::MultiRegionRead, of: Counted::Regions, burst, count, is_trusted };
         told.tell(case, |habits| &mut habits.regions, |_| Vec::new(), None);
