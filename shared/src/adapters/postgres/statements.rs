@@ -50,7 +50,7 @@ fn a_name_that_is_not_qualified_is_found() {
         ("SELECT a::text", "::text"),
         ("SELECT CAST (a AS text)", "cast()"),
         ("SELECT a IN (1, 2)", "in"),
-        ("SELECT a IS DISTINCT FROM b", "distinct"),
+        ("SELECT a IS DISTINCT FROM pg_catalog.b", "distinct"),
         ("SELECT public.now()", "public.now()"),
         ("SELECT a OPERATOR(public.=) b", "public.="),
         ("SELECT 1 FROM public.t", "public.t"),
