@@ -7,7 +7,7 @@ use relatch_integration::{
     lambda::Outcome,
     receiver::{Keys, Receiver, Service, Trouble},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 #[tokio::test]

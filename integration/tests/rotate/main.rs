@@ -8,6 +8,7 @@ mod database;
 mod hostile;
 mod input;
 mod rds;
+mod rights;
 mod rollback;
 mod rotation;
 mod scene;

@@ -9,7 +9,8 @@ use relatch::{
     ports::{
         Attempt, CallError, CallErrorKind, Controls, Custody, Database, Description, Door, Failure, Kept, Label,
         Likeness, Lock, Login, Master, MasterOf, Masters, Page, Pause, Pending, Ports, Refusal, Role, Scope, Secrets,
-        Server, ServerState, Servers, Session, SessionError, Silence, Staged, Surroundings, Table, Unseen, Version, Which,
+        Server, ServerState, Servers, Session, SessionError, Silence, Staged, Surroundings, Table, Unseen, Version,
+        Which,
     },
     rollback::{self, Impact, Intent, Order, Recovery, Repair},
     rotation::{
