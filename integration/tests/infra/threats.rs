@@ -17,12 +17,13 @@ fn every_threat_is_held_by_tests_that_exist() {
     for row in rows {
         let cells = cells(row);
         let [who, .., held] = cells.as_slice() else { panic!("a row without cells: {row}") };
-        let named: Vec<&str> = held.split('`').skip(1).step_by(2).collect();
+        // What nothing here stops is told as that, with a dash.
+        let is_open = held.starts_with('–');
+        let named: Vec<&str> = if is_open { Vec::new() } else { held.split('`').skip(1).step_by(2).collect() };
         if cells.len() != COLUMNS {
             problems.push(format!("{} columns in place of {COLUMNS}: {row}", cells.len()));
         }
-        // What nothing here stops is told as that, with a dash.
-        if named.is_empty() && !held.starts_with('–') {
+        if named.is_empty() && !is_open {
             problems.push(format!("no test, and no dash: {who}"));
         }
         let exists = |name: &str| if name.contains('/') { project().join(name).exists() } else { tests.contains(name) };
