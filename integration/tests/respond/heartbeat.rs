@@ -32,8 +32,8 @@ async fn a_check_that_does_not_answer_or_is_no_https_url_is_said_and_keeps_no_sw
         scene.cloud.aws.store().create(CHANNELS, &json!({ "heartbeatUrl": url }).to_string()).unwrap();
         let scene = checked(scene, &receiver);
         assert_eq!(scene.sweeps().await["sound"], 1);
-        assert!(said(&scene).contains(expected), "{}", said(&scene));
         nothing_shows(&scene).await;
+        assert!(said(&scene).contains(expected), "{}", said(&scene));
     }
 
     let (scene, receiver) = (Scene::remembering().await, Receiver::start().await.unwrap());
@@ -41,8 +41,8 @@ async fn a_check_that_does_not_answer_or_is_no_https_url_is_said_and_keeps_no_sw
     scene.cloud.aws.store().create(CHANNELS, &receiver.secret_with_check().to_string()).unwrap();
     let scene = checked(scene, &receiver);
     assert_eq!(scene.sweeps().await["sound"], 1);
-    assert!(said(&scene).contains("HTTP status 503"), "{}", said(&scene));
     nothing_shows(&scene).await;
+    assert!(said(&scene).contains("HTTP status 503"), "{}", said(&scene));
 }
 
 /// `respond` knows of the channels' secret.

@@ -112,14 +112,14 @@ async fn an_alarm_makes_respond_look_after_every_secret() {
         scene.ages(&token, 16);
         let answer = scene.responds(event("rotation-failed", "ALARM")).await;
         assert_eq!(answer["outcome"], "unknown", "there is no such alarm: {answer:#}");
-        set_alarm(&scene, StateValue::Alarm).await;
+        set_alarm(&scene, "rotation-failed", StateValue::Alarm).await;
         let answer = scene.responds(event("rotation-failed", "ALARM")).await;
         assert_eq!(answer["outcome"], "firing", "{answer:#}");
         assert_eq!(answer["sweep"]["repaired"], json!([scene.secret]), "{answer:#}");
         assert_eq!(scene.responds(event("rotation-failed", "INSUFFICIENT_DATA")).await["outcome"], "unclear");
         let forged = scene.responds(event("rotation-failed", "OK")).await;
         assert_eq!(forged["outcome"], "unclear", "CloudWatch says that it is firing: {forged:#}");
-        set_alarm(&scene, StateValue::Ok).await;
+        set_alarm(&scene, "rotation-failed", StateValue::Ok).await;
         assert_eq!(scene.responds(event("rotation-failed", "OK")).await["told"], true);
         assert_eq!(scene.responds(event("rotation-failed", "OK")).await["told"], false, "it has been told");
         let told = scene.told();
@@ -132,8 +132,11 @@ async fn an_alarm_makes_respond_look_after_every_secret() {
 #[tokio::test]
 async fn an_alarm_that_is_not_about_rotations_is_told_and_makes_nobody_look() {
     let scene = Scene::remembering().await;
-    let answer = scene.responds(trail::alarm_itself("relatch-dev-unauthorized-api-calls", "ALARM")).await;
+    let denied = "relatch-dev-unauthorized-api-calls";
+    set_alarm(&scene, denied, StateValue::Alarm).await;
+    let answer = scene.responds(trail::alarm_itself(denied, "ALARM")).await;
     assert_eq!((&answer["outcome"], &answer["told"], &answer["sweep"]), (&json!("firing"), &json!(true), &json!(null)));
+    set_alarm(&scene, "failed-logins", StateValue::Alarm).await;
     let answer = scene.responds(trail::alarm_itself("failed-logins", "ALARM")).await;
     assert_eq!(answer["sweep"]["secrets"], 1, "{answer:#}");
 }
@@ -157,13 +160,12 @@ async fn the_sweep_lives_as_long_as_its_heart_beats() {
 }
 
 /// How CloudWatch knows the alarm to be.
-async fn set_alarm(scene: &Scene, state: StateValue) {
+async fn set_alarm(scene: &Scene, name: &str, state: StateValue) {
     let client = Client::new(&scene.cloud.aws.sdk());
-    let alarm =
-        client.put_metric_alarm().alarm_name("rotation-failed").namespace("Relatch").metric_name("RotationFailed");
+    let alarm = client.put_metric_alarm().alarm_name(name).namespace("Relatch").metric_name("RotationFailed");
     let alarm = alarm.statistic(Statistic::Sum).period(60).evaluation_periods(1).threshold(1.0);
     alarm.comparison_operator(ComparisonOperator::GreaterThanOrEqualToThreshold).send().await.unwrap();
-    let set = client.set_alarm_state().alarm_name("rotation-failed").state_value(state).state_reason("a test");
+    let set = client.set_alarm_state().alarm_name(name).state_value(state).state_reason("a test");
     set.send().await.unwrap();
 }
 

@@ -132,8 +132,9 @@ pub fn of_alarm(name: &str, reason: Option<&str>, environment: Environment, lang
 
 /// Relatch's own alarms, by what follows the project and the environment in their names, each with whether it can mean that a
 /// secret is out of step with its database. The others are alerts and no more: anybody in the account can be denied a call.
-pub const OWN_ALARMS: [(&str, bool); 22] = [
+pub const OWN_ALARMS: [(&str, bool); 25] = [
     ("-access-denied-burst", false),
+    ("-audit-background-behind", false),
     ("-audit-baseline-unkept", false),
     ("-audit-behind", false),
     ("-audit-errors", false),
@@ -148,10 +149,12 @@ pub const OWN_ALARMS: [(&str, bool); 22] = [
     ("-reads-unseen", false),
     ("-respond-errors", true),
     ("-respond-slow", false),
+    ("-respond-uncalled", true),
     ("-root-account-usage", false),
     ("-rotate-slow", true),
     ("-rotation-failed", true),
     ("-secret-read-errors", false),
+    ("-sweep-uncalled", true),
     ("-unauthorized-api-calls", false),
     ("-unhandled", true),
     ("-unusual-secret-reads", false),
