@@ -241,7 +241,7 @@ impl Config {
                     topic: setting("RELATCH_TOPIC_ARN"),
                     policy,
                     rotate_function: setting("RELATCH_ROTATE_ARN"),
-                    channels: channels(&setting),
+                    channels: channels(setting),
                 },
                 audience: Audience {
                     language: language.unwrap_or_default(),

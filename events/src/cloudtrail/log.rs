@@ -197,7 +197,11 @@ impl<R: Read> Log<R> {
                         self.place = Place::Over;
                         why
                     }
-                    _ => {
+                    Malformed::NotJson
+                    | Malformed::NotAnObject
+                    | Malformed::NotARecord
+                    | Malformed::TooLarge
+                    | Malformed::NotAList => {
                         self.place = Place::Lost;
                         why
                     }

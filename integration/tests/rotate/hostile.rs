@@ -104,7 +104,9 @@ async fn seen(application: &Client) -> Vec<String> {
     let answer = application.simple_query(query).await.unwrap();
     let rows = answer.iter().filter_map(|message| match message {
         tokio_postgres::SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
+        tokio_postgres::SimpleQueryMessage::CommandComplete(_)
+        | tokio_postgres::SimpleQueryMessage::RowDescription(_)
+        | _ => None,
     });
     rows.flat_map(|row| (0..row.len()).map(|column| row.get(column).unwrap_or_default().to_owned())).collect()
 }

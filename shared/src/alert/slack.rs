@@ -133,7 +133,7 @@ pub(super) fn neutral(text: &str, longest: usize) -> String {
     let lines = text.split('\n').map(|line| {
         let parts: Vec<&str> = line.split('`').collect();
         // An odd number of backticks opens what is not closed.
-        if parts.len() % 2 == 0 {
+        if parts.len().is_multiple_of(2) {
             return dead(line);
         }
         let part = |(index, part): (usize, &&str)| if index % 2 == 0 { dead(part) } else { format!("`{part}`") };

@@ -15,11 +15,7 @@ use super::policy::Trusted;
 use crate::language::Spoken;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::{
-    collections::BTreeSet,
-    fmt,
-    net::{IpAddr, Ipv6Addr},
-};
+use std::{collections::BTreeSet, fmt, net::IpAddr};
 
 /// How a policy lets outsiders in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -447,7 +443,7 @@ impl Range {
     fn contains(self, other: Self) -> bool {
         let number = |address: IpAddr| match address {
             IpAddr::V4(address) => u128::from(u32::from(address)) << 96,
-            IpAddr::V6(address) => u128::from(Ipv6Addr::from(address)),
+            IpAddr::V6(address) => u128::from(address),
         };
         let differ = number(self.address) ^ number(other.address);
         self.address.is_ipv4() == other.address.is_ipv4()
@@ -480,17 +476,11 @@ fn field<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
 }
 
 fn many(value: &Value) -> &[Value] {
-    match value {
-        Value::Array(values) => values,
-        value => std::slice::from_ref(value),
-    }
+    value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice)
 }
 
 fn texts(value: &Value) -> Vec<String> {
-    let text = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     many(value).iter().map(text).collect()
 }
 

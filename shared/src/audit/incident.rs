@@ -139,17 +139,19 @@ enum Deed {
 
 impl Deed {
     fn of(finding: &Finding) -> Option<Self> {
+        let by_exposure = match finding.kind.exposure() {
+            Exposure::Read => Some(if finding.has_read() { Self::Read } else { Self::Denied }),
+            Exposure::Changed => Some(Self::Changed),
+            Exposure::None => None,
+        };
+        #[allow(clippy::wildcard_enum_match_arm, reason = "most kinds say by what is exposed what was done")]
         match finding.kind {
             Kind::SecretDeleted | Kind::MassDeletion => Some(Self::Deleted),
             Kind::TrailStopped | Kind::RuleDisabled | Kind::KeyDisabledOrScheduledForDeletion => Some(Self::Stopped),
             Kind::DeniedRead | Kind::DeniedBurst => Some(Self::Denied),
             Kind::ParameterDecryptBurst => Some(Self::Read),
             Kind::TrailNarrowed | Kind::OwnFunctionChanged | Kind::AlertRouteRemoved => Some(Self::Changed),
-            kind => match kind.exposure() {
-                Exposure::Read => Some(if finding.has_read() { Self::Read } else { Self::Denied }),
-                Exposure::Changed => Some(Self::Changed),
-                Exposure::None => None,
-            },
+            _ => by_exposure,
         }
     }
 }

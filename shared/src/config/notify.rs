@@ -34,7 +34,7 @@ impl Notify {
     pub fn from_settings(setting: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let common = Config::from_settings(&setting);
         let setting = |name: &str| setting(name).filter(|text| !text.is_empty());
-        let secret = channels(&setting);
+        let secret = channels(setting);
         let routes = setting("RELATCH_ROUTES").map_or(Ok(Routes::default()), |text| Routes::parse(&text));
         let usual = Addresses::default();
         let addresses = Addresses {

@@ -246,7 +246,7 @@ impl stateright::Model for Model {
                 let token = rotate.token;
                 let step = rotate.step;
                 match rotate.turn(self.promote, answer, &mut state.world) {
-                    rotate::Turned::On(rotate) => state.rotates.insert(index, rotate),
+                    rotate::Turned::On(rotate) => state.rotates.insert(index, *rotate),
                     rotate::Turned::Died => state.failed(token, None),
                     rotate::Turned::Failed(reason) => {
                         let class = class(reason.map_or("interrupted", |reason| reason.name()));

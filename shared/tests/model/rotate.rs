@@ -30,7 +30,7 @@ pub(crate) struct Rotate {
 /// What an invocation has come to.
 pub(crate) enum Turned {
     /// It goes on.
-    On(Rotate),
+    On(Box<Rotate>),
     Done,
     Failed(Option<Reason>),
     Died,
@@ -101,7 +101,7 @@ impl Rotate {
                 Plan::Look(look @ (Look::Admin | Look::Server | Look::Role(_) | Look::Time | Look::Control)) => {
                     self.look(look, Answer::Calm, world);
                 }
-                Plan::Look(_) | Plan::Act(_) => return Turned::On(self),
+                Plan::Look(_) | Plan::Act(_) => return Turned::On(Box::new(self)),
                 Plan::Done(_) => {
                     world.release(me);
                     return Turned::Done;

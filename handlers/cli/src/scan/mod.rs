@@ -190,7 +190,12 @@ impl Tally {
         let to_do = match why {
             Malformed::Medium(medium) => medium.to_do(),
             _ if malformed == all => source::A_LOG,
-            _ => source::LOOK,
+            Malformed::NotJson
+            | Malformed::NotAnObject
+            | Malformed::NotARecord
+            | Malformed::TooLarge
+            | Malformed::NotAList
+            | Malformed::BreaksOff => source::LOOK,
         };
         let problem = Problem::wrong_use(name, what, to_do);
         if malformed == all { Err(problem) } else { Ok(Some(problem)) }

@@ -79,9 +79,7 @@ fn unqualified(query: &str) -> Vec<String> {
             "," => relation = in_from(&tokens[..index]),
             "::" if !after.starts_with("pg_catalog.") => found.push(format!("::{after}")),
             _ if is_word && before == "(" && index >= 2 && text(index - 2) == "OPERATOR" => {
-                if !token.starts_with("pg_catalog.") {
-                    found.push(token.clone());
-                }
+                found.extend((!token.starts_with("pg_catalog.")).then(|| token.clone()));
             }
             _ if is_word && before == "::" => {}
             _ if is_word && LOOKS_UP.contains(&lower.as_str()) => found.push(lower),
@@ -167,8 +165,8 @@ fn literals(source: &str) -> Vec<String> {
         let here = &rest[at..];
         rest = if here.starts_with("//") {
             here.split_once('\n').map_or("", |(_, rest)| rest)
-        } else if here.starts_with("'\"'") {
-            &here[3..]
+        } else if let Some(behind) = here.strip_prefix("'\"'") {
+            behind
         } else if let Some(inside) = here.strip_prefix('"') {
             let mut text = String::new();
             let mut characters = inside.char_indices();

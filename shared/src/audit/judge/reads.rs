@@ -192,7 +192,12 @@ fn unnamed(case: &mut Case<'_>, access: &Access, is_trusted: bool) {
             let heard = case.baseline.settings.get(DECRYPTIONS).map(|heard| heard.at);
             heard.is_some_and(|heard| at.since(heard).abs() <= HEARD)
         }
-        _ => fact.secrets().next().is_some(),
+        Read::Secret
+        | Read::Batch(_)
+        | Read::Parameters
+        | Read::ParametersByPath { .. }
+        | Read::ParameterHistory
+        | Read::Decrypt => fact.secrets().next().is_some(),
     };
     if is_told || fact.actor.id.is_empty() {
         return;
