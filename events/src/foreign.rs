@@ -6,7 +6,7 @@
 //! is said about it. Here is the one place that decides that; whatever is shown to people passes through it.
 //!
 //! * [`shown`]: one text of somebody else, such as a name.
-//! * [`line`]: a whole line, in which there may be such a text.
+//! * [`line()`]: a whole line, in which there may be such a text.
 //! * [`json`]: JSON for a terminal or a log, in which nothing is lost.
 //!
 //! What is stored, compared and handed to programs stays as it is.

@@ -1,7 +1,7 @@
 //! Amazon Q Developer in chat applications (formerly AWS Chatbot), as a custom notification. It posts it to Slack, Microsoft
 //! Teams or Chime, and what is said under one `threadId` in one thread.
 //!
-//! It reads any text as markup of the chat: what is not ours is [neutral]. The schema names no lengths. It is posted as blocks of Slack, so it is kept within what one of them holds.
+//! It reads any text as markup of the chat: what is not ours is `neutral`. The schema names no lengths. It is posted as blocks of Slack, so it is kept within what one of them holds.
 
 use super::{
     Alert, Local,

@@ -3,7 +3,7 @@
 //! What others may have chosen is only ever in objects of the type `plain_text`, in which Slack reads no markup, no mention
 //! and no emoji's name; what is in `mrkdwn` are our own words, and none of its URLs becomes a link by itself (`verbatim`).
 //! Where there can be nothing but text (notifications, screen readers, a message that is not taken as blocks) it is
-//! [neutral].
+//! `neutral`.
 //!
 //! Source: Slack's reference of Block Kit, "Text object".
 //!

@@ -1,6 +1,6 @@
 //! Whom a policy of a secret or a key lets in.
 //!
-//! Each condition of a statement is a [`Limit`] on who calls: to accounts, to organisations, to networks, to AWS's own
+//! Each condition of a statement is a `Limit` on who calls: to accounts, to organisations, to networks, to AWS's own
 //! services, or to nobody in particular. All conditions hold together. What is not known to be a limit is none.
 //!
 //! Only what decides that is read: effect, principal, and the conditions on who calls. What a statement allows does not

@@ -53,7 +53,7 @@ pub enum Act {
     },
     /// RDS is told to set a master user's password.
     MasterPasswordSet,
-    /// A [label that no version has](policy::probe) is asked for, to see whether the secret is shut. Nothing is read.
+    /// A label that no version has is asked for, to see whether the secret is shut. Nothing is read.
     Probed {
         /// The label.
         label: String,
