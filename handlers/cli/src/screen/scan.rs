@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use relatch::{
     audit::{
         baseline::tool,
-        finding::{Finding, Kind, Severity, origin_text},
+        finding::{Evidence, Finding, Kind, Severity, origin_text},
         incident::{Incident, in_natural_order},
     },
-    language::Language,
+    language::{Language, Spoken as _},
 };
 use relatch_events::{foreign, moment::Moment};
 use std::{cmp::Reverse, collections::BTreeSet};
@@ -118,12 +118,14 @@ fn of_kind(kind: Kind, all: &[&Finding]) -> String {
     let targets: BTreeSet<_> = all.iter().flat_map(|finding| &finding.targets).collect();
     let mut names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
     in_natural_order(&mut names);
-    let mut reasons: Vec<String> = Vec::new();
-    for reason in all.iter().flat_map(|finding| finding.reasons(Language::English)) {
-        if !reasons.contains(&reason) {
-            reasons.push(reason);
+    let mut evidence: Vec<&Evidence> = Vec::new();
+    for one in all.iter().flat_map(|finding| &finding.evidence) {
+        match evidence.iter_mut().find(|known| **known == one || is_more(one, known)) {
+            Some(known) => *known = one,
+            None => evidence.push(one),
         }
     }
+    let mut reasons: Vec<String> = evidence.into_iter().map(|one| one.spoken(Language::English)).collect();
     let more = reasons.len().saturating_sub(REASONS);
     reasons.truncate(REASONS);
     if more > 0 {
@@ -132,6 +134,14 @@ fn of_kind(kind: Kind, all: &[&Finding]) -> String {
     let names = (!names.is_empty()).then(|| listed(&names));
     let parts: Vec<String> = names.into_iter().chain(reasons).collect();
     if parts.is_empty() { kind.name().to_owned() } else { format!("{}: {}", kind.name(), parts.join("; ")) }
+}
+
+/// Whether what was counted is what was counted before, and has grown.
+fn is_more(now: &Evidence, before: &Evidence) -> bool {
+    match (now, before) {
+        (Evidence::Count { of: now, .. }, Evidence::Count { of: before, .. }) => now == before,
+        (_, _) => false,
+    }
 }
 
 /// Who it was, from where, with what, and where it happened, over all findings.
