@@ -36,7 +36,7 @@ async fn what_comes_by_file_and_by_event_is_recorded_once_and_is_one_alert() {
     let counts = scene.counts().await;
     assert_eq!((counts["Recorded"], counts["Duplicate"]), (21, 5 + 19 + 20));
     assert_eq!((counts["Ignored"], counts["Malformed"], counts["RecordsIn"]), (3, 1, 3 * 21 + 1 + 5));
-    let place = format!("\"file.offset\":{}", "{\"Records\":[".len() + records[..9].join(",").len() + 1);
+    let place = format!("\"file.offset\":{}", "{\"Records\":[".len() + with_bad[..9].join(",").len() + 1);
     assert!(scene.audit.output().contains(&place), "{place}\n{:#?}", scene.audit.output().lines());
 }
 
@@ -66,8 +66,10 @@ async fn a_file_that_cannot_be_read_fails_alone_and_says_why() {
     let failed: Vec<&str> = answer["batchItemFailures"].as_array().unwrap().iter().map(identifier).collect();
     assert_eq!(failed, ["message-1", "message-2", "message-3", "message-4", "message-6"]);
     assert_eq!(scene.items("ledger#").await, 6);
+    // What of a broken file can still be read is taken in; what cannot is counted, and the file comes again.
     let counts = scene.counts().await;
-    assert_eq!((counts["RecordsIn"], counts["Recorded"], counts["Malformed"]), (6, 6, 0));
+    let counted = ["RecordsIn", "Recorded", "Duplicate", "Malformed"].map(|name| counts[name]);
+    assert_eq!(counted, [9, 6, 1, 2]);
     let lines: Vec<Value> =
         scene.audit.output().lines().iter().filter_map(|line| serde_json::from_str(&line.text).ok()).collect();
     let said = lines.iter().filter(|line| line["error.kind"] == "Audit.Failed");
