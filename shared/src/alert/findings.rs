@@ -181,10 +181,11 @@ pub fn of_incident(incident: &Incident, environment: Environment, language: Lang
     let mut found: Vec<(Option<finding::Severity>, String)> = incident.findings.iter().map(told).collect();
     // First of all, how much it was.
     let sums = incident.sums(language);
-    if let Some(lead) = incident.lead().filter(|_| !sums.is_empty()) {
+    let sum = incident.lead().filter(|_| !sums.is_empty()).map(|lead| {
         let parts = sums.join(language.choose(", ", "、"));
-        found.insert(0, (Some(lead.severity), language.choose(format!("{}.", capital(&parts)), format!("{parts}。"))));
-    }
+        (Some(lead.severity), language.choose(format!("{}.", capital(&parts)), format!("{parts}。")))
+    });
+    found.splice(0..0, sum.clone());
     // Who it was is not to be missing where there is much of it.
     if let Some((lead, who)) = incident.lead().and_then(|lead| Some((lead.severity, who(lead, language)?))) {
         let alike = found.iter().filter(|(severity, _)| *severity >= Some(lead)).count();
@@ -204,6 +205,7 @@ pub fn of_incident(incident: &Incident, environment: Environment, language: Lang
     Alert {
         lead: incident.lead().map(|lead| Lead { kind: lead.kind, severity: lead.severity }),
         to_do: incident.kinds().into_iter().map(to_do).collect(),
+        sum: sum.map(|(_, line)| line),
         ..Alert::firing(Condition::Audit, subject, environment)
     }
     .finding(found)

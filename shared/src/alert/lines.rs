@@ -26,15 +26,21 @@ impl Alert {
     #[must_use]
     pub fn joined(&self, more: &Self) -> Self {
         let both = |lines: fn(&Self) -> &Vec<String>| lines(self).iter().chain(lines(more)).cloned().collect();
-        let found = self.graded().chain(more.graded()).collect();
-        Self {
-            lead: self.lead.max(more.lead),
-            done: both(|alert| &alert.done),
-            to_do: both(|alert| &alert.to_do),
-            unsaid: self.unsaid.union(&more.unsaid).copied().collect(),
-            ..more.clone()
-        }
-        .finding(found)
+        let joined = |found: Vec<_>| {
+            Self {
+                lead: self.lead.max(more.lead),
+                done: both(|alert| &alert.done),
+                to_do: both(|alert| &alert.to_do),
+                unsaid: self.unsaid.union(&more.unsaid).copied().collect(),
+                sum: self.sum.clone(),
+                ..more.clone()
+            }
+            .finding(found)
+        };
+        // What is found again may be a part of the incident, and of a part it is another sum.
+        let is_sum = |line: &String| more.sum.as_ref() == Some(line);
+        let again = joined(self.graded().chain(more.graded().filter(|(_, line)| !is_sum(line))).collect());
+        if again == *self { again } else { joined(self.graded().chain(more.graded()).collect()) }
     }
 
     /// The same, of which these lines were found. Of each list as many are kept as can be, each once, and of what was found

@@ -57,6 +57,9 @@ pub struct Alert {
     pub gravities: Vec<finding::Severity>,
     /// Of what is known of an incident, which lines more there were than are kept; otherwise empty.
     pub unsaid: BTreeSet<u64>,
+    /// The line of what was found that only adds the others up, where there is one. By itself it is nothing new; it is not
+    /// kept.
+    pub sum: Option<String>,
     /// What was done about it, one sentence each; empty if nothing was changed.
     pub done: Vec<String>,
     /// What is left for a person to do, one sentence each.
@@ -109,6 +112,7 @@ impl Alert {
             found: Vec::new(),
             gravities: Vec::new(),
             unsaid: BTreeSet::new(),
+            sum: None,
             done: Vec::new(),
             to_do: Vec::new(),
             members: Vec::new(),

@@ -56,6 +56,7 @@ impl Alert {
                 .map(|name| finding::Severity::ALL.into_iter().find(|severity| severity.name() == name.as_str()))
                 .collect::<Option<_>>()
                 .ok_or(BadAlert::Unknown("gravities"))?,
+            sum: None,
             unsaid: json["unsaid"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect(),
             done: lines(json, "done")?,
             to_do: lines(json, "toDo")?,
