@@ -206,7 +206,7 @@ impl Sum<'_> {
 
 /// Names in the order in which a person counts: 2 before 10.
 pub fn in_natural_order(names: &mut [&str]) {
-    names.sort_by(|one, other| natural(one).cmp(&natural(other)).then_with(|| one.cmp(other)));
+    names.sort_by_cached_key(|name| (natural(name), *name));
 }
 
 /// A name in pieces, of which those of digits are compared by their length first.
